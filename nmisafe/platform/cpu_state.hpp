@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/// The words the library keeps for each CPU, placed by the embedding kernel in its per-CPU data.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace nmisafe::platform {
+
+/// One of these per CPU, zero at boot, reachable in NMI (never lazily mapped: a page fault is the
+/// very event it helps to survive).
+///
+/// Only the owning CPU writes it, and an NMI may land between any two of its instructions. So every
+/// counter is changed by one read-modify-write instruction; another CPU may read the words and sees
+/// a recent value of each, not a snapshot of all.
+struct cpu_state {
+    /// Copy of DR7. Written by whoever writes DR7, in any context: when a breakpoint is armed first
+    /// this word and then DR7, when it is disarmed the other way round. So it never shows "nothing
+    /// armed" while DR7 has a breakpoint armed, and a return that reads it never loses an RF that
+    /// matters.
+    uintptr_t debug_control;
+    /// NMI handlers in progress on this CPU: written by the NMI entry and exit, in NMI.
+    uint32_t nmi_in_progress;
+    /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
+    /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
+    uint32_t iret_returns;
+    /// Those of iret_returns that left an exception nested in an NMI, and so unblocked NMIs too
+    /// early. Written by the exception return, in NMI.
+    uint32_t iret_returns_in_nmi;
+    /// Exception returns that took the NMI-safe way. Written by the exception return, any context.
+    uint32_t safe_returns;
+    /// Why the latest of iret_returns was not plain: a value of the trap module's, 0 for none yet.
+    /// Written by the exception return, any context.
+    uint32_t last_iret_reason;
+};
+
+static_assert(std::is_trivially_default_constructible_v<cpu_state> &&
+                  std::is_standard_layout_v<cpu_state>,
+              "cpu_state lives in zeroed per-CPU memory and assembly knows its offsets");
+
+} // namespace nmisafe::platform
