@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/// The preempt count: what this CPU is in the middle of, and the bracket around an NMI handler.
+///
+/// One word of the embedding kernel's, in the fields of a layout. The functions touch that word and
+/// call the platform's hooks, nothing else: no lock, no allocation, no fault of their own.
+///
+/// Why an NMI may land between any two instructions here: it adds and takes away the same amount
+/// before it is over, and the platform changes the word with one instruction, so the interrupted
+/// change neither loses nor doubles anything.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/context/layouts.hpp"
+#include "nmisafe/platform/contract.hpp"
+
+namespace nmisafe::context {
+
+/// The functions for one layout and one platform. Kernels use the free ones below, which are this
+/// for their own platform; README.md describes them.
+///
+/// @context any, all of them. The counts come as masked parts of the word, not shifted down.
+template <layout Layout, typename Contract>
+struct basic_count {
+    static_assert(platform::check_contract<Contract>());
+
+    static constexpr uint32_t preempt_mask = Layout::preempt.mask();
+    static constexpr uint32_t softirq_mask = Layout::softirq.mask();
+    static constexpr uint32_t hardirq_mask = Layout::hardirq.mask();
+    static constexpr uint32_t nmi_mask = Layout::nmi.mask();
+    static constexpr uint32_t need_resched_mask = Layout::need_resched.mask();
+
+    /// What an NMI adds. It is an interrupt too, so that in_irq() holds in its handler, as in
+    /// Linux.
+    ///
+    /// One addition for both fields, where the RFC makes two: with nothing but the next instruction
+    /// between them nobody could tell, except a trap right there, which would see in_nmi() without
+    /// in_irq(). This way it sees both or none.
+    static constexpr uint32_t nmi_offset = Layout::nmi.one() + Layout::hardirq.one();
+
+    [[gnu::always_inline]] static uint32_t preempt_count() {
+        return Contract::preempt_count() & ~need_resched_mask;
+    }
+    [[gnu::always_inline]] static uint32_t softirq_count() { return masked(softirq_mask); }
+    [[gnu::always_inline]] static uint32_t hardirq_count() { return masked(hardirq_mask); }
+    [[gnu::always_inline]] static uint32_t hardnmi_count() { return masked(nmi_mask); }
+    [[gnu::always_inline]] static uint32_t irq_count() {
+        return masked(nmi_mask | hardirq_mask | softirq_mask);
+    }
+
+    [[gnu::always_inline]] static bool in_irq() { return hardirq_count() != 0; }
+    [[gnu::always_inline]] static bool in_softirq() { return softirq_count() != 0; }
+    [[gnu::always_inline]] static bool in_interrupt() { return irq_count() != 0; }
+    [[gnu::always_inline]] static bool in_nmi() { return hardnmi_count() != 0; }
+
+    [[gnu::always_inline]] static void preempt_disable() {
+        if constexpr (platform::checks_counts<Contract>)
+            require(masked(preempt_mask) != preempt_mask, "preempt_disable() nests too deep");
+        add(Layout::preempt.one());
+    }
+    [[gnu::always_inline]] static void preempt_enable_no_resched() {
+        if constexpr (platform::checks_counts<Contract>)
+            require(masked(preempt_mask) != 0, "preempt_enable() without preempt_disable()");
+        subtract(Layout::preempt.one());
+    }
+
+    [[gnu::always_inline]] static void irq_enter() {
+        if constexpr (platform::checks_counts<Contract>)
+            require(masked(hardirq_mask) != hardirq_mask, "interrupts nest too deep");
+        add(Layout::hardirq.one());
+        if constexpr (platform::has_irq_accounting<Contract>)
+            Contract::irq_enter_accounting();
+    }
+    [[gnu::always_inline]] static void irq_exit() {
+        if constexpr (platform::has_irq_accounting<Contract>)
+            Contract::irq_exit_accounting();
+        if constexpr (platform::checks_counts<Contract>)
+            require(masked(hardirq_mask) != 0, "irq_exit() without irq_enter()");
+        subtract(Layout::hardirq.one());
+    }
+
+    // The RFC's order; nmi_exit is its mirror image, line by line.
+    [[gnu::always_inline]] static void nmi_enter() {
+        if constexpr (platform::has_lock_checker<Contract>)
+            Contract::lock_checker_off();
+        require(masked(nmi_cap_mask) != nmi_cap_mask, "NMIs nest too deep");
+        add(nmi_offset);
+        if constexpr (platform::has_irq_accounting<Contract>)
+            Contract::irq_enter_accounting();
+    }
+    [[gnu::always_inline]] static void nmi_exit() {
+        if constexpr (platform::has_irq_accounting<Contract>)
+            Contract::irq_exit_accounting();
+        if constexpr (platform::checks_counts<Contract>)
+            require(masked(nmi_mask) != 0, "nmi_exit() without nmi_enter()");
+        subtract(nmi_offset);
+        if constexpr (platform::has_lock_checker<Contract>)
+            Contract::lock_checker_on();
+    }
+
+  private:
+    // The field that stops an NMI, by being full. An NMI counts in two fields, and the hardirq
+    // field never holds less than the NMI field; so if it is no wider, it is the first to be full
+    // and the one test covers both. If it is wider the NMI field decides: for one bit that is the
+    // RFC's BUG.
+    static constexpr uint32_t nmi_cap_mask =
+        Layout::hardirq.bits <= Layout::nmi.bits ? hardirq_mask : nmi_mask;
+
+    [[gnu::always_inline]] static uint32_t masked(uint32_t mask) {
+        return Contract::preempt_count() & mask;
+    }
+
+    // The fences keep the compiler from moving accesses of the counted section out of it. The CPU
+    // needs none: the word is read by its own CPU only.
+    [[gnu::always_inline]] static void add(uint32_t amount) {
+        Contract::add_preempt_count(amount);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
+    [[gnu::always_inline]] static void subtract(uint32_t amount) {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        Contract::add_preempt_count(0 - amount);
+    }
+
+    [[gnu::always_inline]] static void require(bool condition, const char* what) {
+        if (!condition) [[unlikely]]
+            fail(what);
+    }
+    [[noreturn, gnu::cold, gnu::noinline]] static void fail(const char* what) {
+        Contract::panic({.what = what, .frame = nullptr, .value = Contract::preempt_count()});
+        __builtin_trap(); // a panic() that comes back must not let the count wrap
+    }
+};
+
+/// The layout that the kernel's platform names as preempt_layout; `modern` if it names none.
+template <typename Contract>
+struct chosen_layout {
+    using type = layouts::modern;
+};
+template <typename Contract>
+requires requires {
+    typename Contract::preempt_layout;
+}
+struct chosen_layout<Contract> {
+    using type = typename Contract::preempt_layout;
+};
+
+/// The preempt count of the kernel that this is built into.
+using count = basic_count<chosen_layout<platform::contract>::type, platform::contract>;
+
+/// The whole count, without the need-resched flag: 0 exactly when this CPU may be preempted.
+/// @context any
+[[gnu::always_inline]] inline uint32_t preempt_count() {
+    return count::preempt_count();
+}
+
+/// The softirq part of the count.
+/// @context any
+[[gnu::always_inline]] inline uint32_t softirq_count() {
+    return count::softirq_count();
+}
+
+/// The hardirq part of the count; an NMI counts here too.
+/// @context any
+[[gnu::always_inline]] inline uint32_t hardirq_count() {
+    return count::hardirq_count();
+}
+
+/// The NMI part of the count.
+/// @context any
+[[gnu::always_inline]] inline uint32_t hardnmi_count() {
+    return count::hardnmi_count();
+}
+
+/// The softirq, hardirq and NMI parts. The RFC left the NMI part out, so that between its two
+/// additions in_interrupt() was false in an NMI.
+/// @context any
+[[gnu::always_inline]] inline uint32_t irq_count() {
+    return count::irq_count();
+}
+
+/// In an interrupt or NMI handler?
+/// @context any
+[[gnu::always_inline]] inline bool in_irq() {
+    return count::in_irq();
+}
+
+/// In a softirq?
+/// @context any
+[[gnu::always_inline]] inline bool in_softirq() {
+    return count::in_softirq();
+}
+
+/// In a softirq, an interrupt or an NMI handler?
+/// @context any
+[[gnu::always_inline]] inline bool in_interrupt() {
+    return count::in_interrupt();
+}
+
+/// Between nmi_enter() and nmi_exit()? Not the same as "NMIs are blocked": they already are before
+/// the one and still are after the other.
+/// @context any
+[[gnu::always_inline]] inline bool in_nmi() {
+    return count::in_nmi();
+}
+
+/// Keeps this thread on its CPU until the matching preempt_enable_no_resched(). Nests.
+/// @context any
+[[gnu::always_inline]] inline void preempt_disable() {
+    count::preempt_disable();
+}
+
+/// Ends preempt_disable(). Does not itself reschedule: the library has no scheduler.
+/// @context any
+[[gnu::always_inline]] inline void preempt_enable_no_resched() {
+    count::preempt_enable_no_resched();
+}
+
+/// Begins an interrupt handler: counts it, then calls the platform's accounting.
+/// @context irq
+[[gnu::always_inline]] inline void irq_enter() {
+    count::irq_enter();
+}
+
+/// Ends an interrupt handler, in the reverse order. Runs no softirqs: that is the kernel's part.
+/// @context irq
+[[gnu::always_inline]] inline void irq_exit() {
+    count::irq_exit();
+}
+
+/// Begins an NMI handler: lock checker off, panic if the layout has no room for one more NMI,
+/// count, accounting.
+/// @context nmi
+[[gnu::always_inline]] inline void nmi_enter() {
+    count::nmi_enter();
+}
+
+/// Ends an NMI handler, exactly in the reverse order. What follows still runs with NMIs blocked.
+/// @context nmi
+[[gnu::always_inline]] inline void nmi_exit() {
+    count::nmi_exit();
+}
+
+} // namespace nmisafe::context
