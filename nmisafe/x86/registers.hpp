@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// One function per instruction on control, debug and model-specific registers. All run in any
+// context (@context any) at CPL 0, touch no memory and cannot fault unless said otherwise.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/flags.h"
+
+namespace nmisafe::x86 {
+
+// "memory": an access that faults must not move across the read of its address.
+[[gnu::always_inline]] inline uintptr_t read_cr2() {
+    uintptr_t value;
+    asm volatile("mov %%cr2, %[value]" : [value] "=r"(value) : : "memory");
+    return value;
+}
+
+[[gnu::always_inline]] inline void write_cr2(uintptr_t value) {
+    asm volatile("mov %[value], %%cr2" : : [value] "r"(value) : "memory");
+}
+
+[[gnu::always_inline]] inline uintptr_t read_cr3() {
+    uintptr_t value;
+    asm volatile("mov %%cr3, %[value]" : [value] "=r"(value) : : "memory");
+    return value;
+}
+
+/// Loads another address space and flushes the TLB but for global pages.
+[[gnu::always_inline]] inline void write_cr3(uintptr_t value) {
+    asm volatile("mov %[value], %%cr3" : : [value] "r"(value) : "memory");
+}
+
+[[gnu::always_inline]] inline uintptr_t read_cr4() {
+    uintptr_t value;
+    asm volatile("mov %%cr4, %[value]" : [value] "=r"(value));
+    return value;
+}
+
+[[gnu::always_inline]] inline void write_cr4(uintptr_t value) {
+    asm volatile("mov %[value], %%cr4" : : [value] "r"(value) : "memory");
+}
+
+[[gnu::always_inline]] inline uintptr_t read_dr6() {
+    uintptr_t value;
+    asm volatile("mov %%dr6, %[value]" : [value] "=r"(value));
+    return value;
+}
+
+[[gnu::always_inline]] inline void write_dr6(uintptr_t value) {
+    asm volatile("mov %[value], %%dr6" : : [value] "r"(value));
+}
+
+/// "memory": code must not move across the arming of a breakpoint.
+[[gnu::always_inline]] inline uintptr_t read_dr7() {
+    uintptr_t value;
+    asm volatile("mov %%dr7, %[value]" : [value] "=r"(value) : : "memory");
+    return value;
+}
+
+/// Raw: the shadow that decides about RF is kept by trap::set_debug_control().
+[[gnu::always_inline]] inline void write_dr7(uintptr_t value) {
+    asm volatile("mov %[value], %%dr7" : : [value] "r"(value) : "memory");
+}
+
+[[gnu::always_inline]] inline void write_dr0(uintptr_t address) {
+    asm volatile("mov %[address], %%dr0" : : [address] "r"(address));
+}
+
+[[gnu::always_inline]] inline uint16_t read_cs() {
+    uint16_t value;
+    asm("mov %%cs, %[value]" : [value] "=r"(value));
+    return value;
+}
+
+[[gnu::always_inline]] inline uintptr_t read_flags() {
+    uintptr_t value;
+    asm volatile("pushf\n\tpop %[value]" : [value] "=r"(value) : : "memory");
+    return value;
+}
+
+/// @faults #GP on an MSR this CPU does not have.
+[[gnu::always_inline]] inline uint64_t read_msr(uint32_t number) {
+    uint32_t low;
+    uint32_t high;
+    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
+    return uint64_t{high} << 32 | low;
+}
+
+/// @faults #GP on an MSR this CPU does not have and on a value it refuses.
+[[gnu::always_inline]] inline void write_msr(uint32_t number, uint64_t value) {
+    asm volatile("wrmsr"
+                 :
+                 : "c"(number), "a"(static_cast<uint32_t>(value)),
+                   "d"(static_cast<uint32_t>(value >> 32))
+                 : "memory");
+}
+
+[[gnu::always_inline]] inline void disable_interrupts() {
+    asm volatile("cli" : : : "memory");
+}
+[[gnu::always_inline]] inline void enable_interrupts() {
+    asm volatile("sti" : : : "memory");
+}
+[[gnu::always_inline]] inline void pause() {
+    asm volatile("pause" : : : "memory");
+}
+
+/// Drops this CPU's TLB entry for one page.
+[[gnu::always_inline]] inline void invalidate_page(const void* address) {
+    asm volatile("invlpg (%[address])" : : [address] "r"(address) : "memory");
+}
+
+} // namespace nmisafe::x86
