@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// The defences that a test may take out, to show that the test fails without them.
+//
+// Compiled in only with NMISAFE_TRAP_CONTROLS, which no product build defines: otherwise defended()
+// is constant and not one instruction of this remains.
+#ifndef NMISAFE_TRAP_CONTROLS_H
+#define NMISAFE_TRAP_CONTROLS_H
+
+#define NMISAFE_WITHOUT_TF 0x01     // send a TF image through POPF
+#define NMISAFE_WITHOUT_RF 0x02     // lose RF although an instruction breakpoint is armed
+#define NMISAFE_WITHOUT_STI 0x04    // let POPF set IF, one instruction before the return
+#define NMISAFE_WITHOUT_REWIND 0x08 // leave an NMI's frame inside the STI shadow as it is
+#define NMISAFE_WITHOUT_CR2 0x10    // let an NMI's page fault change CR2 for good
+#define NMISAFE_WITHOUT_DR7 0x20    // leave breakpoints armed in NMIs, and what the handler makes of DR7
+#define NMISAFE_WITHOUT_GS 0x40     // leave the kernel's GS behind when an NMI returns
+
+#ifndef __ASSEMBLER__
+
+#include "nmisafe/base/std.hpp"
+
+#ifdef NMISAFE_TRAP_CONTROLS
+extern "C" uint32_t nmisafe_trap_removed; // the defences taken out; set once, while one CPU runs
+#endif
+
+namespace nmisafe::trap {
+
+#ifdef NMISAFE_TRAP_CONTROLS
+[[gnu::always_inline]] inline bool defended(uint32_t defence) {
+    return (nmisafe_trap_removed & defence) == 0;
+}
+#else
+constexpr bool defended(uint32_t) { return true; }
+#endif
+
+} // namespace nmisafe::trap
+
+#endif // __ASSEMBLER__
+#endif

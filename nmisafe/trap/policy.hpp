@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// The return policy: how a plain kernel-to-kernel exception return goes back.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace nmisafe::trap {
+
+enum class return_policy : uint8_t {
+    iret,          ///< Always IRET: what other kernels do, here the control that fails.
+    far,           ///< popf + far return: the RFC's instructions; the one for CET shadow stacks.
+    near,          ///< popf + near return: no descriptor load. The default.
+    far_nmi_count, ///< far, but only while the preempt count's NMI field is set: the RFC's test.
+};
+
+// Chosen at build time by -DNMISAFE_TRAP_POLICY=near (or another name above), else at boot.
+#ifdef NMISAFE_TRAP_POLICY
+constexpr return_policy current_policy() {
+    return return_policy::NMISAFE_TRAP_POLICY;
+}
+#else
+namespace internal {
+extern return_policy boot_policy;
+}
+
+inline return_policy current_policy() {
+    return internal::boot_policy;
+}
+
+/// Chooses the policy. @context thread, once, before a second CPU or an NMI source is started: a
+/// change under way would be seen by some returns and not by others.
+inline void set_return_policy(return_policy policy) {
+    internal::boot_policy = policy;
+}
+#endif
+
+} // namespace nmisafe::trap

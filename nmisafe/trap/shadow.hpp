@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// An NMI in the interrupt shadow of the return's STI.
+//
+// STI holds off maskable interrupts until the return behind it has run, but the manual leaves open
+// whether it holds off NMIs too, and some CPUs and emulators do not. An NMI there would come back
+// with IRET, IF=1 and no shadow, and an interrupt could then land on the return instruction and
+// keep its stack. So the frame of such an NMI is taken back to the STI, with IF=0 as it was before.
+// [intel/vol3 6.8.3, table 24-3]
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/trap/controls.h"
+#include "nmisafe/x86/flags.h"
+#include "nmisafe/x86/trap_frame.h"
+
+// The return instructions behind an STI in entry_x86_*.S.
+extern "C" const char nmisafe_trap_near_shadowed[];
+extern "C" const char nmisafe_trap_far_shadowed[];
+
+namespace nmisafe::trap {
+
+inline constexpr uintptr_t sti_length = 1;
+
+/// @context nmi or an event like it, at the end of its handling.
+[[gnu::always_inline]] inline void leave_interrupt_shadow(x86::trap_frame& frame) {
+    if (frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_near_shadowed) &&
+        frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_far_shadowed)) [[likely]]
+        return;
+    if (!defended(NMISAFE_WITHOUT_REWIND))
+        return;
+    frame.ip -= sti_length;
+    frame.flags &= ~decltype(frame.flags){X86_FLAGS_IF};
+}
+
+} // namespace nmisafe::trap

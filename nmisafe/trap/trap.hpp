@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// Traps: entry stubs for every vector, dispatch to functions of the embedding kernel, and the
+// return that keeps NMIs blocked. README.md shows how to use it.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/trap/nmi_stack.hpp"
+#include "nmisafe/trap/policy.hpp"
+#include "nmisafe/x86/trap_frame.h"
+#include "nmisafe/x86/vectors.h"
+
+namespace nmisafe::trap {
+
+/// Handles one exception or interrupt. Runs with IF=0 on the interrupted stack (#DB, #DF, #MC on
+/// x86-64: on their IST), in the context the frame interrupted: that may be an NMI handler. May
+/// change the frame. Returns false when the event is none of its own: the machine then stops with
+/// "unexpected exception".
+using handler = bool (*)(x86::trap_frame&);
+
+/// As handler; `address` is CR2, read before anything else could change it.
+using page_fault_handler = bool (*)(x86::trap_frame&, uintptr_t address);
+
+/// Handles an NMI. Called between nmi_enter() and nmi_exit(), NMIs blocked, breakpoints disarmed.
+/// May hit INT3 and take page faults. May not switch threads, wait, or take a lock shared with
+/// others.
+using nmi_handler = void (*)(x86::trap_frame&);
+
+/// Set a handler. @context thread; a handler may be replaced while traps come in (one store), and a
+/// handler that is being replaced may still run for a moment on other CPUs.
+void set_handler(uint8_t vector, handler function);
+void set_page_fault_handler(page_fault_handler function);
+void set_nmi_handler(nmi_handler function);
+
+/// The entry point for an IDT gate: an interrupt gate, ring 0, in a 64-bit (x86-32: 32-bit) code
+/// segment. On x86-64 give NMI, #DF, #MC and #DB an own IST stack each, and no IST to any other.
+uintptr_t entry_address(uint8_t vector);
+
+#ifdef __i386__
+/// The GS selector that an NMI loads before it calls the platform. @context thread, before the
+/// first NMI source is started.
+void set_percpu_selector(uint16_t selector);
+#endif
+
+/// Writes DR7 on this CPU. The only way to arm breakpoints: it keeps the shadow that decides about
+/// RF.
+/// @context thread or irq, interrupts off.
+void set_debug_control(uintptr_t value);
+
+} // namespace nmisafe::trap
