@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Where things are in the kernel's address spaces, for C++, assembly and the linker scripts alike.
+//
+//   x86-64                                                x86-32
+//   ffffffff80000000  image (physical address + this)     c0000000  all RAM up to 768 MiB, the
+//   image
+//                                                                   in it (physical address + this)
+//   ffff808000000000  pages: stacks, test pages           f0000000  pages: stacks, test pages
+//   ffff800000000000  low 4 GiB (RAM, MMIO)               fec00000  MMIO, at its physical address
+//   below             the address space's own             below     the address space's own
+#ifndef KERNEL_BOOT_LAYOUT_H
+#define KERNEL_BOOT_LAYOUT_H
+
+#define KERNEL_LOAD_ADDRESS 0x100000
+#define KERNEL_TRAMPOLINE 0x8000 // one page below 1 MiB, where another CPU starts
+
+#ifdef __x86_64__
+#define KERNEL_IMAGE_BASE 0xffffffff80000000
+#define KERNEL_PAGES_BASE 0xffff808000000000
+#define KERNEL_DIRECT_BASE 0xffff800000000000
+#define KERNEL_DIRECT_SIZE 0x100000000
+#define KERNEL_MMIO_BASE 0xffff800000000000 // added to a physical address
+#else
+#define KERNEL_IMAGE_BASE 0xc0000000
+#define KERNEL_PAGES_BASE 0xf0000000
+#define KERNEL_DIRECT_BASE 0xc0000000
+#define KERNEL_DIRECT_SIZE 0x30000000
+#define KERNEL_MMIO_BASE 0
+#endif
+
+// The page area: first the stacks, each in a slot that begins with a guard page, then the test
+// pages.
+#define KERNEL_STACK_SLOT 0x8000
+#define KERNEL_STACK_SLOTS 256
+#define KERNEL_TEST_PAGES_OFFSET 0x800000 // behind KERNEL_STACK_SLOTS slots
+#define KERNEL_PAGES_SIZE 0x1000000
+
+// Selectors, the same on every CPU (core/descriptor_tables.cpp).
+#define KERNEL_CODE_SELECTOR 0x08
+#define KERNEL_DATA_SELECTOR 0x10
+#define KERNEL_ALIAS_CODE_SELECTOR 0x18
+#define KERNEL_SPARE_DATA_SELECTOR 0x20
+#define KERNEL_PER_CPU_SELECTOR 0x28      // x86-32 only
+#define KERNEL_TASK_SELECTOR 0x30         // two entries on x86-64
+#define KERNEL_DOUBLE_FAULT_SELECTOR 0x40 // x86-32 only: the task that a double fault switches to
+#define KERNEL_BOOT_CODE_32_SELECTOR 0x18 // in the boot GDT only
+
+#endif

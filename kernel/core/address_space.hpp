@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Page tables: the kernel half that all address spaces share, and the low half that each has alone.
+#pragma once
+
+#include "kernel/core/pages.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+/// A top-level table.
+struct address_space {
+    uintptr_t top_table; ///< Its physical address: CR3.
+};
+
+/// Makes the kernel's own address space, without the identity map of the boot, and switches to it.
+/// @context boot, first CPU, after set_up_pages()
+void set_up_address_spaces();
+
+/// The one with nothing in its low half. @context any
+address_space& kernel_space();
+
+/// A new one: its own low half, empty, and the shared kernel half. Panics when there are too many
+/// or no memory is left. @context thread
+address_space* create_address_space();
+
+/// @context any; the kernel half does not change under the caller.
+[[gnu::always_inline]] inline void switch_to(const address_space& space) {
+    nmisafe::x86::write_cr3(space.top_table);
+}
+
+/// Maps one 4 KiB page, which must not be mapped yet. Any `space` does for the kernel half.
+/// @context thread
+void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable);
+
+/// Takes a page out, and out of this CPU's TLB; other CPUs may still have it in theirs.
+/// @context thread
+void unmap(address_space& space, uintptr_t virtual_address);
+
+/// The page-table entry of a 4 KiB page, null where there is no page table for it. @context any
+uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address);
+
+} // namespace kernel

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/experiments/experiments.hpp"
+
+#include "kernel/core/panic.hpp"
+
+namespace kernel {
+
+namespace {
+
+constexpr struct {
+    text name;
+    void (*run)();
+} experiments[] = {
+    {"hello", run_hello},
+    {"return-path", return_path},
+    {"breakpoint-in-nmi", breakpoint_in_nmi},
+    {"page-fault-in-nmi", page_fault_in_nmi},
+    {"every-instruction", every_instruction},
+    {"flag-window", flag_window},
+    {"not-plain", not_plain},
+    {"interrupt-storm", interrupt_storm},
+    {"nmi-state", nmi_state},
+    {"threads", threads},
+    {"costs", costs},
+    {"crash-double-fault", crash_double_fault},
+    {"crash-stack-overflow", crash_stack_overflow},
+    {"crash-unexpected", crash_unexpected},
+    {"crash-corrupt-frame", crash_corrupt_frame},
+};
+
+} // namespace
+
+void run_experiment(text name) {
+    for (const auto& experiment : experiments)
+        if (experiment.name == name) {
+            experiment.run();
+            return;
+        }
+    panic("unknown experiment", nullptr, 0);
+}
+
+} // namespace kernel

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The experiments, by name.
+#pragma once
+
+#include "kernel/core/text.hpp"
+
+namespace kernel {
+
+/// Runs one experiment, which prints its records; panics if there is none of that name.
+/// @context thread, CPU 0, interrupts on
+void run_experiment(text name);
+
+// Each is in the file of its name.
+void run_hello();
+void return_path();
+void breakpoint_in_nmi(); // trap_in_nmi.cpp
+void page_fault_in_nmi(); // trap_in_nmi.cpp
+void every_instruction();
+void flag_window();
+void not_plain();
+void interrupt_storm();
+void nmi_state();
+void threads();
+void costs();
+void crash_double_fault(); // crashes.cpp, as all that follow
+void crash_stack_overflow();
+void crash_unexpected();
+void crash_corrupt_frame();
+
+} // namespace kernel

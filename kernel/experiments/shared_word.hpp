@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// A word that an interrupt or NMI of the same CPU, or another CPU, changes under the reader's feet:
+// each access is made, once, in the order written.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+template <typename Word>
+class shared_word {
+  public:
+    constexpr shared_word() = default;
+    operator Word() const { return *static_cast<const volatile Word*>(&value_); }
+    shared_word& operator=(Word value) {
+        *static_cast<volatile Word*>(&value_) = value;
+        return *this;
+    }
+    shared_word& operator++() { return *this += 1; }
+    /// Atomic: an NMI, or another CPU, may add between any two instructions.
+    shared_word& operator+=(Word amount) {
+        __atomic_fetch_add(&value_, amount, __ATOMIC_RELAXED);
+        return *this;
+    }
+
+  private:
+    // Not volatile itself: such a member would ask for a static constructor.
+    Word value_ = Word{};
+};
+
+using shared_count = shared_word<uint32_t>;
+using shared_flag = shared_word<bool>;
+
+} // namespace kernel

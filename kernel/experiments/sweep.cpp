@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/experiments/sweep.hpp"
+
+#include "kernel/core/hpet.hpp"
+#include "kernel/experiments/windows.h"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+namespace {
+
+constexpr uint32_t step = 4; // ticks
+// The arming itself takes a few instructions: a shorter delay could be over before it is armed, and
+// the one-shot would then come only when the counter has gone round.
+constexpr uint32_t shortest_delay = 80;
+constexpr uint32_t longest_delay = 200000; // a path that takes longer than this is a mistake
+constexpr uint32_t late_in_a_row = 24;
+constexpr uint32_t patience = 20000; // ticks waited for an event beyond its time
+
+const sweep* plan;
+uint32_t delay;
+uint32_t injections;
+shared_flag after_window;
+shared_flag came_after;
+shared_flag is_nmi;
+
+void inject() {
+    const uint32_t start = ticks();
+    one_shot_arm(delay);
+    plan->window();
+    after_window = true;
+    while (!plan->arrived() && ticks() - start < delay + patience) {
+        nmisafe::x86::pause();
+        // The window has left interrupts off again. The jump, because QEMU looks for interrupts
+        // only between translated blocks.
+        if (!is_nmi)
+            asm volatile("sti\n\tnop\n\tjmp 1f\n1:\tcli" : : : "memory");
+    }
+}
+
+void run(const sweep& the_plan) {
+    plan = &the_plan;
+    injections = 0;
+    uint32_t late = 0;
+    for (delay = shortest_delay; late < late_in_a_row; delay += step) {
+        if (delay > longest_delay) {
+            fail("the window does not end", longest_delay, delay);
+            return;
+        }
+        if (plan->prepare != nullptr)
+            plan->prepare();
+        after_window = false;
+        came_after = false;
+        ++injections;
+        if (is_nmi)
+            ++scene.count.raised;
+        const bool completed = run_guarded(inject);
+        one_shot_disarm();
+        if (completed)
+            plan->check();
+        late = came_after ? late + 1 : 0;
+    }
+}
+
+} // namespace
+
+void sweep_nmi(const sweep& the_plan) {
+    is_nmi = true;
+    one_shot_set_up_nmi(0);
+    run(the_plan);
+}
+
+void sweep_interrupt(const sweep& the_plan, uint8_t vector) {
+    is_nmi = false;
+    one_shot_set_up_interrupt(vector, 0);
+    run(the_plan);
+}
+
+void sweep_event() {
+    if (after_window)
+        came_after = true;
+}
+
+uint32_t sweep_injections() {
+    return injections;
+}
+
+} // namespace kernel

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// From the boot loader to the experiment that the command line names.
+//
+// Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks. Experiments have
+// more.
+#include "kernel/boot/multiboot.h"
+#include "kernel/core/acpi.hpp"
+#include "kernel/core/address_space.hpp"
+#include "kernel/core/apic.hpp"
+#include "kernel/core/command_line.hpp"
+#include "kernel/core/console.hpp"
+#include "kernel/core/descriptor_tables.hpp"
+#include "kernel/core/hpet.hpp"
+#include "kernel/core/interrupts.hpp"
+#include "kernel/core/io_apic.hpp"
+#include "kernel/core/panic.hpp"
+#include "kernel/core/smp.hpp"
+#include "kernel/core/stacks.hpp"
+#include "kernel/core/test_exit.hpp"
+#include "kernel/core/test_page.hpp"
+#include "kernel/core/thread.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "nmisafe/trap/controls.h"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+namespace {
+
+using namespace nmisafe;
+
+#ifdef __x86_64__
+constexpr const char* arch = "x86_64";
+#else
+constexpr const char* arch = "x86_32";
+#endif
+
+text value_or(text value, text fallback) {
+    return value.empty() ? fallback : value;
+}
+
+text policy_name() {
+    return value_or(option("policy"), "near");
+}
+
+void choose_policy() {
+    constexpr struct {
+        text name;
+        trap::return_policy policy;
+    } policies[] = {
+        {"iret", trap::return_policy::iret},
+        {"far", trap::return_policy::far},
+        {"near", trap::return_policy::near},
+        {"far-nmi-count", trap::return_policy::far_nmi_count},
+    };
+    for (const auto& [name, policy] : policies) {
+        if (policy_name() == name) {
+#ifdef NMISAFE_TRAP_POLICY
+            if (policy != trap::current_policy())
+                panic("this image has another policy", nullptr, 0);
+#else
+            trap::set_return_policy(policy);
+#endif
+            return;
+        }
+    }
+    panic("unknown policy", nullptr, 0);
+}
+
+#ifdef NMISAFE_TRAP_CONTROLS
+/// Takes out the defences named in the option. True if #BP is to share the NMI's stack.
+bool take_out_defences(text names) {
+    constexpr struct {
+        text name;
+        uint32_t defence;
+    } defences[] = {
+        {"tf", NMISAFE_WITHOUT_TF},   {"rf", NMISAFE_WITHOUT_RF},
+        {"sti", NMISAFE_WITHOUT_STI}, {"rewind", NMISAFE_WITHOUT_REWIND},
+        {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
+        {"gs", NMISAFE_WITHOUT_GS},
+    };
+    bool shared_stacks = false;
+    while (!names.empty()) {
+        const text name = names.take_until(',');
+        bool known = false;
+        for (const auto& entry : defences)
+            if (name == entry.name) {
+                nmisafe_trap_removed |= entry.defence;
+                known = true;
+            }
+        if (name == "stacks") {
+            if (sizeof(uintptr_t) == 4)
+                panic("x86-32 has no stacks to share", nullptr, 0);
+            shared_stacks = known = true;
+        }
+        if (!known)
+            panic("unknown defence", nullptr, 0);
+    }
+    return shared_stacks;
+}
+#else
+bool take_out_defences(text names) {
+    if (!names.empty())
+        panic("no controls in this image", nullptr, 0);
+    return false;
+}
+#endif
+
+/// What needs no more than the boot stack. From its third line on an exception ends in a panic.
+void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
+    set_up_interrupt_table();
+    load_descriptor_tables(set_up_per_cpu(0, 0));
+    set_up_console();
+    set_up_double_fault();
+    if (loader_magic != MULTIBOOT_LOADER_MAGIC)
+        panic("not started by a Multiboot loader", nullptr, loader_magic);
+    auto& information =
+        *static_cast<const multiboot::information*>(physical_to_virtual(loader_information));
+    if ((information.flags & multiboot::has_command_line) != 0)
+        set_command_line(static_cast<const char*>(physical_to_virtual(information.command_line)));
+    set_up_pages(information);
+}
+
+/// On a stack with a guard page, in the kernel's own address space.
+[[noreturn]] void go_on() {
+    const machine found = read_machine();
+    set_up_local_apic();
+    this_cpu().apic_id = local_apic_id();
+    set_up_interrupts();
+    set_up_io_apic(found.io_apic);
+    set_up_hpet(found.hpet);
+    calibrate_tick();
+    set_up_test_pages();
+    set_up_threads();
+    start_other_cpus(found);
+    x86::enable_interrupts();
+    run_experiment(option("experiment"));
+    print("@done\n");
+    finish(true);
+}
+
+} // namespace
+
+// core/switch_x86_*.S
+extern "C" [[noreturn]] void kernel_continue_on(uintptr_t stack_top, void (*function)());
+
+/// Called by boot/boot_x86_*.S.
+extern "C" [[noreturn]] void kernel_main(uint32_t loader_magic, uint32_t loader_information) {
+    start_first_cpu(loader_magic, loader_information);
+    print("@hello arch=", arch, " experiment=", value_or(option("experiment"), "none"),
+          " policy=", policy_name(), " without=", value_or(option("without"), "none"), "\n");
+    choose_policy();
+    const bool shared_stacks = take_out_defences(option("without"));
+    set_up_address_spaces();
+    set_up_stacks();
+    set_up_interrupt_stacks(cpu_at(0)); // not this_cpu(): GS is younger than this function
+    use_interrupt_stacks(shared_stacks);
+    kernel_continue_on(allocate_stack(), go_on);
+}
+
+} // namespace kernel
