@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Runs ./run and ./test in a copy of their own, with stand-ins for the programs they call.
+
+check_scripts.py ROOT [CASE...]
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path()
+
+# Every stand-in writes its name and arguments to $CALLS. `packages` holds what is installed.
+STAND_INS = {
+    "dpkg-query": """
+package=${@: -1}
+grep -qx -- "$package" "$STATE/packages" || { echo "no packages found" >&2; exit 1; }
+echo -n installed""",
+    "apt-get": """
+echo "apt-get $* [frontend ${DEBIAN_FRONTEND-}]" >>"$CALLS"
+[[ " $* " == *" update "* ]] && { touch "$STATE/updated"; exit 0; }
+[[ -e $STATE/needs-update && ! -e $STATE/updated ]] && { echo "cannot locate"; exit 100; }
+[[ -e $STATE/broken ]] && { echo "apt is broken"; exit 100; }
+[[ -e $STATE/liar ]] && exit 0
+for word; do [[ $word == -* || $word == install ]] || echo "$word" >>"$STATE/packages"; done""",
+    "id": """[[ -e $STATE/user ]] && echo 1000 || echo 0""",
+    "sudo": """echo "sudo $*" >>"$CALLS"; exec "$@" """,
+    "cmake": """
+echo "cmake $*" >>"$CALLS"
+echo "some line of the build"
+[[ " $* " == *" --build "* && -e $STATE/build-fails ]] && { echo "error: no such thing"; exit 1; }
+exit 0""",
+    "ctest": """
+echo "ctest $*" >>"$CALLS"
+[[ -e $STATE/tests-fail-$2 ]] && exit 8
+exit 0""",
+}
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-scripts-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.bin, self.state = self.folder / "bin", self.folder / "state"
+        self.tree = self.folder / "tree"
+        for folder in (self.bin, self.state, self.tree / "scripts", self.tree / ".ci",
+                       self.tree / "build/gcc/tool"):
+            folder.mkdir(parents=True)
+        for name in ("run", "test", ".ci/run", "scripts/setup.sh"):
+            shutil.copy(ROOT / name, self.tree / name)
+        for name, body in STAND_INS.items():
+            self.program(self.bin / name, body)
+        self.program(self.tree / "build/gcc/tool/nmisafe",
+                     'echo "nmisafe $*" >>"$CALLS"; exit "$(cat "$STATE/status")"')
+        (self.state / "status").write_text("0")
+        listed = subprocess.run(
+            ["bash", "-c", 'source scripts/setup.sh; printf "%s\\n" "${packages_for_test[@]%%:*}"'],
+            cwd=self.tree, text=True, capture_output=True, check=True)
+        self.packages = listed.stdout.split()
+        self.install(self.packages)
+
+    @staticmethod
+    def program(path, body):
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+
+    def install(self, packages):
+        (self.state / "packages").write_text("".join(f"{name}\n" for name in packages))
+
+    def without(self, *names):
+        self.install([name for name in self.packages if name not in names])
+
+    def start(self, *command):
+        """From another folder, as a user may."""
+        return subprocess.run(
+            [str(self.tree / command[0]), *command[1:]], cwd="/", text=True, capture_output=True,
+            env={"PATH": f"{self.bin}:/usr/bin:/bin", "STATE": str(self.state),
+                 "CALLS": str(self.state / "calls")}, timeout=60)
+
+    def calls(self):
+        file = self.state / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def check_refused(self, command, message, status=2):
+        done = self.start(*command)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn(message, done.stderr)
+        self.assertEqual(self.calls(), [])
+
+    def test_package_lists(self):
+        self.assertIn("qemu-system-x86", self.packages)
+        self.assertIn("g++-12-multilib", self.packages)
+        self.assertNotIn("gcc-multilib", self.packages)
+        self.assertEqual(len(self.packages), len(set(self.packages)))
+
+    def test_refused(self):
+        for command, message in (
+                (["run", "--unknown"], "unknown option --unknown"),
+                (["run", "x86_64"], "unknown option x86_64"),
+                (["run", "--policy"], "--policy needs a value"),
+                (["run", "--out", "x"], "unknown option --out"),
+                (["run", ""], "unknown option"),
+                (["test", "--unknown"], "unknown option --unknown"),
+                (["test", "nothing"], "unknown part nothing"),
+                (["test", "--compiler", "icc"], "unknown compiler icc"),
+                (["test", "--compiler"], "--compiler needs a value"),
+                (["test", "--label=a|b"], "bad label a|b"),
+                ([".ci/run", "--unknown"], "unknown option --unknown")):
+            with self.subTest(command=command):
+                self.check_refused(command, message)
+
+    def test_help(self):
+        for name, flags in (("run", ("--arch", "--experiment", "--policy", "--list", "--jobs",
+                                     "--no-install")),
+                            ("test", ("--label", "--compiler", "--no-install"))):
+            done = self.start(name, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            for flag in flags:
+                self.assertIn(flag, done.stdout)
+        self.assertEqual(self.calls(), [])
+
+    def test_run(self):
+        done = self.start("run", "--arch", "x86_32", "--policy=far", "--list")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        configure, build, tool = self.calls()
+        self.assertTrue(configure.startswith("cmake --preset gcc"))
+        self.assertEqual(build, "cmake --build --preset gcc")
+        self.assertEqual(tool, "nmisafe run --images build/gcc/kernel --out out "
+                               "--arch x86_32 --policy=far --list")
+        self.assertNotIn("some line of the build", done.stdout)
+        self.assertIn("some line of the build", (self.tree / "out/build.log").read_text())
+
+    def test_status_of_the_tool(self):
+        for status in (1, 2, 130):
+            (self.state / "status").write_text(str(status))
+            self.assertEqual(self.start("run").returncode, status)
+
+    def test_no_install(self):
+        self.without("cmake", "xorriso")
+        for name in ("run", "test"):
+            self.check_refused([name, "--no-install"], "not installed: cmake xorriso", 1)
+
+    def test_run_needs_no_test_packages(self):
+        self.without("clang-14", "g++-alpha-linux-gnu", "doctest-dev")
+        self.assertEqual(self.start("run", "--no-install").returncode, 0)
+        done = self.start("test", "--no-install")
+        self.assertEqual(done.returncode, 1)
+        for name in ("clang-14", "g++-alpha-linux-gnu", "doctest-dev"):
+            self.assertIn(name, done.stderr)
+
+    def test_install_only_missing(self):
+        self.without("cmake", "xorriso")
+        done = self.start("run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.calls()[0], "apt-get -y --no-install-recommends install cmake "
+                                          "xorriso [frontend noninteractive]")
+        self.assertTrue(self.calls()[1].startswith("cmake"))
+        self.assertIn("cmake: configures the build", done.stdout)
+
+    def test_install_fetches_lists(self):
+        self.without("cmake")
+        (self.state / "needs-update").touch()
+        self.assertEqual(self.start("run").returncode, 0)
+        self.assertEqual([call.split()[2] for call in self.calls()[:3]],
+                         ["--no-install-recommends", "update", "--no-install-recommends"])
+
+    def test_install_fails(self):
+        for state, message in (("broken", "apt is broken"), ("liar", "still not installed: cmake")):
+            with self.subTest(state=state):
+                self.without("cmake")
+                (self.state / state).touch()
+                done = self.start("run")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(message, done.stderr)
+                self.assertFalse([call for call in self.calls() if call.startswith("cmake")])
+                (self.state / state).unlink()
+
+    def test_install_by_sudo(self):
+        self.without("cmake")
+        (self.state / "user").touch()
+        self.assertEqual(self.start("run").returncode, 0)
+        self.assertEqual(self.calls()[0], "sudo env DEBIAN_FRONTEND=noninteractive apt-get -y "
+                                          "--no-install-recommends install cmake")
+
+    def test_neither_root_nor_sudo(self):
+        if shutil.which("sudo", path="/usr/bin:/bin"):
+            self.skipTest("this machine has a sudo of its own")
+        self.without("cmake")
+        (self.state / "user").touch()
+        (self.bin / "sudo").unlink()
+        self.check_refused(["run"], "neither root nor sudo, so these must be installed first: "
+                                    "cmake", 1)
+
+    def test_build_fails(self):
+        (self.state / "build-fails").touch()
+        done = self.start("run")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("error: no such thing", done.stderr)
+        self.assertFalse([call for call in self.calls() if call.startswith("nmisafe")])
+
+    def test_test(self):
+        for name in ("test", ".ci/run"):
+            (self.state / "calls").unlink(missing_ok=True)
+            done = self.start(name)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual([call for call in self.calls() if call.startswith("ctest")],
+                             ["ctest --preset gcc --no-tests=error",
+                              "ctest --preset clang --no-tests=error"])
+
+    def test_test_filters(self):
+        self.assertEqual(self.start("test", "--compiler", "clang", "unit", "--label",
+                                    "guest").returncode, 0)
+        self.assertEqual([call for call in self.calls() if call.startswith("ctest")],
+                         ["ctest --preset clang --no-tests=error -L ^(unit|guest)$"])
+
+    def test_test_fails(self):
+        for compiler in ("gcc", "clang"):
+            with self.subTest(compiler=compiler):
+                (self.state / "calls").unlink(missing_ok=True)
+                (self.state / f"tests-fail-{compiler}").touch()
+                done = self.start("test")
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(f"failed: {compiler}: tests", done.stderr)
+                # The other compiler had its turn.
+                self.assertEqual(len([c for c in self.calls() if c.startswith("ctest")]), 2)
+                (self.state / f"tests-fail-{compiler}").unlink()
+
+    def test_test_build_fails(self):
+        (self.state / "build-fails").touch()
+        done = self.start("test")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("failed: gcc: build", done.stderr)
+        self.assertIn("failed: clang: build", done.stderr)
+        self.assertFalse([call for call in self.calls() if call.startswith("ctest")])
+
+
+if __name__ == "__main__":
+    ROOT = pathlib.Path(sys.argv.pop(1))
+    unittest.main(argv=[sys.argv[0], *(f"Scripts.test_{name}" for name in sys.argv[1:])])

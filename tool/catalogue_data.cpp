@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// The experiments, one line an entry. This is the file to edit when an experiment is added.
+#include "tool/catalogue.hpp"
+
+namespace nmisafe::tool {
+
+namespace {
+
+constexpr expectation control = expectation::control;
+
+// The policies that must be safe. far-nmi-count is the RFC's own: `far`, but only while the preempt
+// count says NMI, so it leaves the windows before nmi_enter and after nmi_exit to IRET.
+constexpr std::string_view nmi_safe = "far near far-nmi-count";
+constexpr std::string_view always_safe = "far near";
+
+constexpr std::string_view every_policy = "far near far-nmi-count iret";
+
+constexpr std::string_view sweep_paths =
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-page-fault";
+constexpr std::string_view return_paths =
+    "breakpoint-in-nmi page-fault-in-nmi breakpoint-in-thread page-fault-in-thread "
+    "breakpoint-in-thread-if page-fault-in-thread-if";
+constexpr std::string_view return_paths_in_nmi = "breakpoint-in-nmi page-fault-in-nmi";
+constexpr std::string_view return_paths_in_thread =
+    "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
+constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
+
+// clang-format off
+constexpr catalogue_entry entries[] = {
+    {.experiment = "hello", .policies = "near", .processors = 4, .what = "the kernel boots, and all that the others rely on works: CPUs, threads, address spaces, each source of NMIs"},
+
+    {.experiment = "return-path", .policies = nmi_safe, .image = "capture", .paths = return_paths, .paths_without_nmis = return_paths_in_thread, .counts_boundaries = true, .what = "INT3 and page faults in an NMI handler and in a thread: captured RIP, CS, RFLAGS and all registers come back intact"},
+    {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "capture", .paths = return_paths_in_nmi},
+
+    {.experiment = "breakpoint-in-nmi", .policies = nmi_safe, .processors = 2, .what = "an INT3 in the NMI handler is hit while NMIs keep being raised: the handler is never re-entered"},
+    {.experiment = "breakpoint-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
+    {.experiment = "breakpoint-in-nmi", .policies = always_safe, .expected = control, .symptom = "corrupted", .without = "stacks", .processors = 2, .architectures = "x86_64"},
+
+    {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
+    {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
+
+    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true},
+
+    {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
+    {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
+    {.experiment = "flag-window", .policies = "far-nmi-count", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
+
+    {.experiment = "not-plain", .policies = always_safe, .counts_boundaries = true, .what = "images with TF, NT, RF or another CS go the IRET way, are counted and keep their meaning"},
+    {.experiment = "not-plain", .policies = always_safe, .expected = control, .symptom = "failures", .without = "tf"},
+    {.experiment = "not-plain", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rf"},
+
+    {.experiment = "interrupt-storm", .policies = always_safe, .paths = "storm every-boundary nmi-in-shadow", .paths_without_nmis = "storm every-boundary", .counts_boundaries = true, .instruction_count = true, .what = "interrupts that are always pending do not grow the stack between the flags and the return"},
+    {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "stack_growth", .without = "sti", .paths = "storm", .instruction_count = true},
+    {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rewind", .paths = "nmi-in-shadow", .instruction_count = true},
+
+    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 gs", .counts_boundaries = true, .instruction_count = true, .what = "CR2, DR7 and the GS base leave an NMI as they entered it"},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .paths = "cr2", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs", .instruction_count = true},
+
+    {.experiment = "threads", .policies = always_safe, .processors = 4, .counts_boundaries = true, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere"},
+
+    {.experiment = "costs", .policies = every_policy, .trace = true, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, and for an INT3 there and back"},
+
+    {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
+    {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},
+    {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},
+    {.experiment = "crash-corrupt-frame", .policies = "near", .self_test = true, .what = "self test: a corrupt trap frame stops the machine with one line"},
+    {.experiment = "crash-small-stack", .policies = "near", .options = "stack=1000", .self_test = true, .what = "self test: too small a stack stops the machine with one line"},
+};
+// clang-format on
+
+} // namespace
+
+std::span<const catalogue_entry> catalogue() {
+    return entries;
+}
+
+} // namespace nmisafe::tool

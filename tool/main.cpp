@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// The host tool. Its commands: run.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <thread>
+
+#include "tool/run_command.hpp"
+
+namespace {
+
+using namespace nmisafe::tool;
+
+// One value for each time the option is given, out of `known`.
+void add_choice(CLI::App& command, const std::string& flag, std::vector<std::string>& values,
+                const std::vector<std::string>& known, const std::string& help) {
+    CLI::Option* option = command.add_option(flag, values, help);
+    option->allow_extra_args(false)->type_name("NAME");
+    option->check([known](const std::string& value) {
+        if (std::find(known.begin(), known.end(), value) != known.end()) {
+            return std::string();
+        }
+        return fmt::format("unknown value {}; known: {}", value, fmt::join(known, ", "));
+    });
+}
+
+int run(int argc, char** argv) {
+    run_options options;
+    options.jobs = std::max(1u, std::thread::hardware_concurrency());
+    bool list = false;
+
+    CLI::App app{"nmisafe: breakpoints and page faults that work inside x86 NMI handlers",
+                 "nmisafe"};
+    app.require_subcommand(1);
+    CLI::App& command =
+        *app.add_subcommand("run", "boot the reference kernel and run the experiments");
+    add_choice(command, "--arch", options.wanted.architectures, architecture_names(catalogue()),
+               "only this width; may be repeated");
+    add_choice(command, "--experiment", options.wanted.experiments, experiment_names(catalogue()),
+               "only this experiment; may be repeated");
+    add_choice(command, "--policy", options.wanted.policies, policy_names(catalogue()),
+               "only this return policy; may be repeated");
+    command.add_flag("--all", options.wanted.all, "the self tests too, which crash on purpose");
+    command.add_flag("--list", list, "show the experiments and run nothing");
+    command.add_option("--images", options.images, "folder of the kernel images")
+        ->capture_default_str()
+        ->type_name("DIR");
+    command.add_option("--out", options.out, "folder for the report and the logs")
+        ->capture_default_str()
+        ->type_name("DIR");
+    command.add_option("--jobs", options.jobs, "emulators at a time")
+        ->check(CLI::Range(1u, 256u))
+        ->capture_default_str()
+        ->type_name("N");
+    command
+        .add_option("--timeout", options.timeout_seconds,
+                    "seconds each guest may take, instead of the catalogue's")
+        ->check(CLI::Range(1u, 86400u))
+        ->type_name("SECONDS");
+    command.add_flag("--keep-logs", options.keep_logs, "keep the execution logs too (large)");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what());
+    }
+    if (list) {
+        fmt::print("{}", describe(catalogue()));
+        return exit_all_passed;
+    }
+    return run_command(options);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        return refuse(error.what());
+    }
+}

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: MIT
+"""Runs `nmisafe run` against fake emulators and checks what it makes of them.
+
+check_tool.py TOOL CASE    one case, as a ctest test; without CASE all of them.
+"""
+import json
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOOL = ""
+FAKE = pathlib.Path(__file__).with_name("fake_emulator")
+ONE_ROW = ["--arch", "x86_64", "--experiment", "return-path", "--policy", "far"]
+SWEEP = ["--arch", "x86_64", "--experiment", "every-instruction", "--policy", "far"]
+
+
+class Tool(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-tool-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.images = self.folder / "images"
+        self.out = self.folder / "out"
+        (self.folder / "bin").mkdir()
+        self.images.mkdir()
+        for name in ("qemu-system-x86_64", "qemu-system-i386"):
+            shutil.copy(FAKE, self.folder / "bin" / name)
+        for name in ("x86_64", "x86_32", "x86_64-controls", "x86_32-controls"):
+            (self.images / f"nmisafe-{name}.image").write_text("not read by a fake\n")
+
+    def environment(self, guest):
+        return dict(os.environ, FAKE_GUEST=guest, FAKE_COMMANDS=str(self.folder / "commands"),
+                    PATH=f"{self.folder / 'bin'}:{os.environ['PATH']}")
+
+    def command(self, options):
+        return [TOOL, "run", "--images", str(self.images), "--out", str(self.out), *options]
+
+    def run_tool(self, guest, options):
+        return subprocess.run(self.command(options), env=self.environment(guest), text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=110)
+
+    def report(self):
+        return json.loads((self.out / "report.json").read_text())
+
+    def commands(self):
+        return (self.folder / "commands").read_text()
+
+    def check_failed(self, guest, reason, options=ONE_ROW):
+        """Every row fails, for this reason; the report and the table say so too."""
+        done = self.run_tool(guest, options)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        rows = self.report()["rows"]
+        self.assertTrue(rows)
+        failed = [row for row in rows if not row["passed"]]
+        self.assertTrue(failed)
+        for row in failed:
+            self.assertRegex(row["reason"], reason)
+            self.assertTrue(pathlib.Path(row["log"]).is_file())
+        self.assertRegex(done.stdout, f"{len(rows)} rows, {len(rows) - len(failed)} passed, "
+                                      f"{len(failed)} failed")
+        self.assertRegex(done.stdout, reason)
+        return rows
+
+    def check_refused(self, options, message, guest="good", **environment):
+        """One line on standard error, status 2, nothing started."""
+        done = subprocess.run(self.command(options), env=self.environment(guest) | environment,
+                              text=True, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertRegex(done.stderr, message)
+        self.assertFalse((self.folder / "commands").exists())
+        self.assertFalse((self.out / "report.json").exists())
+
+    # --- what must pass ---
+
+    def test_good(self):
+        done = self.run_tool("good", ONE_ROW)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        report = self.report()
+        self.assertEqual(report["schema"], 1)
+        (row,) = report["rows"]
+        expected = {"experiment": "return-path", "arch": "x86_64", "emulator": "qemu 7.2.99",
+                    "policy": "far", "boundaries": 7, "nmis_raised": 9, "nmis_handled": 9,
+                    "nested": 0, "lost": 0, "corrupted": 0, "unsafe_irets": 0,
+                    "expected": "safe", "passed": True, "without": "none", "reason": "",
+                    "extras": {"ticks": 5}}
+        self.assertEqual({key: row[key] for key in expected}, expected)
+        self.assertIn("free text", (self.out / "x86_64-return-path-far.log").read_text())
+        self.assertIn("1 rows, 1 passed, 0 failed", done.stdout)
+        self.assertNotIn("\x1b", done.stdout)
+
+    def test_good_both_widths(self):
+        done = self.run_tool("good", ["--experiment", "return-path", "--policy", "near",
+                                      "--policy", "far"])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual([(row["arch"], row["policy"]) for row in self.report()["rows"]],
+                         [("x86_64", "far"), ("x86_64", "near"),
+                          ("x86_32", "far"), ("x86_32", "near")])
+        self.assertIn("qemu-system-i386", self.commands())
+
+    def test_command_line(self):
+        self.run_tool("good", ["--arch", "x86_64", "--experiment", "breakpoint-in-nmi",
+                               "--policy", "far"])
+        command = self.commands()
+        for part in ("-machine q35", "-smp 2", "-no-reboot", "-debugcon stdio", "-display none",
+                     f"-kernel {self.images}/nmisafe-x86_64.image",
+                     "-append experiment=breakpoint-in-nmi policy=far",
+                     "isa-debug-exit,iobase=0xf4,iosize=0x4"):
+            self.assertIn(part, command)
+        self.assertNotIn("-icount", command)
+
+    def test_control(self):
+        options = ["--arch", "x86_64", "--experiment", "flag-window", "--policy", "iret"]
+        done = self.run_tool("control", options)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.report()["rows"][0]["expected"], "control")
+
+    def test_control_image(self):
+        options = ["--arch", "x86_32", "--experiment", "not-plain", "--policy", "near"]
+        done = self.run_tool("control", options)
+        self.assertEqual(done.returncode, 1)  # `control` is no good safe row
+        rows = {row["without"]: row for row in self.report()["rows"]}
+        self.assertEqual({without: row["passed"] for without, row in rows.items()},
+                         {"none": False, "tf": True, "rf": True})
+        self.assertTrue(rows["tf"]["log"].endswith("x86_32-not-plain-near-without-tf.log"))
+        self.assertIn("nmisafe-x86_32-controls.image", self.commands())
+        self.assertIn("policy=near without=tf", self.commands())
+
+    def test_orphan(self):
+        started = time.monotonic()
+        done = self.run_tool("orphan", ONE_ROW)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertLess(time.monotonic() - started, 30)
+
+    def test_sweep(self):
+        done = self.run_tool("sweep", SWEEP)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        report = self.report()
+        covered = {row["path"]: row["coverage"] for row in report["rows"] if "coverage" in row}
+        self.assertEqual(covered, {"thread-breakpoint":
+                                   {"instructions": 2, "hit": 2, "missing": []}})
+        self.assertEqual(report["costs"], [{"name": "nmi-entry", "arch": "x86_64", "policy": "far",
+                                            "instructions": 2, "smallest": 2, "occurrences": 1}])
+        normal, trace = self.commands().splitlines()
+        self.assertIn("-icount shift=4,sleep=off", normal)
+        self.assertNotIn("mode=trace", normal)
+        for part in ("mode=trace", "-singlestep -d exec,nochain", "-dfilter 0x1000+0x1000"):
+            self.assertIn(part, trace)
+        self.assertEqual(list(self.out.glob("*.exec")), [])
+
+    def test_sweep_keep_logs(self):
+        self.run_tool("sweep", [*SWEEP, "--keep-logs"])
+        self.assertEqual([file.name for file in self.out.glob("*.exec")],
+                         ["x86_64-every-instruction-far-trace.exec"])
+
+    def test_sweep_disagree(self):
+        done = self.run_tool("sweep-disagree", SWEEP)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        (cost,) = self.report()["costs"]
+        self.assertEqual((cost["instructions"], cost["smallest"], cost["occurrences"]), (3, 2, 2))
+
+    def test_terminal(self):
+        leader, follower = pty.openpty()
+        tool = subprocess.Popen(self.command(ONE_ROW), env=self.environment("good"),
+                                stdin=subprocess.DEVNULL, stdout=follower)
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(leader, 4096)
+            except OSError:  # the other end was closed
+                break
+            seen += piece
+        os.close(leader)
+        self.assertEqual(tool.wait(), 0)
+        self.assertIn(b"\r\x1b[K[0/1]  x86_64-return-path-far", seen)
+        self.assertIn(b"1 rows, 1 passed, 0 failed", seen)
+
+    # --- what must fail ---
+
+    def test_hang(self):
+        started = time.monotonic()
+        self.check_failed("hang", r"timeout: no end within 1 s; last line: \"going to sleep\"",
+                          [*ONE_ROW, "--timeout", "1"])
+        self.assertLess(time.monotonic() - started, 30)
+
+    def test_panic(self):
+        self.check_failed("panic", "panic: double fault rip=0x1234")
+
+    def test_garbage(self):
+        self.check_failed("garbage", "no @hello")
+
+    def test_bad_record(self):
+        self.check_failed("bad-record", r"bad console: nested is not a number: \"@row nested=zero")
+
+    def test_empty(self):
+        self.check_failed("empty", "the console is empty")
+
+    def test_triple_fault(self):
+        self.check_failed("triple-fault", r"guest reset or stopped without @done \(exit status 0\)")
+
+    def test_wrong_status(self):
+        self.check_failed("wrong-status", "@done, but exit status 35 instead of 33")
+
+    def test_signal(self):
+        self.check_failed("signal", "ended by signal 11")
+
+    def test_wrong_hello(self):
+        self.check_failed("wrong-hello", "another guest answered: policy is other, asked for far")
+
+    def test_no_row(self):
+        self.check_failed("no-row", "no @row")
+
+    def test_flood(self):
+        self.check_failed("flood", "the guest printed too much")
+        self.assertLess((self.out / "x86_64-return-path-far.log").stat().st_size, 17 << 20)
+
+    def test_broken(self):
+        self.check_failed("broken", "exit status 1: qemu-system: could not load kernel")
+
+    def test_harmed(self):
+        self.check_failed("harmed", "nested is 3")
+
+    def test_failing(self):
+        self.check_failed("failing", "failures is 1: rflags differ at=12")
+
+    def test_no_nmi(self):
+        self.check_failed("no-nmi", "no NMI was handled")
+
+    def test_control_without_symptom(self):
+        self.check_failed("good", "did not show its symptom: nested is 0",
+                          ["--arch", "x86_64", "--experiment", "flag-window", "--policy", "iret"])
+
+    def test_sweep_missing_rip(self):
+        rows = self.check_failed("sweep-missing-rip",
+                                 "no NMI before 1 of 2 instructions: 0x1002", SWEEP)
+        self.assertEqual([row["coverage"] for row in rows if "coverage" in row],
+                         [{"instructions": 2, "hit": 1, "missing": ["0x1002"]}])
+
+    def test_sweep_no_end(self):
+        self.check_failed("sweep-no-end", "window thread-breakpoint was not walked", SWEEP)
+
+    def test_sweep_empty_log(self):
+        self.check_failed("sweep-empty-log", "the execution log is empty", SWEEP)
+
+    def test_sweep_not_delivered(self):
+        self.check_failed("sweep-not-delivered", "no path was marked delivered=1", SWEEP)
+
+    def test_sweep_path_lost(self):
+        self.check_failed("sweep-path-lost", "no @row of path nmi-page-fault", SWEEP)
+
+    def test_sweep_trace_hangs(self):
+        self.check_failed("sweep-trace-hangs", "trace run: timeout", [*SWEEP, "--timeout", "2"])
+
+    def test_sweep_trace_resets(self):
+        self.check_failed("sweep-trace-resets", "trace run: guest reset or stopped", SWEEP)
+
+    # --- what must be refused ---
+
+    def test_bad_options(self):
+        for options, message in (
+                (["--arch", "vax"], "--arch: unknown value vax; known: x86_64, x86_32"),
+                (["--experiment", "none"], "--experiment: unknown value none"),
+                (["--policy", ""], "--policy: unknown value"),
+                (["--policy"], "--policy"),
+                (["--jobs", "0"], "--jobs"),
+                (["--jobs", "many"], "--jobs"),
+                (["--timeout", "0"], "--timeout"),
+                (["--unknown"], "--unknown"),
+                (["extra"], "extra"),
+                (["--experiment", "threads", "--policy", "iret"], "no experiment matches")):
+            with self.subTest(options=options):
+                self.check_refused(options, message)
+
+    def test_no_command(self):
+        done = subprocess.run([TOOL], text=True, capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_missing_image(self):
+        self.run_tool("good", ONE_ROW)  # leaves a report that must not be taken for the next run's
+        (self.folder / "commands").unlink()
+        (self.images / "nmisafe-x86_64.image").unlink()
+        self.check_refused(ONE_ROW, "there is no image .*/nmisafe-x86_64.image")
+
+    def test_missing_emulator(self):
+        self.check_refused(ONE_ROW, "qemu-system-x86_64 is not installed", PATH="/nowhere")
+
+    def test_not_qemu(self):
+        self.check_refused(ONE_ROW, "does not answer like QEMU", guest="not-qemu")
+
+    def test_bad_out(self):
+        self.out.write_text("a file where the folder should be\n")
+        done = self.run_tool("good", ONE_ROW)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_list_and_help(self):
+        done = self.run_tool("good", ["--list"])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for word in ("every-instruction", "far-nmi-count", "without gs", "crash-double-fault"):
+            self.assertIn(word, done.stdout)
+        done = self.run_tool("good", ["--help"])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for flag in re.findall(r"--[a-z-]+", "--arch --experiment --policy --list --jobs --all "
+                                             "--images --out --keep-logs --timeout"):
+            self.assertIn(flag, done.stdout)
+        self.assertFalse((self.folder / "commands").exists())
+
+    def test_interrupt(self):
+        """Ctrl-C ends the guests too and leaves no report."""
+        tool = subprocess.Popen(self.command(ONE_ROW), env=self.environment("hang"),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+        log = self.out / "x86_64-return-path-far.log"
+        limit = time.monotonic() + 30
+        while not (log.exists() and "sleep" in log.read_text()) and time.monotonic() < limit:
+            time.sleep(0.05)
+        tool.send_signal(signal.SIGINT)
+        _, error = tool.communicate(timeout=30)
+        self.assertEqual(tool.returncode, 130)
+        self.assertIn("interrupted, no report", error)
+        self.assertFalse((self.out / "report.json").exists())
+
+
+if __name__ == "__main__":
+    TOOL = sys.argv.pop(1)
+    names = [f"Tool.test_{name}" for name in sys.argv[1:]]
+    unittest.main(argv=[sys.argv[0], *names], verbosity=2)
