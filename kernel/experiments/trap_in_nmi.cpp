@@ -48,9 +48,17 @@ void trap_page_fault() {
     touch_page(0);
 }
 
+/// Longer than a handler takes: an NMI sent as soon as the last one has begun would be pending when
+/// that one ends, and so would the next, and the other CPU would never get out of its handlers.
+void pause_between_nmis() {
+    for (unsigned i = 0; i < 50; ++i)
+        wait_a_little();
+}
+
 /// The other CPU: an NMI, then a bounded wait until a handler has started that can have seen it.
 void send_nmis(void*) {
     while (!stop_sending) {
+        pause_between_nmis();
         const uint32_t ticket = scene.sender_tickets + 1;
         scene.sender_tickets = ticket;
         send_nmi(0);

@@ -1,0 +1,15 @@
+# The same kernel under Bochs, with one compiler: what an emulator shows does not depend on the compiler,
+# and each boot through GRUB takes a while. Each row needs a CD image of its own, since Bochs cannot pass
+# a command line.
+#
+# nmisafe_add_bochs_test(arch experiment policy variant cpus [arguments of check_bochs.py...])
+function(nmisafe_add_bochs_test arch experiment policy variant cpus)
+    set(name ${experiment}.${policy}.${arch})
+    nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso
+        "experiment=${experiment} policy=${policy}")
+    add_test(NAME guest.bochs.${name}
+        COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py
+            --iso ${PROJECT_BINARY_DIR}/kernel/bochs-${name}.iso --cpus ${cpus}
+            --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log ${ARGN})
+    set_tests_properties(guest.bochs.${name} PROPERTIES LABELS guest TIMEOUT 240)
+endfunction()

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Looks into a linked kernel for what the sources promise.
+
+  - The library has two IRETs: the NMI's own, and the one for images that are not plain.
+  - Every STI of a return stands directly before the return instruction it is to shadow.
+  - Capture and controls leave nothing behind in an image that was built without them (and are there in
+    one built with them, or this test would prove nothing).
+  - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+
+TRAP_SECTION = ("__start_nmisafe_trap_text", "__stop_nmisafe_trap_text")
+
+
+def symbols(nm, image):
+    table = {}
+    for line in subprocess.check_output([nm, image], text=True).splitlines():
+        words = line.split()
+        if len(words) == 3:
+            table[words[2]] = int(words[0], 16)
+    return table
+
+
+def instructions(objdump, image):
+    """Every instruction as (address, mnemonic, operands)."""
+    text = subprocess.check_output(
+        [objdump, "-d", "--no-show-raw-insn", "-j", ".text", image], text=True)
+    for line in text.splitlines():
+        match = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
+        if match:
+            yield int(match[1], 16), match[2], match[3]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for option in ("nm", "objdump", "variant"):
+        parser.add_argument("--" + option, required=True)
+    parser.add_argument("image")
+    options = parser.parse_args()
+    failures = []
+
+    table = symbols(options.nm, options.image)
+    code = list(instructions(options.objdump, options.image))
+    if len(code) < 1000:
+        failures.append(f"only {len(code)} instructions found")
+
+    begin, end = (table[name] for name in TRAP_SECTION)
+    trap = [entry for entry in code if begin <= entry[0] < end]
+    irets = [address for address, mnemonic, _ in trap if mnemonic.startswith("iret")]
+    if len(irets) != 2 or table["nmisafe_trap_nmi_iret"] not in irets:
+        failures.append(f"IRETs in the library: {[hex(a) for a in irets]}")
+
+    shadowed = {table["nmisafe_trap_near_shadowed"], table["nmisafe_trap_far_shadowed"]}
+    after_sti = {trap[i + 1][0] for i, entry in enumerate(trap[:-1]) if entry[1] == "sti"}
+    if after_sti != shadowed:
+        failures.append(f"behind STI: {after_sti}, the labels say {shadowed}")
+    for address, mnemonic, _ in trap:
+        if address in shadowed and not re.match(r"l?ret", mnemonic):
+            failures.append(f"{mnemonic} behind an STI at {address:#x}")
+
+    for symbol, variant in (("nmisafe_trap_removed", "-controls"),
+                            ("nmisafe_trap_captured", "-capture")):
+        if (symbol in table) != (options.variant == variant):
+            failures.append(f"{symbol} is {'' if symbol in table else 'not '}in this image")
+
+    for address, mnemonic, operands in code:
+        if re.search(r"%[xyz]mm|%st|%mm[0-7]", operands) or re.match(r"f[a-z]", mnemonic):
+            failures.append(f"{address:#x}: {mnemonic} {operands}")
+    for name in table:
+        if re.match(r"_GLOBAL__sub_I|__cxa_|_ZGV", name):
+            failures.append(f"symbol {name}")
+
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    print(f"{len(code)} instructions, {len(trap)} of them in the library's trap text")
+    return 1 if failures else 0
+
+
+sys.exit(main())
