@@ -29,8 +29,8 @@ constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 constexpr catalogue_entry entries[] = {
     {.experiment = "hello", .policies = "near", .processors = 4, .what = "the kernel boots, and all that the others rely on works: CPUs, threads, address spaces, each source of NMIs"},
 
-    {.experiment = "return-path", .policies = nmi_safe, .image = "capture", .paths = return_paths, .paths_without_nmis = return_paths_in_thread, .counts_boundaries = true, .what = "INT3 and page faults in an NMI handler and in a thread: captured RIP, CS, RFLAGS and all registers come back intact"},
-    {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "capture", .paths = return_paths_in_nmi},
+    {.experiment = "return-path", .policies = nmi_safe, .image = "controls", .paths = return_paths, .paths_without_nmis = return_paths_in_thread, .counts_boundaries = true, .what = "INT3 and page faults in an NMI handler and in a thread: captured RIP, CS, RFLAGS and all registers come back intact"},
+    {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "controls", .paths = return_paths_in_nmi},
 
     {.experiment = "breakpoint-in-nmi", .policies = nmi_safe, .processors = 2, .what = "an INT3 in the NMI handler is hit while NMIs keep being raised: the handler is never re-entered"},
     {.experiment = "breakpoint-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
@@ -39,8 +39,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
     {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
 
-    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
-    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true},
+    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180},
 
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
     {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
@@ -61,7 +61,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "threads", .policies = always_safe, .processors = 4, .counts_boundaries = true, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere"},
 
-    {.experiment = "costs", .policies = every_policy, .trace = true, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, and for an INT3 there and back"},
+    {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, and for an INT3 there and back"},
 
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
     {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},

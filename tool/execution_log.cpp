@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <iterator>
 
 namespace nmisafe::tool {
 
@@ -59,14 +60,9 @@ std::optional<std::uint64_t> parse_page_fault_line(std::string_view line) {
 
 std::set<std::uint64_t> entered_by_faults(const window_trace& walked) {
     std::set<std::uint64_t> found;
-    for (const auto& [from, to] : walked.fault_steps) {
-        found.insert(to);
-    }
-    for (const auto& step : walked.steps) {
-        if (!walked.fault_steps.contains(step)) {
-            found.erase(step.second);
-        }
-    }
+    std::set_difference(walked.after_faults.begin(), walked.after_faults.end(),
+                        walked.after_others.begin(), walked.after_others.end(),
+                        std::inserter(found, found.end()));
     return found;
 }
 
@@ -122,15 +118,14 @@ void execution_analysis::follow_windows(std::uint64_t pc) {
             window_trace& result = window_results_[path];
             result.instructions.merge(window.walk.instructions);
             result.steps.merge(window.walk.steps);
-            result.fault_steps.merge(window.walk.fault_steps);
+            result.after_faults.merge(window.walk.after_faults);
+            result.after_others.merge(window.walk.after_others);
             window.walk = {};
             ++result.times_complete;
         }
         if (window.inside) {
             window.walk.steps.emplace(*previous_, pc);
-            if (previous_faulted_) {
-                window.walk.fault_steps.emplace(*previous_, pc);
-            }
+            (previous_faulted_ ? window.walk.after_faults : window.walk.after_others).insert(pc);
         }
         window.inside = window.inside || pc == window.range.begin;
         if (window.inside) {

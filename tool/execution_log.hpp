@@ -46,8 +46,8 @@ std::optional<std::uint64_t> parse_page_fault_line(std::string_view line);
 struct window_trace {
     std::set<std::uint64_t> instructions;
     std::set<std::pair<std::uint64_t, std::uint64_t>> steps; // from an instruction to the next
-    // Those of the steps that a page fault took.
-    std::set<std::pair<std::uint64_t, std::uint64_t>> fault_steps;
+    std::set<std::uint64_t> after_faults; // entered by a page fault of the instruction before
+    std::set<std::uint64_t> after_others; // entered after an instruction that did not fault
     std::uint64_t times_complete = 0;
 };
 

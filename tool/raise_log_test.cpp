@@ -20,7 +20,7 @@ std::string executed(std::uint64_t pc) {
 std::map<std::string, pended_window> one_window() {
     return {{"path",
              {{0x10, 0x11},
-              {{0x10, 0x12, 0x14, 0x40}, {{0x10, 0x12}, {0x12, 0x40}, {0x40, 0x14}}, {}, 1}}}};
+              {{0x10, 0x12, 0x14, 0x40}, {{0x10, 0x12}, {0x12, 0x40}, {0x40, 0x14}}, {}, {}, 1}}}};
 }
 
 using addresses = std::set<std::uint64_t>;
@@ -99,7 +99,8 @@ TEST_CASE("a walk that was abandoned is begun anew") {
 
 TEST_CASE("each window has its own boundaries") {
     auto windows = one_window();
-    windows["other"] = {{0x20, 0x21}, {{0x20, 0x12, 0x40}, {{0x20, 0x12}, {0x12, 0x40}}, {}, 1}};
+    windows["other"] = {{0x20, 0x21},
+                        {{0x20, 0x12, 0x40}, {{0x20, 0x12}, {0x12, 0x40}}, {}, {}, 1}};
     raise_analysis analysis(windows);
     // The walk of `path` is abandoned; what follows the begin of `other` belongs to that.
     for (const std::string& line : {executed(0x10), executed(0x12), executed(0x20), executed(0x12),

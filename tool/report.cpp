@@ -100,8 +100,7 @@ std::string format_table(const table& rows) {
 
 std::string result_table(const std::vector<report_row>& rows) {
     table cells = {{"experiment", "path", "arch", "policy", "without", "boundaries", "raised",
-                    "handled", "nested", "lost", "corrupted", "unsafe irets", "expected",
-                    "verdict"}};
+                    "handled", "nested", "lost", "corrupted", "irets", "expected", "verdict"}};
     for (const report_row& row : rows) {
         const judged_row& judged = row.judged;
         const catalogue_entry& entry = *judged.run.entry;

@@ -18,7 +18,7 @@ import unittest
 
 TOOL = ""
 FAKE = pathlib.Path(__file__).with_name("fake_emulator")
-ONE_ROW = ["--arch", "x86_64", "--experiment", "return-path", "--policy", "far"]
+ONE_ROW = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "far"]
 SWEEP = ["--arch", "x86_64", "--experiment", "every-instruction", "--policy", "far"]
 
 
@@ -87,18 +87,18 @@ class Tool(unittest.TestCase):
         report = self.report()
         self.assertEqual(report["schema"], 1)
         (row,) = report["rows"]
-        expected = {"experiment": "return-path", "arch": "x86_64", "emulator": "qemu 7.2.99",
+        expected = {"experiment": "page-fault-in-nmi", "arch": "x86_64", "emulator": "qemu 7.2.99",
                     "policy": "far", "boundaries": 7, "nmis_raised": 9, "nmis_handled": 9,
                     "nested": 0, "lost": 0, "corrupted": 0, "unsafe_irets": 0,
                     "expected": "safe", "passed": True, "without": "none", "reason": "",
                     "extras": {"ticks": 5}}
         self.assertEqual({key: row[key] for key in expected}, expected)
-        self.assertIn("free text", (self.out / "x86_64-return-path-far.log").read_text())
+        self.assertIn("free text", (self.out / "x86_64-page-fault-in-nmi-far.log").read_text())
         self.assertIn("1 rows, 1 passed, 0 failed", done.stdout)
         self.assertNotIn("\x1b", done.stdout)
 
     def test_good_both_widths(self):
-        done = self.run_tool("good", ["--experiment", "return-path", "--policy", "near",
+        done = self.run_tool("good", ["--experiment", "page-fault-in-nmi", "--policy", "near",
                                       "--policy", "far"])
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual([(row["arch"], row["policy"]) for row in self.report()["rows"]],
@@ -107,18 +107,29 @@ class Tool(unittest.TestCase):
         self.assertIn("qemu-system-i386", self.commands())
 
     def test_command_line(self):
-        self.run_tool("good", ["--arch", "x86_64", "--experiment", "breakpoint-in-nmi",
-                               "--policy", "far"])
+        self.run_tool("good", ONE_ROW)
         command = self.commands()
         for part in ("-machine q35", "-smp 2", "-no-reboot", "-debugcon stdio", "-display none",
                      f"-kernel {self.images}/nmisafe-x86_64.image",
-                     "-append experiment=breakpoint-in-nmi policy=far",
+                     "-append experiment=page-fault-in-nmi policy=far",
                      "isa-debug-exit,iobase=0xf4,iosize=0x4"):
             self.assertIn(part, command)
         self.assertNotIn("-icount", command)
 
+    def test_command_line_of_the_entry(self):
+        for experiment, policy, part in (
+                ("return-path", "far", "nmisafe-x86_64-controls.image"),
+                ("flag-window", "far", "nmisafe-x86_64-controls.image"),
+                ("crash-small-stack", "near",
+                 "-append experiment=crash-small-stack policy=near stack=1000 ")):
+            with self.subTest(experiment=experiment):
+                self.run_tool("good", ["--arch", "x86_64", "--experiment", experiment,
+                                       "--policy", policy])
+                self.assertIn(part, self.commands())
+                (self.folder / "commands").unlink()
+
     def test_control(self):
-        options = ["--arch", "x86_64", "--experiment", "flag-window", "--policy", "iret"]
+        options = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "iret"]
         done = self.run_tool("control", options)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(self.report()["rows"][0]["expected"], "control")
@@ -144,22 +155,38 @@ class Tool(unittest.TestCase):
         done = self.run_tool("sweep", SWEEP)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         report = self.report()
-        covered = {row["path"]: row["coverage"] for row in report["rows"] if "coverage" in row}
-        self.assertEqual(covered, {"thread-breakpoint":
-                                   {"instructions": 2, "hit": 2, "missing": []}})
+        covered = {row["path"]: row["coverage"] for row in report["rows"]}
+        self.assertEqual(covered["nmi-breakpoint"],
+                         {"how": "raised", "instructions": 2, "hit": 2, "missing": [],
+                          "unreachable": []})
+        self.assertEqual(covered["thread-page-fault"],
+                         {"how": "delivered", "instructions": 2, "hit": 2, "missing": [],
+                          "unreachable": ["0x4100"]})
+        self.assertEqual([covered[path]["how"] for path in ("nmi-page-fault", "thread-breakpoint")],
+                         ["raised", "delivered"])
+        row = next(row for row in report["rows"] if row["path"] == "nmi-breakpoint")
+        self.assertEqual((row["boundaries"], row["extras"]),
+                         (2, {"delivered": 0, "injections": 12}))
         self.assertEqual(report["costs"], [{"name": "nmi-entry", "arch": "x86_64", "policy": "far",
                                             "instructions": 2, "smallest": 2, "occurrences": 1}])
-        normal, trace = self.commands().splitlines()
-        self.assertIn("-icount shift=4,sleep=off", normal)
-        self.assertNotIn("mode=trace", normal)
-        for part in ("mode=trace", "-singlestep -d exec,nochain", "-dfilter 0x1000+0x1000"):
+        normal, trace, raises = self.commands().splitlines()
+        self.assertIn("-icount shift=6,sleep=off", normal)
+        for part in ("mode=trace", "-singlestep", "-trace", "-dfilter"):
+            self.assertNotIn(part, normal)
+        for part in ("mode=trace", "-singlestep -d exec,nochain,int", "-dfilter 0x1000+0x4000"):
             self.assertIn(part, trace)
+        self.assertNotIn("-trace ", trace)
+        for part in ("-singlestep -d exec,nochain ", "-trace apic_deliver_irq",
+                     "-dfilter 0x1000+0x15,0x2000+0x15"):
+            self.assertIn(part, raises)
+        self.assertNotIn("mode=trace", raises)
         self.assertEqual(list(self.out.glob("*.exec")), [])
 
     def test_sweep_keep_logs(self):
         self.run_tool("sweep", [*SWEEP, "--keep-logs"])
-        self.assertEqual([file.name for file in self.out.glob("*.exec")],
-                         ["x86_64-every-instruction-far-trace.exec"])
+        self.assertEqual(sorted(file.name for file in self.out.glob("*.exec")),
+                         ["x86_64-every-instruction-far-raises.exec",
+                          "x86_64-every-instruction-far-trace.exec"])
 
     def test_sweep_disagree(self):
         done = self.run_tool("sweep-disagree", SWEEP)
@@ -181,7 +208,7 @@ class Tool(unittest.TestCase):
             seen += piece
         os.close(leader)
         self.assertEqual(tool.wait(), 0)
-        self.assertIn(b"\r\x1b[K[0/1]  x86_64-return-path-far", seen)
+        self.assertIn(b"\r\x1b[K[0/1]  x86_64-page-fault-in-nmi-far", seen)
         self.assertIn(b"1 rows, 1 passed, 0 failed", seen)
 
     # --- what must fail ---
@@ -221,7 +248,7 @@ class Tool(unittest.TestCase):
 
     def test_flood(self):
         self.check_failed("flood", "the guest printed too much")
-        self.assertLess((self.out / "x86_64-return-path-far.log").stat().st_size, 17 << 20)
+        self.assertLess((self.out / "x86_64-page-fault-in-nmi-far.log").stat().st_size, 17 << 20)
 
     def test_broken(self):
         self.check_failed("broken", "exit status 1: qemu-system: could not load kernel")
@@ -237,13 +264,31 @@ class Tool(unittest.TestCase):
 
     def test_control_without_symptom(self):
         self.check_failed("good", "did not show its symptom: nested is 0",
-                          ["--arch", "x86_64", "--experiment", "flag-window", "--policy", "iret"])
+                          [*ONE_ROW[:-1], "iret"])
 
     def test_sweep_missing_rip(self):
         rows = self.check_failed("sweep-missing-rip",
-                                 "no NMI before 1 of 2 instructions: 0x1002", SWEEP)
-        self.assertEqual([row["coverage"] for row in rows if "coverage" in row],
-                         [{"instructions": 2, "hit": 1, "missing": ["0x1002"]}])
+                                 "no NMI delivered before 1 of 2 instructions: 0x3002", SWEEP)
+        self.assertEqual([row["coverage"]["missing"] for row in rows],
+                         [[], [], ["0x3002"], []])
+
+    def test_sweep_missing_raise(self):
+        rows = self.check_failed("sweep-missing-raise",
+                                 "no NMI raised before 1 of 2 instructions: 0x1004", SWEEP)
+        self.assertEqual([row["coverage"]["missing"] for row in rows],
+                         [["0x1004"], [], [], []])
+
+    def test_sweep_raises_differs(self):
+        rows = self.check_failed("sweep-raises-differs",
+                                 "the logged run differs from the normal one: "
+                                 "nmi-breakpoint boundaries is 13 instead of 12", SWEEP)
+        self.assertFalse(any(row["passed"] for row in rows))
+
+    def test_sweep_raises_hangs(self):
+        self.check_failed("sweep-raises-hangs", "raises run: timeout", [*SWEEP, "--timeout", "2"])
+
+    def test_sweep_raises_resets(self):
+        self.check_failed("sweep-raises-resets", "raises run: guest reset or stopped", SWEEP)
 
     def test_sweep_no_end(self):
         self.check_failed("sweep-no-end", "window thread-breakpoint was not walked", SWEEP)
@@ -320,7 +365,7 @@ class Tool(unittest.TestCase):
         tool = subprocess.Popen(self.command(ONE_ROW), env=self.environment("hang"),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
-        log = self.out / "x86_64-return-path-far.log"
+        log = self.out / "x86_64-page-fault-in-nmi-far.log"
         limit = time.monotonic() + 30
         while not (log.exists() and "sleep" in log.read_text()) and time.monotonic() < limit:
             time.sleep(0.05)
