@@ -12,6 +12,7 @@
 #include "kernel/core/console.hpp"
 #include "kernel/core/descriptor_tables.hpp"
 #include "kernel/core/hpet.hpp"
+#include "kernel/core/image.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/io_apic.hpp"
 #include "kernel/core/panic.hpp"
@@ -151,6 +152,8 @@ extern "C" [[noreturn]] void kernel_main(uint32_t loader_magic, uint32_t loader_
     start_first_cpu(loader_magic, loader_information);
     print("@hello arch=", arch, " experiment=", value_or(option("experiment"), "none"),
           " policy=", policy_name(), " without=", value_or(option("without"), "none"), "\n");
+    print("@text begin=", hex{text_address(kernel_text_begin)},
+          " end=", hex{text_address(kernel_text_end)}, "\n");
     choose_policy();
     const bool shared_stacks = take_out_defences(option("without"));
     set_up_address_spaces();

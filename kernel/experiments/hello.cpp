@@ -6,7 +6,6 @@
 #include "kernel/core/checkpoint.hpp"
 #include "kernel/core/console.hpp"
 #include "kernel/core/hpet.hpp"
-#include "kernel/core/image.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/smp.hpp"
 #include "kernel/core/test_page.hpp"
@@ -237,8 +236,6 @@ void check_preemption_off() {
 } // namespace
 
 void run_hello() {
-    print("@text begin=", hex{reinterpret_cast<uintptr_t>(kernel_text_begin)},
-          " end=", hex{reinterpret_cast<uintptr_t>(kernel_text_end)}, "\n");
     trap::set_handler(X86_VECTOR_BP, on_breakpoint);
     trap::set_page_fault_handler(on_page_fault);
     check_cpus();
