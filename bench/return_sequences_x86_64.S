@@ -145,8 +145,8 @@ chain far_callers, far
 chain iretq_callers, iretq
 
 // From here on the library's near return balances nothing: its entry is a caller's, off by one for all.
-    .purgem .balance_return_stack
-.macro .balance_return_stack sp, word
+    .purgem balance_return_stack
+.macro balance_return_stack
 .endm
 
 loop near_unbalanced, near, same

@@ -16,7 +16,7 @@ constexpr std::string_view always_safe = "far near";
 constexpr std::string_view every_policy = "far near far-nmi-count iret";
 
 constexpr std::string_view sweep_paths =
-    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-page-fault";
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault";
 constexpr std::string_view return_paths =
     "breakpoint-in-nmi page-fault-in-nmi breakpoint-in-thread page-fault-in-thread "
     "breakpoint-in-thread-if page-fault-in-thread-if";
@@ -27,7 +27,7 @@ constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
 constexpr catalogue_entry entries[] = {
-    {.experiment = "hello", .policies = "near", .processors = 4, .what = "the kernel boots, and all that the others rely on works: CPUs, threads, address spaces, each source of NMIs"},
+    {.experiment = "hello", .policies = "near", .processors = 8, .what = "the kernel boots, and all that the others rely on works: CPUs, threads, address spaces, each source of NMIs"},
 
     {.experiment = "return-path", .policies = nmi_safe, .image = "controls", .paths = return_paths, .paths_without_nmis = return_paths_in_thread, .counts_boundaries = true, .what = "INT3 and page faults in an NMI handler and in a thread: captured RIP, CS, RFLAGS and all registers come back intact"},
     {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "controls", .paths = return_paths_in_nmi},
@@ -54,10 +54,12 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "stack_growth", .without = "sti", .paths = "storm", .instruction_count = true},
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rewind", .paths = "nmi-in-shadow", .instruction_count = true},
 
-    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 gs", .counts_boundaries = true, .instruction_count = true, .what = "CR2, DR7 and the GS base leave an NMI as they entered it"},
+    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2, DR7 and the GS base leave an NMI as they entered it"},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .paths = "cr2", .instruction_count = true},
-    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7", .instruction_count = true},
-    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},
+
+    {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
 
     {.experiment = "threads", .policies = always_safe, .processors = 4, .counts_boundaries = true, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere"},
 

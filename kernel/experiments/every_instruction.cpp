@@ -6,6 +6,7 @@
 //   nmi-page-fault     the same with a page fault
 //   thread-breakpoint  a thread hits INT3; an NMI is delivered at each boundary, its handler raises
 //                      another NMI and hits INT3 itself
+//   thread-breakpoint-if  the same in a thread with interrupts on: the return ends in STI and RET
 //   thread-page-fault  a thread faults on page 0; the NMI's handler raises another NMI and faults
 //   on
 //                      page 1 (W16: CR2 is in flight in the thread)
@@ -180,6 +181,12 @@ const path paths[] = {
      {breakpoint_window, prepare_and_record, both_handled, check_thread_breakpoint},
      window_breakpoint_begin,
      window_breakpoint_end,
+     true},
+    {"thread-breakpoint-if",
+     thread_breakpoint_body,
+     {window_breakpoint_if, prepare_and_record, both_handled, check_thread_breakpoint},
+     window_breakpoint_if_begin,
+     window_breakpoint_if_end,
      true},
     {"thread-page-fault",
      thread_page_fault_body,

@@ -20,6 +20,7 @@ constexpr struct {
     {"not-plain", not_plain},
     {"interrupt-storm", interrupt_storm},
     {"nmi-state", nmi_state},
+    {"vectors", vectors},
     {"threads", threads},
     {"costs", costs},
     {"crash-double-fault", crash_double_fault},

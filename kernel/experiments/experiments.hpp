@@ -20,6 +20,7 @@ void flag_window();
 void not_plain();
 void interrupt_storm();
 void nmi_state();
+void vectors();
 void threads();
 void costs();
 void crash_double_fault(); // crashes.cpp, as all that follow

@@ -49,10 +49,8 @@ bool on_debug(trap_frame& frame) {
     return true;
 }
 
-/// A CPU has pushed RF=1 already, QEMU 7.2 has not: made alike, so that the return sees what a CPU
-/// shows it. [intel/vol3 17.3.1.1]
 bool on_page_fault(trap_frame& frame, uintptr_t address) {
-    frame.flags |= X86_FLAGS_RF;
+    show_resume_flag(frame);
     const unsigned number = find_test_page(address);
     if (number == test_pages)
         return false;
@@ -128,6 +126,52 @@ void resume_flag() {
         fail("hits of one breakpoint", 1, debug_hits);
 }
 
+/// A #DB that is no instruction breakpoint must not swallow the breakpoint on the next instruction.
+void breakpoint_after_debug_trap() {
+    debug_hits = 0;
+    expect_irets(1, iret_reason::resume_flag, [] {
+        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(debug_trap_end));
+        nmisafe::trap::set_debug_control(execute_breakpoint_0);
+        debug_trap();
+        nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
+    });
+    if (debug_hits != 2)
+        fail("the debug trap and the breakpoint behind it", 2, debug_hits);
+}
+
+// DR7: breakpoint 0, enabled on this CPU, on writing a byte.
+constexpr uintptr_t write_breakpoint_0 = X86_DR7_DISARMED | 1 | 1 << 16;
+uint8_t watched;
+
+/// The handler of a data breakpoint touches the watched byte itself, and faults.
+bool touch_watched(trap_frame&) {
+    ++debug_hits;
+    *const_cast<volatile uint8_t*>(&watched) = 1;
+    unmap_test_page(2);
+    touch_page(2);
+    nmisafe::x86::write_dr6(0);
+    return debug_hits < give_up_after;
+}
+
+void debug_handler_is_not_reentered() {
+    debug_hits = 0;
+    nmisafe::trap::set_handler(X86_VECTOR_DB, touch_watched);
+    expect_irets(0, iret_reason::none, [] {
+        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(&watched));
+        nmisafe::trap::set_debug_control(write_breakpoint_0);
+        nmisafe::x86::write_cr2(0x1234);
+        *const_cast<volatile uint8_t*>(&watched) = 2;
+        if (nmisafe::x86::read_cr2() != 0x1234)
+            fail("CR2 after #DB", 0x1234, nmisafe::x86::read_cr2());
+        if (nmisafe::x86::read_dr7() != write_breakpoint_0)
+            fail("DR7 after #DB", write_breakpoint_0, nmisafe::x86::read_dr7());
+        nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
+    });
+    if (debug_hits != 1)
+        fail("hits of a data breakpoint", 1, debug_hits);
+    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug);
+}
+
 void nmi_body(trap_frame&) {
     // Inside an NMI breakpoints are disarmed, so a page fault's RF cannot force an IRET.
     unmap_test_page(1);
@@ -186,6 +230,8 @@ void not_plain() {
     nested_task();
     other_segment();
     armed_while_nmi();
+    breakpoint_after_debug_trap();
+    debug_handler_is_not_reentered();
     visible_in_nmi();
     print_row(nullptr);
 }

@@ -72,6 +72,7 @@ void on_nmi(trap_frame& frame) {
             ++scene.count.corrupted;
         abandon();
     }
+    expect_direction_flag_clear();
     scene.in_handler = true;
     outer_copy = frame;
     outer_frame = &frame;
@@ -90,6 +91,7 @@ void on_nmi(trap_frame& frame) {
 /// A breakpoint's frame in the very place of the NMI's: #BP was given the NMI's stack.
 bool on_breakpoint(trap_frame& frame) {
     ++scene.breakpoints;
+    expect_direction_flag_clear();
     if (&frame == outer_frame) {
         ++scene.count.corrupted;
         abandon();
@@ -99,8 +101,10 @@ bool on_breakpoint(trap_frame& frame) {
 
 /// Maps the test page that is missing. An address that is no test page, or one that is mapped
 /// already, is what a CR2 changed under the handler's feet looks like.
-bool on_page_fault(trap_frame&, uintptr_t address) {
+bool on_page_fault(trap_frame& frame, uintptr_t address) {
     ++scene.page_faults;
+    show_resume_flag(frame);
+    expect_direction_flag_clear();
     const unsigned number = find_test_page(address);
     if (number == test_pages)
         return false;
@@ -176,6 +180,15 @@ void fail(const char* what, uintptr_t expected, uintptr_t found) {
         print("@fail what=\"", what, "\" expected=", hex{expected}, " found=", hex{found}, "\n");
 }
 
+void show_resume_flag(trap_frame& frame) {
+    frame.flags |= X86_FLAGS_RF;
+}
+
+void expect_direction_flag_clear() {
+    if ((nmisafe::x86::read_flags() & X86_FLAGS_DF) != 0)
+        fail("DF in a handler", 0, X86_FLAGS_DF);
+}
+
 void hit_breakpoint() {
     asm volatile("int3" : : : "memory");
 }
@@ -191,6 +204,8 @@ bool test_page_is_mapped(unsigned number) {
 }
 
 void print_row(const char* path, bool delivered_at_once, extra_number extra) {
+    if (this_cpu().nmisafe.nmi_in_progress != 0)
+        fail("NMIs in progress when all is over", 0, this_cpu().nmisafe.nmi_in_progress);
     const auto& count = scene.count;
     console_line line;
     line.put("@row");

@@ -96,6 +96,13 @@ void fail(const char* what, uintptr_t expected, uintptr_t found);
 void hit_breakpoint();
 void touch_page(unsigned number);
 
+/// A CPU pushes RF=1 with every fault, QEMU 7.2 does not: made alike in the frame, so that the
+/// return sees what a CPU shows it. [intel/vol3 17.3.1.1] @context a page fault's handler
+void show_resume_flag(nmisafe::x86::trap_frame& frame);
+
+/// The ABI of the handlers: an interrupted DF=1 must not reach them. @context any handler
+void expect_direction_flag_clear();
+
 /// Whether test page `number` is mapped. @context any
 bool test_page_is_mapped(unsigned number);
 

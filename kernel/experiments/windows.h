@@ -58,6 +58,11 @@ void window_nmi_page_fault(volatile uint32_t* command_register, uint32_t command
 void window_nmi_nothing(volatile uint32_t* command_register, uint32_t command);
 void window_nothing(uintptr_t count);
 extern const char window_breakpoint_begin[], window_breakpoint_end[];
+void window_breakpoint_if();
+extern const char window_breakpoint_if_begin[], window_breakpoint_if_end[];
+void debug_trap();
+extern const char debug_trap_end[];
+void raise_vector(uintptr_t vector);
 extern const char window_page_fault_begin[], window_page_fault_end[];
 extern const char window_nmi_breakpoint_begin[], window_nmi_breakpoint_end[];
 extern const char window_nmi_page_fault_begin[], window_nmi_page_fault_end[];

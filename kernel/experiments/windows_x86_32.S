@@ -35,6 +35,17 @@ window_label window_breakpoint_begin
 window_label window_breakpoint_end
     ret
 
+// void window_breakpoint_if(void): interrupts are on in it, none is pending
+window_function window_breakpoint_if
+    sled
+    sti
+    nop                                 // the shadow of STI ends before the window
+window_label window_breakpoint_if_begin
+    int3
+window_label window_breakpoint_if_end
+    cli
+    ret
+
 // void window_page_fault(void* page)
 window_function window_page_fault
     movl    4(%esp), %ecx
@@ -65,11 +76,13 @@ window_nmi window_nmi_nothing
 window_function window_nothing
     movl    4(%esp), %ecx
     sled
+    std                                 // the entry must not rely on DF=0
 window_label window_nothing_begin
 1:  nop
     subl    $1, %ecx
     jnz     1b
 window_label window_nothing_end
+    cld
     ret
 
 // void round_trip_breakpoint(void), void round_trip_page_fault(void): all of round_trip_in is loaded,
@@ -134,6 +147,27 @@ window_function in_other_segment
     pushl   $2f
     lret                                // and home
 2:  ret
+
+// void debug_trap(void): a #DB that is no breakpoint, and a place behind it
+window_function debug_trap
+    int     $1                          // INT1 would be nearer, but QEMU 7.2 does not know it
+window_label debug_trap_end
+    nop
+    ret
+
+// void raise_vector(uint8_t vector): INT n, for every n
+window_function raise_vector
+    movl    4(%esp), %eax
+    leal    1f(, %eax, 4), %eax
+    jmp     *%eax
+    .balign 4
+1:  .set    vector, 0
+    .rept   256
+    .byte   0xcd, vector                // INT n, in this form for INT3 too
+    ret
+    nop
+    .set    vector, vector + 1
+    .endr
 
 // uintptr_t step_once(void): TF is set by the INT3 handler in its frame; counts what runs before the #DB.
 window_function step_once

@@ -23,8 +23,8 @@ struct cpu_state {
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
     /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
     uint32_t iret_returns;
-    /// Those of iret_returns that left an exception nested in an NMI, and so unblocked NMIs too
-    /// early. Written by the exception return, in NMI.
+    /// Returns by IRET, for whatever reason, the policy among them, that left an exception nested in
+    /// an NMI and so unblocked NMIs too early. Written by the exception return, in NMI.
     uint32_t iret_returns_in_nmi;
     /// Exception returns that took the NMI-safe way. Written by the exception return, any context.
     uint32_t safe_returns;
@@ -35,6 +35,6 @@ struct cpu_state {
 
 static_assert(std::is_trivially_default_constructible_v<cpu_state> &&
                   std::is_standard_layout_v<cpu_state>,
-              "cpu_state lives in zeroed per-CPU memory and assembly knows its offsets");
+              "cpu_state lives in zeroed per-CPU memory, and an embedder's assembly may know offsets");
 
 } // namespace nmisafe::platform

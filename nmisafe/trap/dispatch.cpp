@@ -4,8 +4,10 @@
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/return_plan.hpp"
+#include "nmisafe/trap/section.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/local.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 #ifdef NMISAFE_TRAP_CONTROLS
@@ -25,21 +27,29 @@ using platform::contract;
 handler handlers[X86_VECTORS];
 page_fault_handler on_page_fault;
 
-[[noreturn, gnu::cold, gnu::noinline]] void stop(const char* what, const x86::trap_frame& frame,
-                                                 uintptr_t value) {
+[[noreturn, gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] void
+stop(const char* what, const x86::trap_frame& frame, uintptr_t value) {
     contract::panic({.what = what, .frame = &frame, .value = value});
 }
 
+/// Whether IRET would fault on this frame's CS: that would unblock NMIs, and the fault would be
+/// reported far from its cause.
+[[gnu::always_inline]] inline bool is_bad_segment(const x86::trap_frame& frame) {
+    const auto selector = static_cast<uint16_t>(frame.cs);
+    return (selector & X86_RPL_MASK) == 0 && !x86::is_ring_0_code(selector);
+}
+
 /// An image that is not plain: IRET, counted, with the reason kept for the caller to see.
-[[gnu::cold, gnu::noinline]] return_kind return_by_iret(const x86::trap_frame& frame,
-                                                        iret_reason reason) {
-    if (reason == iret_reason::corrupt)
+[[gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] return_kind
+return_by_iret(const x86::trap_frame& frame, iret_reason reason) {
+    if (reason == iret_reason::corrupt ||
+        (reason == iret_reason::other_segment && is_bad_segment(frame)))
         stop("corrupt trap frame", frame, frame.flags);
     auto& cpu = contract::this_cpu();
     if ((frame.cs & X86_RPL_MASK) == 0) {
-        cpu.iret_returns += 1;
+        x86::increment(cpu.iret_returns);
         if (cpu.nmi_in_progress != 0)
-            cpu.iret_returns_in_nmi += 1;
+            x86::increment(cpu.iret_returns_in_nmi);
         cpu.last_iret_reason = static_cast<uint32_t>(reason);
     }
     return return_kind::iret;
@@ -60,10 +70,10 @@ page_fault_handler on_page_fault;
     const return_kind kind = plain_return(policy, frame.flags, counted_in_nmi);
     if (kind == return_kind::iret) {
         if (cpu.nmi_in_progress != 0)
-            cpu.iret_returns_in_nmi += 1;
+            x86::increment(cpu.iret_returns_in_nmi);
         return kind;
     }
-    cpu.safe_returns += 1;
+    x86::increment(cpu.safe_returns);
     if (!defended(NMISAFE_WITHOUT_STI)) {
         if (kind == return_kind::near_sti)
             return return_kind::near;
@@ -83,6 +93,10 @@ page_fault_handler on_page_fault;
 } // namespace
 
 void set_handler(uint8_t vector, handler function) {
+    if (vector == X86_VECTOR_NMI || vector == X86_VECTOR_PF)
+        contract::panic({.what = "NMI and page fault have handlers of their own kind",
+                         .frame = nullptr,
+                         .value = vector});
     __atomic_store_n(&handlers[vector], function, __ATOMIC_RELEASE);
 }
 
@@ -91,14 +105,14 @@ void set_page_fault_handler(page_fault_handler function) {
 }
 
 /// Every vector but #DB, NMI, #PF and #MC. @context any; called by entry_x86_*.S with IF=0.
-extern "C" uint32_t nmisafe_trap_dispatch(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch(x86::trap_frame* frame) {
     call_handler(*frame);
     return static_cast<uint32_t>(plan_return(*frame));
 }
 
-/// #PF. CR2 is read before anything that could fault or be trapped on; an NMI that lands earlier
-/// puts it back (nmi.cpp).
-extern "C" uint32_t nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame) {
+/// #PF. CR2 is read before anything that could fault; an NMI, #DB or #MC that lands earlier puts it
+/// back.
+extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame) {
     const uintptr_t address = x86::read_cr2();
     const page_fault_handler function = on_page_fault;
     if (function == nullptr || !function(*frame, address)) [[unlikely]]
@@ -106,21 +120,63 @@ extern "C" uint32_t nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame) {
     return static_cast<uint32_t>(plan_return(*frame));
 }
 
-/// #DB and #MC, which may land inside a return. After an instruction breakpoint RF is set, so that
-/// the instruction runs once and the frame takes the IRET way: returned by POPF the breakpoint
-/// would be hit again without end.
-extern "C" uint32_t nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
-    call_handler(*frame);
+namespace {
+
+/// Whether this #DB reports an instruction breakpoint on the very instruction it returns to. Only
+/// then is RF needed: set for a single step or a data breakpoint it would swallow the next
+/// breakpoint.
+[[gnu::always_inline]] inline bool
+is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, uintptr_t control) {
+    for (unsigned number = 0; number < 4; ++number)
+        if ((status >> number & 1) != 0 && is_instruction_breakpoint(control, number) &&
+            x86::read_breakpoint_address(number) == frame.ip)
+            return true;
+    return false;
+}
+
+/// What #DB needs around its handler. Breakpoints are off meanwhile: a hit would begin the same IST
+/// stack again, over this frame. The shadow stays, so that set_debug_control() in the handler is
+/// what counts.
+[[gnu::always_inline]] inline void handle_debug_exception(x86::trap_frame& frame) {
+    auto& cpu = contract::this_cpu();
+    const uintptr_t status = x86::read_dr6();
+    const uintptr_t control = x86::read_dr7();
+    if ((control & X86_DR7_ENABLE_ALL) != 0)
+        x86::write_dr7(X86_DR7_DISARMED);
+    call_handler(frame);
+    // IRET with RF lets the instruction run once; by POPF the breakpoint would be hit without end.
+    if (is_instruction_breakpoint_hit(frame, status, cpu.debug_control))
+        frame.flags |= X86_FLAGS_RF;
+    if ((cpu.debug_control & X86_DR7_ENABLE_ALL) != 0)
+        x86::write_dr7(cpu.debug_control);
+}
+
+// An event that may land anywhere counts as one, where the layout's field can nest.
+constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nmi_mask - 1)) != 0;
+
+} // namespace
+
+/// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
+extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+    const uintptr_t cr2 = x86::read_cr2();
+    if constexpr (counts_nmi_like)
+        context::nmi_enter();
+    if (frame->vector == X86_VECTOR_DB)
+        handle_debug_exception(*frame);
+    else
+        call_handler(*frame);
+    if constexpr (counts_nmi_like)
+        context::nmi_exit();
     leave_interrupt_shadow(*frame);
-    if (frame->vector == X86_VECTOR_DB &&
-        instruction_breakpoint_armed(contract::this_cpu().debug_control))
-        frame->flags |= X86_FLAGS_RF;
+    if (x86::read_cr2() != cr2 && defended(NMISAFE_WITHOUT_CR2))
+        x86::write_cr2(cr2);
     return static_cast<uint32_t>(plan_return(*frame));
 }
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
 /// Called by the return path itself with the words it is about to load. @context any.
-extern "C" void nmisafe_trap_captured(uintptr_t ip, uintptr_t cs, uintptr_t flags) {
+extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_captured(uintptr_t ip, uintptr_t cs,
+                                                            uintptr_t flags) {
     contract::capture_return({.ip = ip, .cs = cs, .flags = flags});
 }
 #endif

@@ -26,15 +26,13 @@
     .cfi_restore %\register
 .endm
 
-/// A function whose CFA is described by hand, for code that is entered by the CPU. `.end_trap_code`
-/// without `.trap_code` (or twice) is an assembler error.
+/// A function whose CFA is described by hand, for code that is entered by the CPU.
 .macro trap_code name:req
     .globl  \name
     .type   \name, @function
 \name:
     .cfi_startproc simple
     .cfi_signal_frame                   // the saved IP is exact, not a return address
-    .set    .Ltrap_code_open, 1
 .endm
 
 .macro end_trap_code name:req

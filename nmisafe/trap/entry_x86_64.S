@@ -10,8 +10,8 @@
 //   4. After an NMI no other one is delivered until an IRET has run: that is nmisafe_trap_nmi_iret,
 //      or another IRET counted in cpu_state::iret_returns.
 // What it does not guarantee: GS base may be anything while the CPU is in ring 0, as soon as a kernel
-// has user mode. Only the NMI can see that here: until the entry of user mode exists, every other
-// event interrupts kernel code whose GS base is the kernel's.
+// has user mode. Here only the NMI copes with that. #DB and #MC will have to when the entry of user mode
+// exists; until then every event but the NMI interrupts code whose GS base is the kernel's.
 //
 // The stack on the call into C++ is struct trap_frame, drawn in x86/trap_frame.h. It is a multiple of
 // 16 bytes and so is its address: the call is aligned for the ABI.
@@ -116,38 +116,34 @@ trap_code nmisafe_trap_common
 nmisafe_trap_return:
     cmpl    $NMISAFE_RETURN_NEAR, %eax
     jne     .Lnot_near
-    pop_registers_but_ax_cx
     .cfi_remember_state
+    pop_registers_but_ax_cx
     nmi_safe_return_near frame=FRAME_ABOVE_CX
     .cfi_restore_state
-    .cfi_adjust_cfa_offset 13 * 8       // back to the full frame
 
 .Lnot_near:
     cmpl    $NMISAFE_RETURN_NEAR_STI, %eax
     jne     .Lnot_near_sti
-    pop_registers_but_ax_cx
     .cfi_remember_state
+    pop_registers_but_ax_cx
     nmi_safe_return_near frame=FRAME_ABOVE_CX, interrupts=1, shadowed=nmisafe_trap_near_shadowed
     .cfi_restore_state
-    .cfi_adjust_cfa_offset 13 * 8
 
 .Lnot_near_sti:
     cmpl    $NMISAFE_RETURN_FAR, %eax
     jne     .Lnot_far
-    pop_registers_but_ax_cx
     .cfi_remember_state
+    pop_registers_but_ax_cx
     nmi_safe_return_far frame=FRAME_ABOVE_CX
     .cfi_restore_state
-    .cfi_adjust_cfa_offset 13 * 8
 
 .Lnot_far:
     cmpl    $NMISAFE_RETURN_FAR_STI, %eax
     jne     .Lreturn_iret
-    pop_registers_but_ax_cx
     .cfi_remember_state
+    pop_registers_but_ax_cx
     nmi_safe_return_far frame=FRAME_ABOVE_CX, interrupts=1, shadowed=nmisafe_trap_far_shadowed
     .cfi_restore_state
-    .cfi_adjust_cfa_offset 13 * 8
 
 // What POPF cannot restore goes this way: user frames, TF, NT, VM, another CS, RF when it matters; and
 // everything under the policy iret. If it runs inside an NMI, it ends the NMI's protection early.

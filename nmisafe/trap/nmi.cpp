@@ -4,8 +4,10 @@
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
+#include "nmisafe/trap/section.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/local.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 #ifdef __i386__
@@ -24,14 +26,16 @@ nmi_handler on_nmi;
 /// Breakpoints are disarmed inside an NMI: a hit would be a #DB on the IST of a #DB that the NMI
 /// may have interrupted, over its frame. With none armed no RF matters either, so page faults
 /// inside the NMI stay on the safe return.
-[[gnu::cold, gnu::noinline]] void disarm_breakpoints(platform::cpu_state& cpu) {
+[[gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] void disarm_breakpoints(platform::cpu_state& cpu) {
     x86::write_dr7(X86_DR7_DISARMED);
     cpu.debug_control = X86_DR7_DISARMED;
 }
 
-/// DR7 last: the shadow must never say "none armed" while one is.
-[[gnu::cold, gnu::noinline]] void restore_debug_control(platform::cpu_state& cpu, uintptr_t shadow,
-                                                        uintptr_t control) {
+/// The handler may have armed something: off with it first, and DR7 last, so that the shadow never
+/// says "none armed" while one is.
+[[gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] void
+restore_debug_control(platform::cpu_state& cpu, uintptr_t shadow, uintptr_t control) {
+    x86::write_dr7(X86_DR7_DISARMED);
     cpu.debug_control = shadow;
     x86::write_dr7(control);
 }
@@ -63,8 +67,9 @@ void set_percpu_selector(uint16_t selector) {
 /// The order is that of the RFC: what the interrupted code owns is saved first, the count covers
 /// the handler, everything is undone in reverse. A trap before nmi_enter() or after nmi_exit() does
 /// no harm either: no return looks at the count unless the policy is far_nmi_count.
-extern "C" void nmisafe_trap_nmi(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_nmi(x86::trap_frame* frame) {
     auto& cpu = contract::this_cpu();
+    x86::increment(cpu.nmi_in_progress);
     const uintptr_t cr2 = x86::read_cr2();
     const uintptr_t control = x86::read_dr7();
     const uintptr_t shadow = cpu.debug_control;
@@ -72,7 +77,6 @@ extern "C" void nmisafe_trap_nmi(x86::trap_frame* frame) {
     const bool armed = ((control | shadow) & X86_DR7_ENABLE_ALL) != 0;
     if (armed && defended(NMISAFE_WITHOUT_DR7)) [[unlikely]]
         disarm_breakpoints(cpu);
-    cpu.nmi_in_progress += 1;
     context::nmi_enter();
 
     const nmi_handler function = on_nmi;
@@ -81,13 +85,13 @@ extern "C" void nmisafe_trap_nmi(x86::trap_frame* frame) {
     function(*frame);
 
     context::nmi_exit();
-    cpu.nmi_in_progress -= 1;
     leave_interrupt_shadow(*frame);
     if ((armed || x86::read_dr7() != control) && defended(NMISAFE_WITHOUT_DR7)) [[unlikely]]
         restore_debug_control(cpu, shadow, control);
     // Writing CR2 costs more than reading it, and few NMIs fault.
     if (x86::read_cr2() != cr2 && defended(NMISAFE_WITHOUT_CR2)) [[unlikely]]
         x86::write_cr2(cr2);
+    x86::decrement(cpu.nmi_in_progress);
 }
 
 } // namespace nmisafe::trap

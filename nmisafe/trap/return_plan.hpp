@@ -24,7 +24,7 @@ enum class iret_reason : uint32_t {
     other_segment = 1, ///< Another CS: another privilege level or width.
     trap_flag = 2,     ///< TF: after POPF it would trap on the target before its first instruction.
     nested_task = 3,   ///< NT.
-    virtual_8086 = 4,  ///< VM: POPF never sets it.
+    virtual_8086 = 4,  ///< VM: POPF never sets it. x86-32 only.
     resume_flag = 5,   ///< RF, and an instruction breakpoint is armed: POPF clears RF.
     corrupt = 6,       ///< No image a CPU pushes: do not return at all.
 };
@@ -40,13 +40,16 @@ inline constexpr uintptr_t decided_flags =
 }
 
 /// Says why an image is not plain.
-constexpr iret_reason why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs) {
+/// `long_mode`: VM is no bit that the CPU can have pushed.
+constexpr iret_reason why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
+                                    bool long_mode = sizeof(uintptr_t) == 8) {
     const auto selector = static_cast<uint16_t>(cs);
     const auto level = static_cast<uint16_t>(selector & X86_RPL_MASK);
     if ((flags & ~uintptr_t{X86_FLAGS_KNOWN}) != 0 || (flags & X86_FLAGS_FIXED) == 0)
         return iret_reason::corrupt;
     if ((flags & X86_FLAGS_VM) != 0)
-        return iret_reason::virtual_8086; // CS is then a real-mode segment, not a selector
+        // CS is then a real-mode segment, not a selector.
+        return long_mode ? iret_reason::corrupt : iret_reason::virtual_8086;
     // Rings 1 and 2 are nobody's, and a null selector is not code.
     if (level == 1 || level == 2 || selector == level)
         return iret_reason::corrupt;
@@ -62,15 +65,18 @@ constexpr iret_reason why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t curr
 /// Whether DR7 holds an enabled instruction breakpoint: then an RF in an image must survive, or the
 /// breakpoint it was to pass is hit again. Every page-fault image has RF=1, so RF alone says
 /// nothing. [intel/vol3 17.2.4, 17.3.1.1]
+constexpr bool is_instruction_breakpoint(uintptr_t debug_control, unsigned number) {
+    const bool enabled = (debug_control >> (2 * number) & 3) != 0;
+    const bool on_execution = (debug_control >> (16 + 4 * number) & 3) == 0;
+    return enabled && on_execution;
+}
+
 constexpr bool instruction_breakpoint_armed(uintptr_t debug_control) {
     if ((debug_control & X86_DR7_ENABLE_ALL) == 0) [[likely]]
         return false;
-    for (unsigned breakpoint = 0; breakpoint < 4; ++breakpoint) {
-        const bool enabled = (debug_control >> (2 * breakpoint) & 3) != 0;
-        const bool on_execution = (debug_control >> (16 + 4 * breakpoint) & 3) == 0;
-        if (enabled && on_execution)
+    for (unsigned number = 0; number < 4; ++number)
+        if (is_instruction_breakpoint(debug_control, number))
             return true;
-    }
     return false;
 }
 

@@ -18,6 +18,7 @@
 #ifndef NMISAFE_TRAP_RETURN_X86_32_H
 #define NMISAFE_TRAP_RETURN_X86_32_H
 
+#include "nmisafe/trap/return_common.h"
 #include "nmisafe/x86/flags.h"
 
 #ifdef __ASSEMBLER__
@@ -29,75 +30,51 @@
 
 /// Clears IF in the image when the STI form follows; STI sets it again. The arithmetic flags it
 /// spoils are loaded by POPF.
-.macro .image_without_interrupts interrupts, frame
+.macro image_without_interrupts interrupts, frame
     .if \interrupts
     andl    $~X86_FLAGS_IF, \frame + HARDWARE_FLAGS(%esp)
-    .endif
-.endm
-
-/// Pushes the entry on the CPU's return stack buffer that RET will take: as in return_x86_64.h.
-.macro .balance_return_stack sp:req, word:req
-    call    .Lbalanced\@
-    ud2
-.Lbalanced\@:
-    .cfi_adjust_cfa_offset \word
-    lea     \word(\sp), \sp
-    .cfi_adjust_cfa_offset -\word
-.endm
-
-/// Names the return instruction behind an STI, for what an NMI in that shadow needs (trap/shadow.hpp).
-.macro .shadowed_label name
-    .ifnc \name,none
-    .globl  \name
-\name:
     .endif
 .endm
 
 /// Return by POPF and a near return. ESP + \frame -> the hardware frame. \interrupts=1 for an image
 /// with IF=1. Does not load CS: same code segment only.
 .macro nmi_safe_return_near frame:req, interrupts=0, shadowed=none
-    .balance_return_stack %esp, 4
-    .image_without_interrupts \interrupts, \frame
+    balance_return_stack
+    image_without_interrupts \interrupts, \frame
     .if \frame
     leal    \frame(%esp), %esp          // drops what lies below the frame; LEA leaves no trace
     .cfi_def_cfa_offset 12
     .endif
-    .capture_return cs=0 interrupts=\interrupts
+    capture_return cs=0 interrupts=\interrupts
     pushl   HARDWARE_FLAGS(%esp)
     .cfi_adjust_cfa_offset 4
     popfl
     .cfi_adjust_cfa_offset -4
-    .if \interrupts
-    sti                                 // must stay directly before the return: its shadow covers one
-    .endif
-    .shadowed_label \shadowed
+    end_return \interrupts, \shadowed
     ret     $8                          // drops CS and EFLAGS
 .endm
 
 /// Return by POPF and a far return, as in the RFC. As above; also reloads CS, and pops the shadow
 /// stack frame of the delivery: the form for CET. [intel/vol2 RET]
 .macro nmi_safe_return_far frame:req, interrupts=0, shadowed=none
-    .image_without_interrupts \interrupts, \frame
+    image_without_interrupts \interrupts, \frame
     .if \frame
     leal    \frame(%esp), %esp
     .cfi_def_cfa_offset 12
     .endif
-    .capture_return cs=1 interrupts=\interrupts
+    capture_return cs=1 interrupts=\interrupts
     pushl   HARDWARE_FLAGS(%esp)
     .cfi_adjust_cfa_offset 4
     popfl
     .cfi_adjust_cfa_offset -4
-    .if \interrupts
-    sti
-    .endif
-    .shadowed_label \shadowed
+    end_return \interrupts, \shadowed
     lret    $4                          // drops EFLAGS
 .endm
 
 /// The RFC's test of the return path: hands the words that POPF and the return are about to take to
 /// nmisafe_trap_captured(). Nothing at all unless compiled with NMISAFE_TRAP_RETURN_CAPTURE.
 /// ESP -> the hardware frame; every register is live.
-.macro .capture_return cs:req, interrupts:req
+.macro capture_return cs:req, interrupts:req
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
     pushal                              // eight words
     movl    32 + HARDWARE_FLAGS(%esp), %eax
@@ -109,7 +86,8 @@
     movzwl  36 + HARDWARE_CS(%esp), %eax
     pushl   %eax                        // arg 2: CS
     .else
-    pushl   $0                          // arg 2: 0, the return does not pop CS
+    movl    %cs, %eax
+    pushl   %eax                        // arg 2: the return pops no CS: the one it keeps
     .endif
     pushl   40 + HARDWARE_IP(%esp)      // arg 1: EIP
     cld

@@ -9,7 +9,9 @@
 //     pushq   %rcx
 //     nmi_safe_return_near frame=16                       // image with IF=0
 //
-// with the frame's RIP at 16(%rsp); add `interrupts=1` for an image with IF=1.
+// with the frame's RIP at 16(%rsp). Add `interrupts=1` for an image with IF=1, and then give the return
+// a name, `shadowed=...`, for your NMI to compare with, as trap/shadow.hpp does. Which
+// images may go this way is yours to decide: return_plan.hpp.
 //
 // Facts the macros build on
 //   1. In 64-bit mode the CPU always pushes SS:RSP and aligns RSP to 16 first, so the frame of a trap
@@ -41,6 +43,7 @@
 #ifndef NMISAFE_TRAP_RETURN_X86_64_H
 #define NMISAFE_TRAP_RETURN_X86_64_H
 
+#include "nmisafe/trap/return_common.h"
 #include "nmisafe/x86/flags.h"
 
 #ifdef __ASSEMBLER__
@@ -52,37 +55,16 @@
 #define HARDWARE_SP 24
 
 /// Clears IF in the copied image when the STI form follows; STI sets it again.
-.macro .image_without_interrupts interrupts
+.macro image_without_interrupts interrupts
     .if \interrupts
     andl    $~X86_FLAGS_IF, %eax        // bits 63:32 of RFLAGS are zero: the 32-bit form clears them
-    .endif
-.endm
-
-/// A trap pushes no entry on the CPU's return stack buffer but RET takes one: the interrupted code's
-/// own returns would all be mispredicted. So one is pushed first: a call, not of the next instruction
-/// (CPUs take that for a way to read RIP), whose return address is dropped from the real stack. Behind
-/// the call stands what a mispredicted RET may run: nothing. bench/ measures the difference.
-.macro .balance_return_stack sp:req, word:req
-    call    .Lbalanced\@
-    ud2
-.Lbalanced\@:
-    .cfi_adjust_cfa_offset \word
-    lea     \word(\sp), \sp
-    .cfi_adjust_cfa_offset -\word
-.endm
-
-/// Names the return instruction behind an STI, for what an NMI in that shadow needs (trap/shadow.hpp).
-.macro .shadowed_label name
-    .ifnc \name,none
-    .globl  \name
-\name:
     .endif
 .endm
 
 /// Return by POPF and a near return. RSP -> saved RCX, saved RAX above it, the hardware frame at
 /// \frame(%rsp). \interrupts=1 for an image with IF=1. Does not load CS: same code segment only.
 .macro nmi_safe_return_near frame:req, interrupts=0, shadowed=none
-    .balance_return_stack %rsp, 8
+    balance_return_stack
     movq    \frame + HARDWARE_SP(%rsp), %rcx
     movq    \frame + HARDWARE_IP(%rsp), %rax
     movq    %rax, -8(%rcx)
@@ -90,10 +72,10 @@
     .cfi_offset %rip, -8
     .cfi_restore %rsp
     movq    \frame + HARDWARE_FLAGS(%rsp), %rax
-    .image_without_interrupts \interrupts
+    image_without_interrupts \interrupts
     movq    %rax, -16(%rcx)
     popq    -24(%rcx)                   // the saved RCX travels with the copy
-    .capture_return flags=-16 ip=-8 cs=none interrupts=\interrupts
+    capture_return flags=-16 ip=-8 interrupts=\interrupts
     popq    %rax
     leaq    -24(%rcx), %rsp             // the switch: one instruction, nothing needed is left below
     .cfi_def_cfa %rsp, 24
@@ -101,10 +83,7 @@
     .cfi_adjust_cfa_offset -8
     popfq
     .cfi_adjust_cfa_offset -8
-    .if \interrupts
-    sti                                 // must stay directly before the return: its shadow covers one
-    .endif
-    .shadowed_label \shadowed
+    end_return \interrupts, \shadowed
     ret
 .endm
 
@@ -116,7 +95,7 @@
     movq    \frame + HARDWARE_CS(%rsp), %rax
     movq    %rax, -8(%rcx)
     movq    \frame + HARDWARE_FLAGS(%rsp), %rax
-    .image_without_interrupts \interrupts
+    image_without_interrupts \interrupts
     movq    %rax, -24(%rcx)
     movq    \frame + HARDWARE_IP(%rsp), %rax
     movq    %rax, -16(%rcx)
@@ -124,7 +103,7 @@
     .cfi_offset %rip, -16
     .cfi_restore %rsp
     popq    -32(%rcx)
-    .capture_return flags=-24 ip=-16 cs=-8 interrupts=\interrupts
+    capture_return flags=-24 ip=-16 cs=-8 interrupts=\interrupts
     popq    %rax
     leaq    -32(%rcx), %rsp
     .cfi_def_cfa %rsp, 32
@@ -132,17 +111,14 @@
     .cfi_adjust_cfa_offset -8
     popfq
     .cfi_adjust_cfa_offset -8
-    .if \interrupts
-    sti
-    .endif
-    .shadowed_label \shadowed
+    end_return \interrupts, \shadowed
     lretq
 .endm
 
 /// The RFC's test of the return path: hands the words just laid down for POPF and the return to
 /// nmisafe_trap_captured(). Nothing at all unless compiled with NMISAFE_TRAP_RETURN_CAPTURE.
 /// RSP -> saved RAX, which is free to be borrowed; every other register is live.
-.macro .capture_return flags:req, ip:req, cs:req, interrupts:req
+.macro capture_return flags:req, ip:req, interrupts:req, cs=none
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
     .irp    register, rdi, rsi, rdx, rcx, rbp, r8, r9, r10, r11
     pushq   %\register
@@ -150,7 +126,7 @@
     movq    %rsp, %rbp
     movq    \ip(%rcx), %rdi             // arg 1: RIP
     .ifc \cs,none
-    xorl    %esi, %esi                  // arg 2: CS, 0 where the return does not pop one
+    movl    %cs, %esi                   // arg 2: CS; where the return pops none, the one it keeps
     .else
     movq    \cs(%rcx), %rsi
     .endif

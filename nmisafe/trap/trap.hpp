@@ -12,9 +12,10 @@
 namespace nmisafe::trap {
 
 /// Handles one exception or interrupt. Runs with IF=0 on the interrupted stack (#DB, #DF, #MC on
-/// x86-64: on their IST), in the context the frame interrupted: that may be an NMI handler. May
-/// change the frame. Returns false when the event is none of its own: the machine then stops with
-/// "unexpected exception".
+/// x86-64: on their IST), in the context the frame interrupted: that may be an NMI handler. #DB and
+/// #MC run between nmi_enter() and nmi_exit() if the layout's NMI field can nest, and #DB with
+/// breakpoints off. May change the frame, but for SS. Returns false when the event is none of its
+/// own: the machine then stops with "unexpected exception".
 using handler = bool (*)(x86::trap_frame&);
 
 /// As handler; `address` is CR2, read before anything else could change it.
@@ -27,6 +28,7 @@ using nmi_handler = void (*)(x86::trap_frame&);
 
 /// Set a handler. @context thread; a handler may be replaced while traps come in (one store), and a
 /// handler that is being replaced may still run for a moment on other CPUs.
+/// Panics for NMI and #PF, whose handlers are of another kind.
 void set_handler(uint8_t vector, handler function);
 void set_page_fault_handler(page_fault_handler function);
 void set_nmi_handler(nmi_handler function);
@@ -42,8 +44,9 @@ void set_percpu_selector(uint16_t selector);
 #endif
 
 /// Writes DR7 on this CPU. The only way to arm breakpoints: it keeps the shadow that decides about
-/// RF.
-/// @context thread or irq, interrupts off.
+/// RF. No breakpoint may cover the section nmisafe_trap_text, the per-CPU words of the platform
+/// contract, or the stacks of traps. @context any, interrupts off; what an NMI handler arms is gone
+/// when it returns.
 void set_debug_control(uintptr_t value);
 
 } // namespace nmisafe::trap

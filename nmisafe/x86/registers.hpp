@@ -66,6 +66,33 @@ namespace nmisafe::x86 {
     asm volatile("mov %[address], %%dr0" : : [address] "r"(address));
 }
 
+/// The address in DR0 to DR3; `number` is below 4.
+[[gnu::always_inline]] inline uintptr_t read_breakpoint_address(unsigned number) {
+    uintptr_t value = 0;
+    if (number == 0)
+        asm volatile("mov %%dr0, %[value]" : [value] "=r"(value));
+    else if (number == 1)
+        asm volatile("mov %%dr1, %[value]" : [value] "=r"(value));
+    else if (number == 2)
+        asm volatile("mov %%dr2, %[value]" : [value] "=r"(value));
+    else
+        asm volatile("mov %%dr3, %[value]" : [value] "=r"(value));
+    return value;
+}
+
+/// Whether a selector names a present ring-0 code segment: whether an IRET there will not fault.
+/// [intel/vol2 LAR]
+[[gnu::always_inline]] inline bool is_ring_0_code(uint16_t selector) {
+    constexpr uint32_t wanted = 0x9800;   // present, code or data, executable
+    constexpr uint32_t compared = 0xf800; // these and DPL
+    uint32_t rights = 0;
+    bool valid;
+    asm("lar %[selector], %[rights]"
+        : [rights] "+r"(rights), "=@ccz"(valid)
+        : [selector] "r"(uint32_t{selector}));
+    return valid && (rights & compared) == wanted;
+}
+
 [[gnu::always_inline]] inline uint16_t read_cs() {
     uint16_t value;
     asm("mov %%cs, %[value]" : [value] "=r"(value));

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// What the NMI-safe returns of both widths share.
+#ifndef NMISAFE_TRAP_RETURN_COMMON_H
+#define NMISAFE_TRAP_RETURN_COMMON_H
+
+#ifdef __ASSEMBLER__
+
+#ifdef __x86_64__
+#define RETURN_WORD 8
+#define RETURN_SP %rsp
+#else
+#define RETURN_WORD 4
+#define RETURN_SP %esp
+#endif
+
+/// A trap pushes no entry on the CPU's return stack buffer but RET takes one: the interrupted code's
+/// own returns would all be mispredicted. So one is pushed first: a call, not of the next instruction
+/// (CPUs take that for a way to read the instruction pointer), whose return address is dropped from the
+/// real stack. Behind the call stands what a mispredicted RET may run: nothing. bench/ measures it.
+.macro balance_return_stack
+    call    .Lbalanced\@
+    ud2
+.Lbalanced\@:
+    .cfi_adjust_cfa_offset RETURN_WORD
+    lea     RETURN_WORD(RETURN_SP), RETURN_SP
+    .cfi_adjust_cfa_offset -RETURN_WORD
+.endm
+
+/// The end of a return before its last instruction, which it names. With \interrupts STI stands directly
+/// before that one: its shadow covers no other. What an NMI in the shadow needs is in trap/shadow.hpp.
+.macro end_return interrupts:req, name:req
+    .if \interrupts
+    sti
+    .endif
+    .ifnc \name,none
+    .globl  \name
+\name:
+    .endif
+.endm
+
+#endif // __ASSEMBLER__
+#endif

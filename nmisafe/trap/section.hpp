@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// Everything that runs between a trap's delivery and its handler, or between the handler and the
+// return, is in one section, with the entry code: the range that no probe or breakpoint may touch,
+// because a trap there would come back to where it was taken, or lose CR2.
+#pragma once
+
+#define NMISAFE_TRAP_TEXT gnu::section("nmisafe_trap_text")
