@@ -20,7 +20,6 @@ constinit nmi_scene scene{};
 
 namespace {
 
-constexpr uint32_t settle_microseconds = 20000;
 constexpr uint32_t explained_failures = 5;
 constexpr uintptr_t recorded_text = 256 * 1024;
 
@@ -163,14 +162,9 @@ uint32_t ticks_in(uint32_t microseconds) {
 }
 
 void settle() {
-    const uint32_t start = ticks();
-    const uint32_t limit = ticks_in(settle_microseconds);
-    while (scene.honoured != scene.tickets) {
-        wait_a_little();
-        if (ticks() - start > limit) {
-            ++scene.count.lost;
-            scene.honoured = scene.tickets;
-        }
+    if (!wait_for([] { return scene.honoured == scene.tickets; })) {
+        ++scene.count.lost;
+        scene.honoured = scene.tickets;
     }
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernel/core/checkpoint.hpp"
+#include "kernel/core/hpet.hpp"
 #include "kernel/experiments/shared_word.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/trap/policy.hpp"
@@ -81,11 +82,29 @@ void settle();
 /// Ticks of the HPET in a time. @context any
 uint32_t ticks_in(uint32_t microseconds);
 
-/// A turn of a waiting loop. Without PAUSE: QEMU answers each with a trip through the lock that
-/// also serves its devices, which keeps the other CPUs from theirs. @context any
+inline constexpr uint32_t longest_wait_microseconds = 20'000'000;
+
+/// A turn of a waiting loop. Without PAUSE, and to be called many times before a device is asked
+/// for the time: QEMU takes one lock for each PAUSE and each device access, and who holds it most
+/// of the time keeps the other CPUs from getting on. @context any
 inline void wait_a_little() {
     for (unsigned i = 0; i < 100; ++i)
         asm volatile("");
+}
+
+/// Waits until `condition` holds; false if it does not within a time that only a lost NMI, or a
+/// very busy host, can take. @context any
+template <typename Condition>
+bool wait_for(Condition condition) {
+    const uint32_t start = ticks();
+    do {
+        for (unsigned turn = 0; turn < 20000; ++turn) {
+            if (condition())
+                return true;
+            wait_a_little();
+        }
+    } while (ticks() - start < ticks_in(longest_wait_microseconds));
+    return condition();
 }
 
 /// Something was not as it must be: counted and, for the first few, explained on the console.

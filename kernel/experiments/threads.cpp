@@ -24,8 +24,7 @@ using nmisafe::x86::trap_frame;
 constexpr uint32_t threads_per_cpu = 3;
 constexpr uint32_t least_rounds = 20; // of each thread
 constexpr uint32_t least_nmis = 200;
-constexpr uint32_t give_up_microseconds = 30000000;
-constexpr uint32_t answer_microseconds = 5000000;
+constexpr uint32_t give_up_microseconds = 40'000'000;
 constexpr uint32_t most_threads = most_cpus * threads_per_cpu;
 
 struct worker {
@@ -111,14 +110,8 @@ void threads() {
         const uint32_t before = handled[target];
         send_nmi(target);
         ++raised;
-        const uint32_t sent = ticks();
-        while (handled[target] == before) {
-            wait_a_little();
-            if (ticks() - sent > ticks_in(answer_microseconds)) {
-                ++scene.count.lost;
-                break;
-            }
-        }
+        if (!wait_for([target, before] { return handled[target] != before; }))
+            ++scene.count.lost;
     }
     stop = true;
     uint32_t rounds = 0;

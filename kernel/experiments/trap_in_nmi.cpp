@@ -18,9 +18,8 @@ namespace {
 using nmisafe::x86::trap_frame;
 
 constexpr uint32_t active_microseconds = 10000; // the RFC's delay
-constexpr uint32_t answer_microseconds = 2000000;
-constexpr uint32_t least_sent = 100; // by the other CPU
-constexpr uint32_t give_up_microseconds = 20000000;
+constexpr uint32_t least_sent = 100;            // by the other CPU
+constexpr uint32_t give_up_microseconds = 20'000'000;
 
 void (*trap)();
 shared_flag second_raised;
@@ -62,14 +61,9 @@ void send_nmis(void*) {
         const uint32_t ticket = scene.sender_tickets + 1;
         scene.sender_tickets = ticket;
         send_nmi(0);
-        const uint32_t start = ticks();
-        while (static_cast<int32_t>(scene.sender_honoured - ticket) < 0) {
-            wait_a_little();
-            if (ticks() - start > ticks_in(answer_microseconds)) {
-                ++scene.count.lost;
-                break;
-            }
-        }
+        if (!wait_for(
+                [ticket] { return static_cast<int32_t>(scene.sender_honoured - ticket) >= 0; }))
+            ++scene.count.lost;
     }
 }
 
