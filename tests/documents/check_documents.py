@@ -46,7 +46,7 @@ def check_commands(root, document, text, helps, failures):
 
 
 def main():
-    root, tool = pathlib.Path(sys.argv[1]), sys.argv[2]
+    root, tool = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
     failures = []
     helps = {program: subprocess.check_output([root / program, "--help"], text=True)
              for program in ("run", "test")}
