@@ -6,6 +6,8 @@
   - Every STI of a return stands directly before the return instruction it is to shadow.
   - Capture and controls leave nothing behind in an image that was built without them (and are there in
     one built with them, or this test would prove nothing).
+  - Each stub pushes an error code of 0 exactly where the CPU pushes none.
+  - What runs between a trap and its handler is in the section that no probe may touch.
   - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
 """
 
@@ -66,6 +68,27 @@ def main():
     for symbol in ("nmisafe_trap_removed", "nmisafe_trap_captured"):
         if (symbol in table) != (options.variant == "-controls"):
             failures.append(f"{symbol} is {'' if symbol in table else 'not '}in this image")
+
+    # A policy chosen at build time leaves no word to choose it with.
+    choosable = any("boot_policy" in name for name in table)
+    if choosable == (options.variant == "-near"):
+        failures.append(f"the boot-time policy is {'' if choosable else 'not '}in this image")
+
+    stubs = {entry[0]: entry for entry in trap}
+    for vector in range(256):
+        address, mnemonic, operands = stubs[table["nmisafe_trap_stubs"] + 16 * vector]
+        pushes_own_code = vector >= 32 or vector not in (8, 10, 11, 12, 13, 14, 17, 21, 29, 30)
+        if not mnemonic.startswith("push") or (int(operands[1:], 16) == 0) != pushes_own_code:
+            failures.append(f"stub {vector} begins with {mnemonic} {operands}")
+
+    for name in ("nmisafe_trap_nmi", "nmisafe_trap_dispatch", "nmisafe_trap_dispatch_page_fault",
+                 "nmisafe_trap_dispatch_nmi_like"):
+        if not begin <= table[name] < end:
+            failures.append(f"{name} is outside the section no probe may touch")
+
+    # Each near return gives itself an entry of the return stack buffer: a call over UD2.
+    if sum(mnemonic == "ud2" for _, mnemonic, _ in trap) < 2:
+        failures.append("the near returns are not balanced")
 
     for address, mnemonic, operands in code:
         if re.search(r"%[xyz]mm|%st|%mm[0-7]", operands) or re.match(r"f[a-z]", mnemonic):
