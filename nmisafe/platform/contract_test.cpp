@@ -16,6 +16,8 @@ struct only_required {
     [[noreturn]] static void panic(const platform::failure& why) { nmisafe_platform::panic(why); }
 };
 static_assert(platform::check_contract<only_required>());
+static_assert(!platform::has_write_text<only_required>, "text patching is for those who use it");
+static_assert(platform::check_text_contract<platform::contract>());
 
 struct half_a_lock_checker : only_required {
     static void lock_checker_off() {}
@@ -65,4 +67,33 @@ TEST_CASE("the fake's panic carries the failure") {
         return;
     }
     FAIL("panic() came back");
+}
+
+TEST_CASE("the fake's text may be fetched old or new until CPUs synchronise") {
+    using fake = nmisafe_platform;
+    fake::reset();
+    fake::text.place(0x1000, {1, 2, 3});
+    const uint8_t bytes[] = {8, 9};
+    unsigned observed = 0;
+    fake::observer = [&observed] { ++observed; };
+    fake::write_text(0x1001, bytes, 2);
+    CHECK(observed == 2); // after each byte
+    CHECK(fake::text.bytes == std::vector<uint8_t>{1, 8, 9});
+    CHECK(fake::text.fetchable[0] == std::vector<uint8_t>{1});
+    CHECK(fake::text.fetchable[1] == std::vector<uint8_t>{2, 8});
+    fake::without_synchronisation = 1;
+    fake::synchronise_cpus();
+    CHECK(fake::text.fetchable[1] == std::vector<uint8_t>{2, 8});
+    fake::synchronise_cpus();
+    CHECK(fake::text.fetchable[1] == std::vector<uint8_t>{8});
+    CHECK(fake::synchronisations == 2);
+    CHECK(observed == 4);
+
+    CHECK(fake::is_text(0x1000, 0x1003));
+    CHECK_FALSE(fake::is_text(0x1002, 0x1004));
+    fake::no_probe = {{0x1001, 0x1002}};
+    CHECK(fake::is_no_probe(0x1000, 0x1002));
+    CHECK_FALSE(fake::is_no_probe(0x1000, 0x1001));
+    CHECK_FALSE(fake::is_no_probe(0x1002, 0x1003));
+    fake::reset();
 }

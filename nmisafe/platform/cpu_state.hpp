@@ -31,6 +31,9 @@ struct cpu_state {
     /// Why the latest of iret_returns was not plain: a value of the trap module's, 0 for none yet.
     /// Written by the exception return, any context.
     uint32_t last_iret_reason;
+    /// Whether a probe's handler is in progress, in the NMI (1) or in what an NMI interrupts (0).
+    /// Written by the probe's breakpoint handler with interrupts off, any context.
+    uint8_t in_probe_handler[2];
 };
 
 static_assert(std::is_trivially_default_constructible_v<cpu_state> &&

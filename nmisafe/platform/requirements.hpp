@@ -65,12 +65,56 @@ concept return_capture_is_whole = requires(const return_image& image) {
     { T::capture_return(image) } -> std::same_as<void>;
 };
 
+// Text patching. Required of who uses the module text_patch, and of nobody else.
+
+template <typename T>
+concept has_write_text = requires(uintptr_t address, const uint8_t* bytes, size_t size) {
+    { T::write_text(address, bytes, size) } -> std::same_as<void>;
+};
+template <typename T>
+concept has_read_text = requires(uintptr_t address, uint8_t* bytes, size_t size) {
+    { T::read_text(address, bytes, size) } -> std::same_as<void>;
+};
+template <typename T>
+concept has_is_text = requires(uintptr_t begin, uintptr_t end) {
+    { T::is_text(begin, end) } -> std::same_as<bool>;
+};
+template <typename T>
+concept has_is_no_probe = requires(uintptr_t begin, uintptr_t end) {
+    { T::is_no_probe(begin, end) } -> std::same_as<bool>;
+};
+template <typename T>
+concept has_may_synchronise = requires {
+    { T::may_synchronise() } -> std::same_as<bool>;
+};
+template <typename T>
+concept has_synchronise_cpus = requires {
+    { T::synchronise_cpus() } -> std::same_as<void>;
+};
+
+// Markers. Required of who uses the module marker, and of nobody else.
+
+template <typename T>
+concept has_wait_for_grace_period = requires {
+    { T::wait_for_grace_period() } -> std::same_as<void>;
+};
+
 /// True if T asks, by `static constexpr bool checks_counts = true`, that every change of the
 /// preempt count is checked for overflow and underflow. It costs a load and a branch each time.
 template <typename T>
 inline constexpr bool checks_counts = [] {
     if constexpr (requires { T::checks_counts; })
         return bool{T::checks_counts};
+    else
+        return false;
+}();
+
+/// True if T asks, by `static constexpr bool writes_text_twice = true`, that changed code is
+/// written again after each synchronisation. Real CPUs need no such thing, QEMU does.
+template <typename T>
+inline constexpr bool writes_text_twice = [] {
+    if constexpr (requires { T::writes_text_twice; })
+        return bool{T::writes_text_twice};
     else
         return false;
 }();
@@ -94,6 +138,31 @@ consteval bool check_contract() {
     static_assert(!has_return_capture<T> || return_capture_is_whole<T>,
                   "nmisafe_platform has the wrong: static void "
                   "capture_return(const nmisafe::platform::return_image&)");
+    return true;
+}
+
+/// The same for what the module text_patch needs beside the above.
+template <typename T>
+consteval bool check_text_contract() {
+    static_assert(has_write_text<T>, "nmisafe_platform lacks: static void write_text(uintptr_t "
+                                     "address, const uint8_t* bytes, size_t size)");
+    static_assert(has_read_text<T>, "nmisafe_platform lacks: static void read_text(uintptr_t "
+                                    "address, uint8_t* bytes, size_t size)");
+    static_assert(has_is_text<T>,
+                  "nmisafe_platform lacks: static bool is_text(uintptr_t begin, uintptr_t end)");
+    static_assert(has_is_no_probe<T>, "nmisafe_platform lacks: static bool is_no_probe(uintptr_t "
+                                      "begin, uintptr_t end)");
+    static_assert(has_may_synchronise<T>, "nmisafe_platform lacks: static bool may_synchronise()");
+    static_assert(has_synchronise_cpus<T>,
+                  "nmisafe_platform lacks: static void synchronise_cpus()");
+    return true;
+}
+
+/// The same for what the module marker needs beside the above.
+template <typename T>
+consteval bool check_marker_contract() {
+    static_assert(has_wait_for_grace_period<T>,
+                  "nmisafe_platform lacks: static void wait_for_grace_period()");
     return true;
 }
 

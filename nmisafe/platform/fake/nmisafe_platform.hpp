@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The embedding kernel of the host unit tests: one CPU, every optional hook, all calls recorded.
+/// The embedding kernel of the host unit tests: one CPU, every optional hook, all calls recorded,
+/// and a text memory that remembers what other CPUs may still fetch.
 ///
 /// Hosted code, for tests only. It is single-threaded; a test begins with reset().
 #pragma once
@@ -8,6 +9,8 @@
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +38,36 @@ struct panicked {
     const x86::trap_frame* frame;
 };
 
+/// Code that is patched while fake CPUs fetch it. A CPU may fetch each byte as it is, or as it was
+/// at any time since the CPU's last serializing instruction, each byte for itself.
+struct text_memory {
+    uintptr_t begin = 0;
+    std::vector<uint8_t> bytes;
+    std::vector<std::vector<uint8_t>> fetchable; ///< Of each byte: the values that may be fetched.
+
+    void place(uintptr_t address, std::vector<uint8_t> content) {
+        begin = address;
+        bytes = std::move(content);
+        synchronise();
+    }
+    void synchronise() {
+        fetchable.assign(bytes.size(), {});
+        for (size_t i = 0; i < bytes.size(); ++i)
+            fetchable[i] = {bytes[i]};
+    }
+    void write(uintptr_t address, uint8_t byte) {
+        bytes.at(address - begin) = byte;
+        auto& values = fetchable.at(address - begin);
+        if (std::find(values.begin(), values.end(), byte) == values.end())
+            values.push_back(byte);
+    }
+};
+
+struct address_range {
+    uintptr_t begin;
+    uintptr_t end;
+};
+
 } // namespace nmisafe::platform::fake
 
 struct nmisafe_platform {
@@ -45,11 +78,33 @@ struct nmisafe_platform {
     static inline std::vector<nmisafe::platform::fake::record> calls;
     static inline std::vector<nmisafe::platform::return_image> returns;
 
+    static inline nmisafe::platform::fake::text_memory text;
+    static inline std::vector<nmisafe::platform::fake::address_range> no_probe;
+    static inline bool can_synchronise = true;
+    static inline unsigned synchronisations = 0;
+    static inline unsigned without_synchronisation = 0; ///< Which of them has no effect; 0: none.
+    /// What the other CPUs do after each byte written and each synchronisation. May be empty.
+    static inline std::function<void()> observer;
+    static inline std::function<void()> before_read; ///< What happens before code is read.
+    static inline unsigned text_writes = 0;
+    static inline unsigned grace_periods = 0;
+    static inline std::function<void()> during_grace_period; ///< May be empty.
+
     static void reset(uint32_t start = 0) {
         count = start;
         cpu = {};
         calls.clear();
         returns.clear();
+        text = {};
+        no_probe.clear();
+        can_synchronise = true;
+        synchronisations = 0;
+        without_synchronisation = 0;
+        observer = nullptr;
+        before_read = nullptr;
+        text_writes = 0;
+        grace_periods = 0;
+        during_grace_period = nullptr;
     }
 
     static uint32_t preempt_count() { return count; }
@@ -68,6 +123,42 @@ struct nmisafe_platform {
     static void irq_exit_accounting() { note(call::irq_exit_accounting); }
     static void capture_return(const nmisafe::platform::return_image& image) {
         returns.push_back(image);
+    }
+
+    /// Several bytes arrive one after the other, in the worst order: the last one first.
+    static void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
+        ++text_writes;
+        for (size_t i = size; i-- != 0;) {
+            text.write(address + i, bytes[i]);
+            if (observer)
+                observer();
+        }
+    }
+    static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
+        if (before_read)
+            before_read();
+        for (size_t i = 0; i < size; ++i)
+            bytes[i] = text.bytes.at(address - text.begin + i);
+    }
+    static bool is_text(uintptr_t begin, uintptr_t end) {
+        return begin >= text.begin && end <= text.begin + text.bytes.size();
+    }
+    static bool is_no_probe(uintptr_t begin, uintptr_t end) {
+        return std::any_of(no_probe.begin(), no_probe.end(), [=](const auto& range) {
+            return begin < range.end && end > range.begin;
+        });
+    }
+    static bool may_synchronise() { return can_synchronise; }
+    static void synchronise_cpus() {
+        if (++synchronisations != without_synchronisation)
+            text.synchronise();
+        if (observer)
+            observer();
+    }
+    static void wait_for_grace_period() {
+        ++grace_periods;
+        if (during_grace_period)
+            during_grace_period();
     }
 
   private:
