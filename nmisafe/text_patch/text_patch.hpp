@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/// Replaces instructions on running CPUs, any of which may be executing them, also in an NMI.
+#pragma once
+
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/trap_frame.h"
+
+namespace nmisafe::text_patch {
+
+/// The longest instruction of x86. [intel/vol2 2.3.11]
+inline constexpr size_t longest_instruction = 15;
+
+/// INT3, the one instruction that fits over the first byte of any other.
+inline constexpr uint8_t breakpoint = 0xcc;
+
+/// One instruction to be replaced by another of the same length. Both must be of the forms that
+/// README.md lists, so that the breakpoint handler can stand in for either.
+///
+/// A probe is a patch of size 1 that puts INT3 on the first byte of an instruction, or takes it
+/// off: then that instruction may be any, and whoever hits it is left to the probe's own handler.
+struct patch {
+    uintptr_t address;
+    /// For a CALL: the address of code that does `call target; jmp next`. It runs in place of the
+    /// CALL, because the handler cannot push a return address (README.md). 0 if it is none.
+    uintptr_t stub_before;
+    uintptr_t stub_after;
+    uint8_t size;
+    uint8_t before[longest_instruction]; ///< What the caller takes to be there.
+    uint8_t after[longest_instruction];
+};
+
+enum class patch_error : uint8_t {
+    in_nmi = 1,          ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
+    cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off).
+    busy,                ///< Another apply() is at work. Not waited for: try again.
+    no_room,             ///< More sites than the storage given holds. (Never from apply().)
+    bad_size,            ///< The size is 0 or larger than longest_instruction.
+    no_probe,            ///< In code that must not be patched.
+    not_text,            ///< Not code, as the platform sees it.
+    unknown_instruction, ///< Before or after: no form the handler emulates, or not of that length.
+    bad_stub,            ///< The stub of a CALL is missing or does not do what the CALL does.
+    overlap,             ///< Two patches of the batch touch the same byte.
+    unexpected_bytes,    ///< The site holds something else than `before`.
+};
+
+/// Replaces the instructions of a batch, all or (with an error) none.
+///
+/// The batch changes at one instant: until then every CPU executes the instruction before at every
+/// site, from then on the one after, whatever context it is in. When apply() returns, no CPU
+/// executes an instruction of before any more, and none looks at the batch.
+///
+/// Costs three synchronisations of all CPUs, for any number of patches. The array is sorted in
+/// place by address (heap sort, and only if it is not sorted yet), also when the batch is refused;
+/// it must stay where it is and be resident until apply() returns. An empty batch does nothing.
+///
+/// @context thread, interrupts on. @return the number of patches.
+base::expected<size_t, patch_error> apply(patch* patches, size_t count);
+
+/// For the embedding kernel's #BP handler to call first of all. True if the INT3 was one of
+/// apply()'s: the frame then goes on as if the CPU had executed the instruction before or after.
+/// True too, with the instruction to be executed anew, if the INT3 has gone meanwhile. False: the
+/// breakpoint is somebody else's.
+///
+/// @context any, also before an NMI is counted. Takes no lock, waits for nothing, and touches the
+/// frame, the batch and the byte that trapped, all of which are resident. An INT3 in the two-byte
+/// form CD 03 must not be in the text.
+bool handle_breakpoint(x86::trap_frame& frame);
+
+} // namespace nmisafe::text_patch
