@@ -24,8 +24,10 @@ packages_for_run=(
 packages_for_test=(
     "${packages_for_run[@]}"
     "clang-14: the second compiler"
+    "lld: the second linker"
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"
+    "libzydis-dev: oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
     "g++-alpha-linux-gnu: unit tests on alpha"
     "qemu-user: unit tests on alpha and for 32 bits"

@@ -23,6 +23,8 @@ constexpr std::string_view return_paths =
 constexpr std::string_view return_paths_in_nmi = "breakpoint-in-nmi page-fault-in-nmi";
 constexpr std::string_view return_paths_in_thread =
     "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
+constexpr std::string_view patch_paths =
+    "value branch-on branch-off handler-before handler-after cost-1 cost-100 cost-10000";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -62,6 +64,11 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
 
     {.experiment = "threads", .policies = always_safe, .processors = 4, .counts_boundaries = true, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere"},
+
+    {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
+    {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
+
+    {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},
 
     {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, and for an INT3 there and back"},
 

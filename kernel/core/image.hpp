@@ -7,13 +7,15 @@
 extern "C" {
 extern const char kernel_text_begin[];
 extern const char kernel_text_end[];
+extern const char kernel_no_probe_begin[];
+extern const char kernel_no_probe_end[];
 extern const char __start_nmisafe_trap_text[];
 extern const char __stop_nmisafe_trap_text[];
 }
 
 namespace kernel {
 
-inline uintptr_t text_address(const char* symbol) {
+[[gnu::always_inline]] inline uintptr_t text_address(const char* symbol) {
     return reinterpret_cast<uintptr_t>(symbol);
 }
 

@@ -2,6 +2,7 @@
 #include "kernel/core/interrupts.hpp"
 
 #include "kernel/core/apic.hpp"
+#include "kernel/core/code.hpp"
 #include "kernel/core/thread.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -65,6 +66,7 @@ void set_up_interrupts() {
     trap::set_handler(static_cast<uint8_t>(vector::spurious), on_spurious);
     trap::set_handler(static_cast<uint8_t>(vector::wake), on_wake);
     trap::set_handler(static_cast<uint8_t>(vector::tick), on_tick);
+    set_up_synchronisation();
 }
 
 void finish_interrupt() {

@@ -11,6 +11,7 @@ enum class vector : uint8_t {
     legacy = 0x20, ///< To 0x2f: what the old interrupt controllers would raise. Masked, ignored.
     wake = 0xe0,   ///< Another CPU has work for this one.
     tick = 0xe1,
+    synchronise = 0xe2,  ///< Code has changed (core/code.hpp).
     spurious = 0xff,
 };
 

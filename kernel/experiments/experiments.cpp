@@ -23,6 +23,8 @@ constexpr struct {
     {"vectors", vectors},
     {"threads", threads},
     {"costs", costs},
+    {"patch-under-nmi", patch_under_nmi},
+    {"patch-storm", patch_storm},
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},

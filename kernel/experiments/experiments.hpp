@@ -23,6 +23,8 @@ void nmi_state();
 void vectors();
 void threads();
 void costs();
+void patch_under_nmi();
+void patch_storm();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

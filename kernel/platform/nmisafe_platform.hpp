@@ -2,6 +2,7 @@
 // This kernel, as the library sees it: the platform contract fulfilled.
 #pragma once
 
+#include "kernel/core/code.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
@@ -48,6 +49,24 @@ struct nmisafe_platform {
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         kernel::panic(why.what, why.frame, why.value);
     }
+
+    static constexpr bool writes_text_twice = true; // this kernel's CPUs are QEMU's
+    static void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
+        kernel::write_text(address, bytes, size);
+    }
+    [[gnu::always_inline]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
+        const auto* const code = reinterpret_cast<const volatile uint8_t*>(address);
+        for (size_t i = 0; i < size; ++i)
+            bytes[i] = code[i];
+    }
+    [[gnu::always_inline]] static bool is_text(uintptr_t begin, uintptr_t end) {
+        return kernel::is_text(begin, end);
+    }
+    [[gnu::always_inline]] static bool is_no_probe(uintptr_t begin, uintptr_t end) {
+        return kernel::is_no_probe(begin, end);
+    }
+    static bool may_synchronise() { return kernel::may_synchronise(); }
+    static void synchronise_cpus() { kernel::synchronise_cpus(); }
 
 #ifdef NMISAFE_TRAP_CONTROLS
     static void lock_checker_off() {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The kernel's own code as memory: where it is, what of it must not be patched, how it is written,
+// and how all CPUs come to see it.
+#pragma once
+
+#include "kernel/boot/layout.h"
+#include "kernel/core/image.hpp"
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+/// Called, if set, before each write to code and after each synchronisation of the CPUs: for
+/// experiments that look at the steps of patching. @context thread
+extern void (*patching_hook)();
+
+/// Whether all of [begin, end) is code of the image, which is always mapped. @context any
+[[gnu::always_inline]] inline bool is_text(uintptr_t begin, uintptr_t end) {
+    return begin >= text_address(kernel_text_begin) && end <= text_address(kernel_text_end);
+}
+
+/// Whether any of [begin, end) is code that runs between a trap and its handler: a breakpoint there
+/// would trap on its own handling. boot/sections.ld says what that is. @context any
+[[gnu::always_inline]] inline bool is_no_probe(uintptr_t begin, uintptr_t end) {
+    return begin < text_address(kernel_no_probe_end) && end > text_address(kernel_no_probe_begin);
+}
+
+/// Changes code through its alias in the direct map, one store a byte. @context thread
+void write_text(uintptr_t address, const uint8_t* bytes, size_t size);
+
+/// Whether synchronise_cpus() may be called here: it waits for the other CPUs' interrupts, and who
+/// waits for another CPU must let that one's in. @context any
+bool may_synchronise();
+
+/// Returns when each CPU has executed a serializing instruction since the call. @context thread,
+/// see may_synchronise()
+void synchronise_cpus();
+
+/// Sets the handler of the interrupt that synchronise_cpus() sends. @context boot, once
+void set_up_synchronisation();
+
+} // namespace kernel

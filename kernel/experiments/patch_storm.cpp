@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// patch-storm: CPU 0 toggles two immediate values, `toggles=` times in all, while every CPU
+// executes their sites in threads, in interrupt handlers and in NMI handlers. No execution may see
+// anything but a value before or after, and no NMI may be lost.
+//
+// Each CPU is sent NMIs and interrupts by its neighbour, the next one as soon as the last has
+// begun: so there is mostly one in progress and one pending. The others sleep between two steps of
+// the patcher, and each step's synchronisation wakes them: they execute the sites in every state
+// the patcher leaves them in, however few host CPUs there are.
+#include "kernel/core/apic.hpp"
+#include "kernel/core/command_line.hpp"
+#include "kernel/core/console.hpp"
+#include "kernel/core/hpet.hpp"
+#include "kernel/core/interrupts.hpp"
+#include "kernel/core/per_cpu.hpp"
+#include "kernel/core/smp.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/patched_sites.hpp"
+#include "kernel/experiments/scene.hpp"
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace nmisafe;
+using x86::trap_frame;
+
+constexpr uint32_t default_toggles = 20000;
+constexpr uint32_t executions_in_thread = 6; // each time a CPU wakes
+constexpr uint32_t executions_in_handler = 2;
+constexpr uint32_t answer_microseconds = 5000000;
+constexpr uint8_t storm_vector = 0x51;
+
+/// One event that a CPU is sent by its neighbour, and by nobody else.
+struct stream {
+    shared_count sent;
+    shared_count begun;
+    shared_count executions;
+    shared_count wrong;
+};
+
+struct storm_cpu {
+    stream nmis;
+    stream interrupts;
+    shared_count executions;
+    shared_count wrong;
+    shared_count nested;
+    shared_flag in_nmi;
+};
+
+constinit storm_cpu cpus[most_cpus] = {};
+shared_flag stop;
+
+bool execute(shared_count& executions, shared_count& wrong) {
+    ++executions;
+    const sites_seen seen = execute_sites();
+    if (is_sound(seen))
+        return true;
+    ++wrong;
+    fail("neither the value before nor the one after", value_a, seen.value);
+    return false;
+}
+
+void answer(stream& events) {
+    ++events.begun; // the neighbour may send the next one while this one is handled
+    for (uint32_t i = 0; i < executions_in_handler; ++i)
+        execute(events.executions, events.wrong);
+}
+
+void on_nmi(trap_frame&) {
+    storm_cpu& mine = cpus[this_cpu().id];
+    if (mine.in_nmi)
+        ++mine.nested;
+    mine.in_nmi = true;
+    answer(mine.nmis);
+    mine.in_nmi = false;
+}
+
+bool on_interrupt(trap_frame&) {
+    context::irq_enter();
+    answer(cpus[this_cpu().id].interrupts);
+    finish_interrupt();
+    return true;
+}
+
+/// Sends the neighbour what it has none of any more.
+void send_to_neighbour(uint32_t self) {
+    const uint32_t target = (self + 1) % cpu_count();
+    storm_cpu& other = cpus[target];
+    if (other.nmis.begun == other.nmis.sent) {
+        ++other.nmis.sent;
+        send_nmi(target);
+    }
+    if (other.interrupts.begun == other.interrupts.sent) {
+        ++other.interrupts.sent;
+        send_interrupt(target, storm_vector);
+    }
+}
+
+/// Until the next interrupt, unless a synchronisation has come since `last`.
+void sleep(uint32_t last) {
+    x86::disable_interrupts();
+    if (this_cpu().synchronised == last && !stop)
+        asm volatile("sti\n\thlt" : : : "memory");
+    x86::enable_interrupts();
+}
+
+void work(void*) {
+    const uint32_t self = this_cpu().id;
+    storm_cpu& mine = cpus[self];
+    start_tick(); // a wake-up can be lost
+    while (!stop) {
+        const uint32_t last = *static_cast<volatile uint32_t*>(&this_cpu().synchronised);
+        for (uint32_t i = 0; i < executions_in_thread; ++i)
+            execute(mine.executions, mine.wrong);
+        send_to_neighbour(self);
+        sleep(last);
+    }
+    stop_tick();
+}
+
+/// Patches, and what it has patched is there when it comes back.
+void toggle(uint32_t number) {
+    const bool second = (number & 2) != 0;
+    const bool is_value = (number & 1) == 0;
+    const auto result = is_value ? immediate::set(patched_value, second ? value_a : value_b)
+                                 : immediate::set(patched_branch, !second);
+    if (!result)
+        fail("the patcher refused", 0, static_cast<uintptr_t>(result.error()));
+    const sites_seen seen = execute_sites();
+    if (is_value && seen.value != patched_value.stored())
+        fail("the value after set()", patched_value.stored(), seen.value);
+    if (!is_value && seen.branch != patched_branch.stored())
+        fail("the branch after set()", patched_branch.stored(), seen.branch);
+}
+
+void wait_for_answers(stream& events) {
+    const uint32_t start = ticks();
+    while (events.begun != events.sent) {
+        wait_a_little();
+        if (ticks() - start > ticks_in(answer_microseconds)) {
+            ++scene.count.lost;
+            return;
+        }
+    }
+}
+
+void require_some(const char* what, uint32_t count) {
+    if (count == 0)
+        fail(what, 1, 0);
+}
+
+void sum_up(uint32_t toggles) {
+    uint32_t unsafe = 0;
+    uint32_t executions = 0;
+    for (uint32_t id = 0; id < cpu_count(); ++id) {
+        storm_cpu& one = cpus[id];
+        wait_for_answers(one.interrupts);
+        wait_for_answers(one.nmis);
+        require_some("executions in a thread", one.executions);
+        require_some("executions in interrupts", one.interrupts.executions);
+        require_some("executions in NMIs", one.nmis.executions);
+        if (one.interrupts.begun != one.interrupts.sent)
+            fail("interrupts handled", one.interrupts.sent, one.interrupts.begun);
+        scene.count.raised += one.nmis.sent;
+        scene.count.handled += one.nmis.begun;
+        scene.count.nested += one.nested;
+        executions += one.executions + one.interrupts.executions + one.nmis.executions;
+        unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
+    }
+    require_some("breakpoints hit in threads", hits_in_threads);
+    require_some("breakpoints hit in interrupts", hits_in_interrupts);
+    require_some("breakpoints hit in NMIs", hits_in_nmis);
+    this_cpu().nmisafe.iret_returns_in_nmi = unsafe;
+    scene.count.boundaries = toggles;
+    print("executions=", executions, " breakpoints: threads=", uint32_t{hits_in_threads},
+          " interrupts=", uint32_t{hits_in_interrupts}, " NMIs=", uint32_t{hits_in_nmis}, "\n");
+    print_row(nullptr, false, {"toggles", toggles});
+}
+
+} // namespace
+
+void patch_storm() {
+    const uint32_t toggles = option_number("toggles", default_toggles);
+    set_scene(nullptr);
+    set_up_patching();
+    trap::set_nmi_handler(on_nmi);
+    trap::set_handler(storm_vector, on_interrupt);
+    for (uint32_t id = 1; id < cpu_count(); ++id)
+        run_on(id, work, nullptr);
+    for (uint32_t i = 0; i < toggles; ++i) {
+        toggle(i);
+        execute(cpus[0].executions, cpus[0].wrong);
+        send_to_neighbour(0);
+    }
+    stop = true;
+    for (uint32_t id = 1; id < cpu_count(); ++id)
+        wait(id);
+    sum_up(toggles);
+}
+
+} // namespace kernel

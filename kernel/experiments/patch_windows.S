@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The windows of the patching experiments, for both widths. As those of windows_x86_*.S.
+#include "kernel/experiments/patch_windows.h"
+#include "kernel/experiments/windows.h"
+
+#ifdef __x86_64__
+#define SP %rsp
+#define CALL_ALIGNMENT 8    // from the caller's alignment to that of a call, 16 bytes
+#else
+#define SP %esp
+#define CALL_ALIGNMENT 12
+#endif
+
+    .text
+
+.macro calling_window name:req, action:req
+    .globl  \name, \name\()_begin, \name\()_end
+    .type   \name, @function
+    .balign 16
+\name:
+    lea     -CALL_ALIGNMENT(SP), SP
+    .rept   WINDOW_SLED
+    nop
+    .endr
+\name\()_begin:
+    call    \action
+\name\()_end:
+    lea     CALL_ALIGNMENT(SP), SP
+    ret
+.endm
+
+calling_window window_patch, patch_action
+calling_window window_site, site_action
+
+    .globl  patch_cost_sites
+patch_cost_sites:
+    .rept   PATCH_COST_SITES
+    movl    $0, %eax
+    .endr
+
+    .section .note.GNU-stack, "", @progbits

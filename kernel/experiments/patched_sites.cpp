@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/experiments/patched_sites.hpp"
+
+#include "kernel/experiments/scene.hpp"
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/trap.hpp"
+
+namespace kernel {
+
+using namespace nmisafe;
+
+constinit immediate::immediate<uint32_t, value_a> patched_value;
+constinit immediate::immediate<bool> patched_branch;
+
+shared_count hits_in_threads;
+shared_count hits_in_interrupts;
+shared_count hits_in_nmis;
+
+namespace {
+
+text_patch::patch workspace[64];
+
+bool on_breakpoint(x86::trap_frame& frame) {
+    if (!text_patch::handle_breakpoint(frame))
+        return false;
+    ++scene.breakpoints;
+    ++(context::in_nmi() ? hits_in_nmis : context::in_irq() ? hits_in_interrupts : hits_in_threads);
+    return true;
+}
+
+} // namespace
+
+[[gnu::noinline]] sites_seen execute_sites() {
+    sites_seen seen{immediate::read<patched_value>(), false};
+    if (immediate::branch<patched_branch>()) [[unlikely]]
+        seen.branch = true;
+    return seen;
+}
+
+bool is_sound(const sites_seen& seen) {
+    return seen.value == value_a || seen.value == value_b;
+}
+
+void set_up_patching() {
+    immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    hits_in_threads = 0;
+    hits_in_interrupts = 0;
+    hits_in_nmis = 0;
+}
+
+} // namespace kernel
