@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/// Markers and their probes. The statements that are markers are in statement.hpp.
+///
+///     void on_packet(const marker::marker& which, void* private_data,
+///                    const marker::arguments& values);
+///     constinit marker::probe counter(on_packet, &packets);
+///
+///     const auto on = marker::register_probe("net", "packet", "len %u flags %x", counter);
+///     ...
+///     const auto off = marker::unregister_probe(counter);
+///     const auto done = marker::synchronise();   // from here on on_packet() is not called
+#pragma once
+
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/immediate/immediate.hpp"
+#include "nmisafe/marker/argument.hpp"
+
+namespace nmisafe::marker {
+
+class marker;
+class probe;
+
+enum class marker_error : uint8_t {
+    no_marker = 1,      ///< The program has no marker of that channel and name.
+    format_mismatch,    ///< It has, but none with that format. Nothing was turned on.
+    ambiguous,          ///< No format was given, and there are markers with different ones.
+    probe_in_use,       ///< Registered, or unregistered and synchronise() has not come to pass yet.
+    not_registered,     ///< There is no such probe.
+    in_nmi,             ///< Asked for in an NMI handler.
+    cannot_synchronise, ///< Interrupts off, or in a section that would be waited for.
+    busy,               ///< Another registration, or another patcher, is at work. Try again.
+    no_room,            ///< More sites than immediate::use_workspace() has made room for.
+    not_patched,        ///< A site could not be patched, because a probe stands on it, say.
+};
+
+/// Called for each hit, in the context of the hit: any, NMI included. It may then take no lock that
+/// code it can interrupt takes, and must not hit its own marker. The preempt count is raised.
+using probe_function = void (*)(const marker& which, void* private_data, const arguments& values);
+
+/// A function with its private pointer, to be registered with one marker. Owned by the registrant:
+/// it must stay, and be resident, until synchronise() after its unregistration has returned.
+class probe {
+  public:
+    constexpr probe(probe_function function, void* private_data)
+        : function_(function), private_data_(private_data) {}
+    probe(const probe&) = delete;
+    probe& operator=(const probe&) = delete;
+
+    /// The marker it is registered with, or null. @context thread
+    const marker* registered_with() const { return marker_; }
+
+  private:
+    friend class marker;
+    friend class registration;
+
+    const probe_function function_;
+    void* const private_data_;
+    probe* next_ = nullptr;    // kept when unregistered: somebody may be standing here
+    marker* marker_ = nullptr; // of the registering side, as all below
+    bool retired_ = false;
+    uint32_t retired_at_ = 0;
+};
+
+/// A marker: all statements with the same channel, name and format.
+///
+/// Who may run with whom: any number of run() with each other and with anything; of what changes
+/// the list there is one at a time (marker.cpp). The list of probes is published by one store of a
+/// pointer, to a probe that is complete, and a probe taken out keeps its successor: so run() sees
+/// the list before or after a change, whenever it looks, and never waits.
+class marker {
+  public:
+    constexpr marker(const char* channel, const char* name, const char* format,
+                     const argument_type* types, uint8_t count, immediate::immediate<bool>& on)
+        : channel_(channel), name_(name), format_(format), types_(types), count_(count), on_(on) {}
+    marker(const marker&) = delete;
+    marker& operator=(const marker&) = delete;
+
+    // @context any, up to arm_count()
+    const char* channel() const { return channel_; }
+    const char* name() const { return name_; }
+    const char* format() const { return format_; }
+    size_t argument_count() const { return count_; }
+    argument_type argument(size_t index) const { return types_[index]; }
+
+    /// Whether its statements do anything.
+    bool is_on() const { return on_.stored(); }
+
+    /// Probes registered. A marker is on while there are any.
+    uint32_t arm_count() const { return __atomic_load_n(&arm_count_, __ATOMIC_RELAXED); }
+
+    /// Calls the probes, in the order of their registration. For the statements. Wait-free but for
+    /// the probes; takes no lock, allocates nothing, touches the marker and its probes. @context
+    /// any
+    void run(const uint64_t* values) const;
+
+  private:
+    friend class registration;
+
+    const char* const channel_;
+    const char* const name_;
+    const char* const format_;
+    const argument_type* const types_;
+    const uint8_t count_;
+    immediate::immediate<bool>& on_;
+    uint32_t arm_count_ = 0;
+    probe* first_ = nullptr;
+};
+
+/// Registers a probe with the marker of that channel, name and format, and turns the marker on if
+/// it is the first. A null format takes the marker whatever its format, so the probe has to look at
+/// the types. With an error nothing has changed. @return the marker.
+/// @context thread, interrupts on
+base::expected<const marker*, marker_error> register_probe(const char* channel, const char* name,
+                                                           const char* format, probe& added);
+
+/// Takes a probe from its marker, and turns the marker off if it was the last. Hits that have begun
+/// may still call it: synchronise() waits for them. With an error nothing has changed. @return the
+/// marker. @context thread, interrupts on
+base::expected<const marker*, marker_error> unregister_probe(probe& removed);
+
+/// The same for who knows the probe by what it was made of. @return the probe.
+base::expected<probe*, marker_error> unregister_probe(const char* channel, const char* name,
+                                                      probe_function function, void* private_data);
+
+/// Returns when every probe that was unregistered before the call has returned from its last call,
+/// on all CPUs: their memory is the registrant's again. Waits for one grace period of the platform,
+/// for any number of probes. @return the number of grace periods so far.
+/// @context thread, interrupts on, preempt count 0; not from a probe
+base::expected<uint32_t, marker_error> synchronise();
+
+/// All markers of the program, each once, in no particular order. @context any
+class all_markers {
+  public:
+    class iterator {
+      public:
+        explicit iterator(const int32_t* entry) : entry_(entry) {}
+        const marker& operator*() const {
+            return *reinterpret_cast<const marker*>(reinterpret_cast<uintptr_t>(entry_) +
+                                                    static_cast<uintptr_t>(intptr_t{*entry_}));
+        }
+        iterator& operator++() {
+            ++entry_;
+            return *this;
+        }
+        bool operator==(const iterator&) const = default;
+
+      private:
+        const int32_t* entry_;
+    };
+
+    iterator begin() const;
+    iterator end() const;
+};
+
+} // namespace nmisafe::marker
