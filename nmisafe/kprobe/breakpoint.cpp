@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The breakpoint handler. It stands in the no-probe section, and all it calls but the probes'
+// handlers is inlined into it: a probe in here would never come to an end.
+//
+//   INT3 of the probe     pre handler; then the frame is changed to what the instruction leaves,
+//   and
+//                         the post handler runs; or the frame goes to the slot
+//   INT3 of the slot      post handler; the frame goes on behind the instruction, or to its target
+//
+// The INT3 of the slot finds everything in the probe, the frame and the stack, nothing in per-CPU
+// memory. So between the two anything may happen: interrupts, NMIs, a change of threads or CPUs, a
+// fault that never comes back.
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/kprobe/internal/branch.hpp"
+#include "nmisafe/kprobe/internal/table.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
+#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+
+namespace nmisafe::kprobe {
+
+namespace internal {
+constinit tables all{};
+}
+
+namespace {
+
+using internal::way;
+using platform::contract;
+using x86::trap_frame;
+
+constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
+
+/// Whether a handler runs on this CPU, in an NMI or below. Interrupts are off in a handler, so
+/// nothing but an NMI can come between, and that finds this word as it leaves it.
+[[gnu::always_inline]] inline volatile uint8_t& in_handler() {
+    return contract::this_cpu().in_probe_handler[context::in_nmi() ? 1 : 0];
+}
+
+/// remove() clears `armed`, then waits for `running` to be 0. Both orders are sequentially
+/// consistent: so either the probe is found disarmed here, or remove() waits.
+[[gnu::always_inline]] inline void call(handler function, uint32_t& counter, probe& what,
+                                        trap_frame& frame) {
+    __atomic_fetch_add(&what.internal.running, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&what.internal.armed, __ATOMIC_SEQ_CST) != 0) {
+        __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+        in_handler() = 1;
+        if (function != nullptr)
+            function(what, frame);
+        in_handler() = 0;
+    }
+    __atomic_fetch_sub(&what.internal.running, 1, __ATOMIC_RELEASE);
+}
+
+[[gnu::always_inline]] inline void call_post(probe& what, trap_frame& frame) {
+    if (in_handler() == 0)
+        call(what.post, what.completed, what, frame);
+}
+
+/// The word at the top of the interrupted stack.
+[[gnu::always_inline]] inline volatile uintptr_t& top_of_stack(trap_frame& frame) {
+#ifdef __x86_64__
+    return *reinterpret_cast<volatile uintptr_t*>(frame.sp);
+#else
+    return *reinterpret_cast<volatile uintptr_t*>(&frame + 1);
+#endif
+}
+
+/// A RET is about to be executed at `ret`: the post handler sees what it leaves.
+[[gnu::always_inline]] inline void call_post_before_return(probe& what, trap_frame& frame,
+                                                           uintptr_t ret) {
+    frame.ip = top_of_stack(frame);
+#ifdef __x86_64__
+    const uintptr_t popped = sizeof(uintptr_t) + what.internal.step.released;
+    frame.sp += popped;
+    call_post(what, frame);
+    frame.sp -= popped;
+#else
+    call_post(what, frame);
+#endif
+    frame.ip = ret;
+}
+
+[[gnu::always_inline]] inline void at_probe(probe& what, trap_frame& frame) {
+    frame.ip = what.address;
+    if (in_handler() == 0)
+        call(what.pre, what.hits, what, frame);
+    else
+        __atomic_fetch_add(&what.missed, 1, __ATOMIC_RELAXED);
+    if (internal::emulate(frame, what.internal.step, what.address))
+        call_post(what, frame);
+    else if (what.internal.step.how == way::return_near)
+        call_post_before_return(what, frame, what.slot);
+    else
+        frame.ip = what.slot;
+}
+
+[[gnu::always_inline]] inline void at_end_of_slot(probe& what, trap_frame& frame) {
+    const internal::step& step = what.internal.step;
+    const uintptr_t next = what.address + step.length;
+    if (step.how == way::jump_indirect) {
+        call_post_before_return(what, frame, what.slot + step.end + 1);
+        return;
+    }
+    if (step.how == way::call) {
+        frame.ip = step.target;
+    } else if (step.how == way::call_indirect) {
+        frame.ip = top_of_stack(frame);
+        top_of_stack(frame) = next;
+    } else {
+        frame.ip = next;
+    }
+    call_post(what, frame);
+}
+
+} // namespace
+
+[[gnu::section("nmisafe_trap_text"), gnu::used]] bool handle_breakpoint(trap_frame& frame) {
+    const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
+    const uint32_t changes = __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE);
+    if (probe* const what = internal::all.sites.find(address)) {
+        at_probe(*what, frame);
+        return true;
+    }
+    probe* const what = internal::all.slots.find(address & slot_mask);
+    if (what != nullptr && address == what->slot + what->internal.step.end) {
+        at_end_of_slot(*what, frame);
+        return true;
+    }
+    // The probe may have been removed since this CPU executed its INT3. If so, what stands there
+    // now is what this CPU is to execute.
+    if (!contract::is_text(address, address + 1))
+        return false;
+    uint8_t byte = 0;
+    contract::read_text(address, &byte, 1);
+    if (byte == text_patch::breakpoint &&
+        __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE) == changes)
+        return false;
+    frame.ip = address;
+    return true;
+}
+
+[[gnu::section("nmisafe_trap_text"), gnu::used]] uintptr_t original_address(uintptr_t ip) {
+    const probe* const what = internal::all.slots.find(ip & slot_mask);
+    return what != nullptr ? what->address : ip;
+}
+
+} // namespace nmisafe::kprobe

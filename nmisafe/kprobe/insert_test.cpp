@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// What insert() refuses, before it writes a byte; what it writes, and in which order; removal.
+#include "nmisafe/kprobe/kprobe.hpp"
+#include "nmisafe/platform/fake/nmisafe_platform.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+
+#include <doctest/doctest.h>
+#include <vector>
+
+using namespace nmisafe::kprobe;
+using nmisafe::x86::trap_frame;
+using bytes = std::vector<uint8_t>;
+
+namespace {
+
+using fake = nmisafe_platform;
+
+constexpr uintptr_t function = 0x40000000;
+constexpr uintptr_t slots = function + 0x100;
+constexpr uintptr_t text_end = function + 0x180;
+
+/// Code at the begin of the text, two slots' worth of INT3 and what else is at its end.
+void place(const bytes& code) {
+    bytes text(text_end - function, 0xcc);
+    std::copy(code.begin(), code.end(), text.begin());
+    fake::reset();
+    fake::text.place(function, text);
+}
+
+/// mov $5, %eax; push; pop; jmp .; ret
+const bytes ordinary = {0xb8, 5, 0, 0, 0, 0x50, 0x58, 0xeb, 0xfe, 0xc3};
+
+probe at(unsigned offset, uintptr_t slot = slots) {
+    probe what{};
+    what.address = function + offset;
+    what.function = function;
+    what.slot = slot;
+    return what;
+}
+
+/// Inserts for one test.
+class inserted {
+  public:
+    explicit inserted(probe& what) : what_(what) { REQUIRE(insert(what).has_value()); }
+    ~inserted() {
+        CHECK(remove(what_).has_value());
+        CHECK(release(what_).has_value());
+    }
+    inserted(const inserted&) = delete;
+    inserted& operator=(const inserted&) = delete;
+
+  private:
+    probe& what_;
+};
+
+void check_refused(probe what, probe_error why) {
+    const bytes before = fake::text.bytes;
+    const unsigned writes = fake::text_writes;
+    const unsigned synchronisations = fake::synchronisations;
+    const auto result = insert(what);
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error() == why);
+    CHECK(fake::text_writes == writes);
+    CHECK(fake::synchronisations == synchronisations);
+    CHECK(fake::text.bytes == before);
+    CHECK(internal::all.sites.find(what.address) != &what);
+    CHECK(internal::all.slots.find(what.slot) != &what);
+}
+
+/// The first instruction of `code` is refused.
+void check_code_refused(const bytes& code, probe_error why) {
+    place(code);
+    check_refused(at(0), why);
+}
+
+} // namespace
+
+TEST_CASE("the contexts that must not wait for others") {
+    place(ordinary);
+    fake::cpu.nmi_in_progress = 1;
+    check_refused(at(0), probe_error::in_nmi);
+    probe what = at(0);
+    CHECK(remove(what).error() == probe_error::in_nmi);
+    CHECK(release(what).error() == probe_error::in_nmi);
+    fake::cpu.nmi_in_progress = 0;
+    fake::can_synchronise = false;
+    check_refused(at(0), probe_error::cannot_synchronise);
+}
+
+TEST_CASE("instruction boundaries") {
+    place(ordinary);
+    check_refused(at(1), probe_error::not_boundary);
+    check_refused(at(8), probe_error::not_boundary);
+    probe before = at(0);
+    before.function = function + 5;
+    check_refused(before, probe_error::not_boundary);
+    place({0xb8, 5, 0, 0, 0, 0x62, 0xf2, 0x62, 0x90}); // EVEX, which the decoder does not know
+    check_refused(at(5), probe_error::unknown_instruction);
+    check_refused(at(8), probe_error::unknown_instruction);
+}
+
+TEST_CASE("places") {
+    place(ordinary);
+    probe outside = at(0);
+    outside.address = outside.function = text_end;
+    check_refused(outside, probe_error::not_text);
+    outside.address = function;
+    outside.function = function - 5;
+    check_refused(outside, probe_error::not_text);
+
+    fake::no_probe = {{function + 5, function + 6}};
+    check_refused(at(5), probe_error::no_probe);
+    probe next = at(6);
+    const inserted first(next); // what is beside may be probed
+    probe in_slot = at(0);
+    in_slot.address = in_slot.function = slots;
+    check_refused(in_slot, probe_error::no_probe);
+}
+
+TEST_CASE("an instruction that the text ends in") {
+    place(ordinary);
+    const uintptr_t last = text_end - 2;
+    fake::text.write(last, 0xb8);
+    probe what = at(0);
+    what.address = what.function = last;
+    check_refused(what, probe_error::unknown_instruction);
+    fake::text.write(last, 0x89);
+    fake::text.write(last + 1, 0xc0);
+    const inserted good(what);
+}
+
+TEST_CASE("instructions") {
+    check_code_refused({0xcc}, probe_error::unsupported);
+    check_code_refused({0xcf}, probe_error::unsupported);
+    check_code_refused({0xf4}, probe_error::unsupported);
+    check_code_refused({0xfb, 0xf4}, probe_error::unsupported);             // sti; hlt
+    check_code_refused({0xfb, 0xcf}, probe_error::unsupported);             // sti; iret
+    check_code_refused({0xfb, 0x0f, 0x35}, probe_error::unsupported);       // sti; sysexit
+    check_code_refused({0xfb, 0x0f, 0x01, 0xc9}, probe_error::unsupported); // sti; mwait
+    check_code_refused({0xfb, 0x62, 0xf2, 0x62}, probe_error::unsupported); // sti; unknown
+    place({0x8e, 0xd0, 0x90, 0x90, 0xfb, 0xc3}); // mov to ss; nop; nop; sti; ret
+    check_refused(at(2), probe_error::unsupported);
+    probe next = at(3);
+    const inserted one(next);
+    probe enable = at(4, slots + 32);
+    const inserted two(enable);
+}
+
+TEST_CASE("slots") {
+    place(ordinary);
+    check_refused(at(0, 0), probe_error::no_slot);
+    check_refused(at(0, slots + 1), probe_error::bad_slot);
+    check_refused(at(0, text_end), probe_error::bad_slot);
+    fake::no_probe = {{slots + 31, slots + 32}};
+    check_refused(at(0), probe_error::bad_slot);
+    fake::no_probe.clear();
+    probe first = at(0);
+    const inserted one(first);
+    check_refused(at(5), probe_error::bad_slot);
+    probe second = at(5, slots + 32);
+    const inserted two(second);
+    probe jump = at(7, 0);
+    const inserted three(jump);
+}
+
+TEST_CASE("one probe an instruction, in one state at a time") {
+    place(ordinary);
+    probe what = at(0);
+    CHECK(remove(what).error() == probe_error::wrong_state);
+    CHECK(release(what).error() == probe_error::wrong_state);
+    CHECK(*insert(what) == 5);
+    CHECK(insert(what).error() == probe_error::wrong_state);
+    CHECK(release(what).error() == probe_error::wrong_state);
+    check_refused(at(0, slots + 32), probe_error::occupied);
+    CHECK(*remove(what) == 0);
+    CHECK(remove(what).error() == probe_error::wrong_state);
+    CHECK(insert(what).error() == probe_error::wrong_state);
+    CHECK(*release(what) == slot_size);
+    CHECK(*insert(what) == 5);
+    CHECK(*remove(what) == 0);
+    CHECK(*release(what) == slot_size);
+    CHECK(fake::text.bytes[0] == 0xb8);
+}
+
+TEST_CASE("another probe's INT3 is not taken for an instruction") {
+    place(ordinary);
+    probe first = at(0);
+    const inserted one(first);
+    probe second = at(5, slots + 32); // decoded from the first
+    const inserted two(second);
+    probe inside = at(1, slots + 64);
+    check_refused(inside, probe_error::not_boundary);
+}
+
+TEST_CASE("the slot is there before the INT3, for every CPU") {
+    place(ordinary);
+    probe what = at(0);
+    bool seen = false;
+    fake::observer = [&] {
+        const auto& first_byte = fake::text.fetchable[0];
+        if (std::find(first_byte.begin(), first_byte.end(), 0xcc) == first_byte.end())
+            return;
+        seen = true;
+        const bytes code = {0xb8, 5, 0, 0, 0, 0xcc};
+        for (size_t i = 0; i < code.size(); ++i)
+            CHECK(fake::text.fetchable[slots - function + i] == bytes{code[i]});
+        trap_frame frame{};
+        frame.ip = function + 1;
+        CHECK(handle_breakpoint(frame));
+        CHECK(frame.ip == slots);
+    };
+    fake::text.write(slots, 0xf4); // what has been there before
+    fake::text.write(slots + 5, 0xf4);
+    {
+        const inserted one(what);
+        CHECK(seen);
+        CHECK(fake::synchronisations == 2);
+        CHECK(fake::text.bytes[0] == 0xcc);
+        CHECK(fake::text.bytes[1] == 5);
+    }
+    fake::observer = nullptr;
+    CHECK(fake::synchronisations == 3);
+    CHECK(what.hits != 0);
+    CHECK(fake::text.bytes[0] == 0xb8);
+}
+
+TEST_CASE("while others patch") {
+    place(ordinary);
+    // Once the checks are over, somebody writes to the site.
+    fake::observer = [] { fake::text.write(function, 0xb9); };
+    probe what = at(0);
+    const auto result = insert(what);
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error() == probe_error::busy);
+    fake::observer = nullptr;
+    trap_frame frame{};
+    frame.ip = function + 1;
+    CHECK(handle_breakpoint(frame)); // nobody's, but gone
+    CHECK(frame.ip == function);
+    const inserted again(what); // and nothing of it is left
+
+    // An insert() inside another one, as if on another CPU.
+    probe other = at(5, slots + 32);
+    bool asked = false;
+    fake::observer = [&] {
+        if (asked)
+            return;
+        asked = true;
+        probe third = at(6, slots + 64);
+        CHECK(insert(third).error() == probe_error::busy);
+    };
+    const inserted two(other);
+    fake::observer = nullptr;
+    CHECK(asked);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// What the branches that need no slot do to a trap frame. [intel/vol2 jcc, loop]
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/kprobe/internal/step.hpp"
+#include "nmisafe/x86/flags.h"
+#include "nmisafe/x86/trap_frame.h"
+
+namespace nmisafe::kprobe::internal {
+
+/// Whether the condition of Jcc's opcode holds. [intel/vol1 appendix B]
+[[gnu::always_inline]] constexpr bool condition_holds(uint8_t opcode, uintptr_t flags) {
+    const bool less = ((flags & X86_FLAGS_SF) != 0) != ((flags & X86_FLAGS_OF) != 0);
+    bool holds = false;
+    switch (opcode >> 1 & 7) {
+    case 0:
+        holds = (flags & X86_FLAGS_OF) != 0;
+        break;
+    case 1:
+        holds = (flags & X86_FLAGS_CF) != 0;
+        break;
+    case 2:
+        holds = (flags & X86_FLAGS_ZF) != 0;
+        break;
+    case 3:
+        holds = (flags & (X86_FLAGS_CF | X86_FLAGS_ZF)) != 0;
+        break;
+    case 4:
+        holds = (flags & X86_FLAGS_SF) != 0;
+        break;
+    case 5:
+        holds = (flags & X86_FLAGS_PF) != 0;
+        break;
+    case 6:
+        holds = less;
+        break;
+    default:
+        holds = less || (flags & X86_FLAGS_ZF) != 0;
+        break;
+    }
+    return holds != ((opcode & 1) != 0); // an odd one is the opposite
+}
+
+/// The counter register as the instruction sees it.
+[[gnu::always_inline]] constexpr uintptr_t counter_mask(bool is_short) {
+    return is_short ? ~uintptr_t{0} >> sizeof(uintptr_t) * 4 : ~uintptr_t{0};
+}
+
+/// Counts down, and says whether LOOP (e2), LOOPE (e1) or LOOPNE (e0) jumps. A short counter of 4
+/// bytes takes the upper half of the register with it, as every write of 4 bytes does, one of 2
+/// bytes does not. [intel/vol1 3.4.1.1]
+[[gnu::always_inline]] inline bool count_down(x86::trap_frame& frame, const step& what) {
+    const uintptr_t mask = counter_mask(what.short_counter);
+    const uintptr_t count = (frame.cx - 1) & mask;
+    frame.cx = is_64_bit ? count : count | (frame.cx & ~mask);
+    if (count == 0)
+        return false;
+    const bool zero = (frame.flags & X86_FLAGS_ZF) != 0;
+    return what.opcode == 0xe2 || zero == (what.opcode == 0xe1);
+}
+
+/// Makes the frame what it would be had the instruction run. False: it needs the slot.
+/// @context any
+[[gnu::always_inline]] inline bool emulate(x86::trap_frame& frame, const step& what,
+                                           uintptr_t address) {
+    bool jumps = false;
+    switch (what.how) {
+    case way::skip:
+        break;
+    case way::jump:
+        jumps = true;
+        break;
+    case way::conditional_jump:
+        jumps = condition_holds(what.opcode, frame.flags);
+        break;
+    case way::loop:
+        jumps = count_down(frame, what);
+        break;
+    case way::jump_cx_zero:
+        jumps = (frame.cx & counter_mask(what.short_counter)) == 0;
+        break;
+    default:
+        return false;
+    }
+    frame.ip = jumps ? what.target : address + what.length;
+    return true;
+}
+
+} // namespace nmisafe::kprobe::internal

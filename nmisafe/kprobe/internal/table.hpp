@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Finds the probe of an address: chains through the probes themselves, hashed.
+//
+//   who changes it              who reads it
+//   insert(), remove() and      breakpoint handlers, on any CPU, at any time
+//   release(), one at a time
+//
+// A reader may be on a link while it is taken out. It goes on behind it then, and finds all that
+// was there and stays. Only when the link has been put elsewhere meanwhile may it miss something:
+// that shows in `changes`.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/kprobe/internal/step.hpp"
+
+namespace nmisafe::kprobe {
+struct probe;
+}
+
+namespace nmisafe::kprobe::internal {
+
+struct link {
+    uintptr_t key;
+    probe* owner;
+    link* next;
+};
+
+class table {
+  public:
+    /// @context any
+    [[gnu::always_inline]] probe* find(uintptr_t key) const {
+        const link* at = __atomic_load_n(&buckets_[bucket(key)], __ATOMIC_ACQUIRE);
+        while (at != nullptr && at->key != key)
+            at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE);
+        return at != nullptr ? at->owner : nullptr;
+    }
+
+    /// @context thread
+    void add(link& what, uintptr_t key, probe& owner) {
+        link*& first = buckets_[bucket(key)];
+        what.key = key;
+        what.owner = &owner;
+        what.next = first;
+        __atomic_store_n(&first, &what, __ATOMIC_RELEASE); // pairs with the loads in find()
+    }
+
+    /// `what` is in the table. Its own words stay, for readers that are on it. @context thread
+    void take_out(const link& what) {
+        link** at = &buckets_[bucket(what.key)];
+        while (*at != &what)
+            at = &(*at)->next;
+        __atomic_store_n(at, what.next, __ATOMIC_RELEASE);
+    }
+
+  private:
+    static constexpr size_t bucket_count = 256;
+
+    /// The low bits tell instructions of a function apart, the others slots.
+    [[gnu::always_inline]] static constexpr size_t bucket(uintptr_t key) {
+        return (key ^ key >> 5 ^ key >> 13) % bucket_count;
+    }
+
+    link* buckets_[bucket_count];
+};
+
+struct tables {
+    table sites;      // by the address of the instruction
+    table slots;      // by the begin of the slot
+    uint32_t changes; // of either table, counted before each
+};
+
+extern tables all;
+
+enum class state : uint8_t { idle, inserted, removed };
+
+/// What a probe has besides what its user sees. `now` and `step` change only while no CPU can find
+/// the probe.
+struct probe_data {
+    link site;
+    link slot;
+    internal::step step;
+    uint8_t first_byte; // of the instruction, where INT3 stands
+    state now;
+    uint32_t armed;   // handlers may be called: cleared by remove()
+    uint32_t running; // handlers that are being called: remove() waits for them
+};
+
+} // namespace nmisafe::kprobe::internal
