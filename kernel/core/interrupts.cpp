@@ -3,6 +3,7 @@
 
 #include "kernel/core/apic.hpp"
 #include "kernel/core/code.hpp"
+#include "kernel/core/grace_period.hpp"
 #include "kernel/core/thread.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -67,6 +68,7 @@ void set_up_interrupts() {
     trap::set_handler(static_cast<uint8_t>(vector::wake), on_wake);
     trap::set_handler(static_cast<uint8_t>(vector::tick), on_tick);
     set_up_synchronisation();
+    set_up_grace_periods();
 }
 
 void finish_interrupt() {

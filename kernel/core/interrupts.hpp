@@ -12,6 +12,7 @@ enum class vector : uint8_t {
     wake = 0xe0,   ///< Another CPU has work for this one.
     tick = 0xe1,
     synchronise = 0xe2,  ///< Code has changed (core/code.hpp).
+    grace_period = 0xe3, ///< Another CPU waits for one (core/grace_period.hpp).
     spurious = 0xff,
 };
 

@@ -25,6 +25,9 @@ void threads();
 void costs();
 void patch_under_nmi();
 void patch_storm();
+void marker_in_nmi();
+void kprobe_in_nmi();
+void kprobe_sweep(); // kprobe_in_nmi.cpp
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/core/code.hpp"
+#include "kernel/core/grace_period.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
@@ -67,6 +68,7 @@ struct nmisafe_platform {
     }
     static bool may_synchronise() { return kernel::may_synchronise(); }
     static void synchronise_cpus() { kernel::synchronise_cpus(); }
+    static void wait_for_grace_period() { kernel::wait_for_grace_period(); }
 
 #ifdef NMISAFE_TRAP_CONTROLS
     static void lock_checker_off() {
