@@ -6,6 +6,7 @@
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
+#include "nmisafe/x86/paging.hpp"
 
 namespace nmisafe::platform {
 
@@ -99,6 +100,44 @@ concept has_wait_for_grace_period = requires {
     { T::wait_for_grace_period() } -> std::same_as<void>;
 };
 
+// Mappings. Required of who uses the module vmalloc, and of nobody else.
+
+template <typename T>
+concept has_paging = std::same_as<std::remove_cv_t<decltype(T::paging)>, x86::paging_mode>;
+template <typename T>
+concept has_kernel_top_table = requires {
+    { T::kernel_top_table() } -> std::same_as<uint64_t>;
+};
+template <typename T>
+concept has_page_at = requires(uint64_t physical) {
+    { T::page_at(physical) } -> std::same_as<void*>;
+};
+template <typename T>
+concept has_allocate_page = requires {
+    { T::allocate_page() } -> std::same_as<uint64_t>;
+};
+template <typename T>
+concept has_free_page = requires(uint64_t physical) {
+    { T::free_page(physical) } -> std::same_as<void>;
+};
+template <typename T>
+concept has_has_no_execute = requires {
+    { T::has_no_execute() } -> std::same_as<bool>;
+};
+template <typename T>
+concept has_flush_tlb = requires(uintptr_t begin, uintptr_t end) {
+    { T::flush_tlb(begin, end) } -> std::same_as<void>;
+};
+template <typename T>
+concept has_mapping_lock = requires {
+    { T::lock_mappings() } -> std::same_as<void>;
+    { T::unlock_mappings() } -> std::same_as<void>;
+};
+template <typename T>
+concept has_for_each_top_table = requires(void (*function)(uint64_t, void*), void* argument) {
+    { T::for_each_top_table(function, argument) } -> std::same_as<void>;
+};
+
 /// True if T asks, by `static constexpr bool checks_counts = true`, that every change of the
 /// preempt count is checked for overflow and underflow. It costs a load and a branch each time.
 template <typename T>
@@ -163,6 +202,31 @@ template <typename T>
 consteval bool check_marker_contract() {
     static_assert(has_wait_for_grace_period<T>,
                   "nmisafe_platform lacks: static void wait_for_grace_period()");
+    return true;
+}
+
+/// The same for what the module vmalloc needs beside the first of all.
+template <typename T>
+consteval bool check_vmalloc_contract() {
+    static_assert(has_paging<T>,
+                  "nmisafe_platform lacks: static constexpr nmisafe::x86::paging_mode paging");
+    static_assert(has_kernel_top_table<T>,
+                  "nmisafe_platform lacks: static uint64_t kernel_top_table()");
+    static_assert(has_page_at<T>,
+                  "nmisafe_platform lacks: static void* page_at(uint64_t physical)");
+    static_assert(has_allocate_page<T>, "nmisafe_platform lacks: static uint64_t allocate_page()");
+    static_assert(has_free_page<T>,
+                  "nmisafe_platform lacks: static void free_page(uint64_t physical)");
+    static_assert(has_has_no_execute<T>, "nmisafe_platform lacks: static bool has_no_execute()");
+    static_assert(has_may_synchronise<T>, "nmisafe_platform lacks: static bool may_synchronise()");
+    static_assert(has_flush_tlb<T>, "nmisafe_platform lacks: static void flush_tlb(uintptr_t "
+                                    "begin, uintptr_t end)");
+    static_assert(has_mapping_lock<T>, "nmisafe_platform lacks: static void lock_mappings(), "
+                                       "static void unlock_mappings()");
+    static_assert(
+        has_for_each_top_table<T>,
+        "nmisafe_platform lacks: static void for_each_top_table(void (*function)(uint64_t "
+        "top_table, void* argument), void* argument)");
     return true;
 }
 
