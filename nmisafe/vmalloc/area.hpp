@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/// A range of the kernel's half of all address spaces in which mappings come and go, and how the
+/// address spaces share it.
+#pragma once
+
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/vmalloc/vmalloc_error.hpp"
+
+namespace nmisafe::vmalloc {
+
+/// Page tables are trees. At one level of the tree, the *shared level*, every address space has a
+/// table of its own for the area, and the entries of all of them lead to the same lower tables, the
+/// kernel's. A new entry there reaches an address space when that first faults on it:
+/// handle_fault() copies it. Lower tables, once made, are never given back: so an entry that was
+/// copied is right for good, and to tear a mapping down means to clear the last level, which is the
+/// same for all, and to flush TLBs.
+///
+/// Level 4 is the PML4 of x86-64, 512 GiB an entry; 2 a page directory: 2 MiB, without PAE 4 MiB.
+/// Above the shared level each address space needs tables of its own on the way to the area; for
+/// the topmost level there are none. With PAE the topmost level cannot be the shared one: the CPU
+/// reads its entries only when CR3 is loaded. [intel/vol3 4.4.1]
+///
+/// All state of an area is in the page tables.
+class area {
+  public:
+    /// Both ends are multiples of what an entry of the shared level covers, or what else is in that
+    /// entry never changes. Above the shared level, all of the area is in one entry. The last page
+    /// table of the address space is not in it.
+    constexpr area(uintptr_t begin, uintptr_t end, unsigned shared_level)
+        : begin_(begin), end_(end), shared_level_(shared_level) {}
+
+    // @context any
+    constexpr uintptr_t begin() const { return begin_; }
+    constexpr uintptr_t end() const { return end_; }
+    constexpr unsigned shared_level() const { return shared_level_; }
+    [[gnu::always_inline]] constexpr bool contains(uintptr_t address) const {
+        return address - begin_ < end_ - begin_;
+    }
+
+  private:
+    uintptr_t begin_;
+    uintptr_t end_;
+    unsigned shared_level_;
+};
+
+/// Makes the kernel's own tables for an area, down to the shared level. Before any address space
+/// but the kernel's is made. @context thread @locks the mapping lock @return 0, or no_memory
+base::expected<size_t, vmalloc_error> set_up(const area& where);
+
+/// Prepares another address space: gives it tables of its own above the shared level, in which what
+/// is not the area's is as in the kernel's, and none of the area's mappings. `top_table` is what
+/// its CR3 will be; no CPU uses it yet. Areas may have such tables in common.
+/// @context thread @locks the mapping lock @return the pages it took; or no_memory: then give what
+/// was made back by remove_from().
+base::expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where);
+
+/// Gives those tables back, also those in common with other areas. No CPU uses the address space
+/// any more. @context thread @locks the mapping lock @return the pages given back.
+size_t remove_from(uint64_t top_table, const area& where);
+
+/// For those who want no faults: brings all address spaces up to date. Mappings made later need it
+/// again, if they are the first in their entry. @context thread @locks the mapping lock
+/// @return the entries copied.
+size_t vmalloc_sync_mappings(const area& where);
+
+} // namespace nmisafe::vmalloc

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// Mappings are made and torn down.
+//
+//   made       pages are taken, tables are made, then the entries are set: nothing can fail by then
+//   torn down  the entries cease to be present, all TLBs are flushed, then the entries are emptied
+//              and the pages given back. Until an entry is empty nobody is given its address again.
+#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/vmalloc/internal/mapping.hpp"
+#include "nmisafe/vmalloc/internal/tables.hpp"
+#include "nmisafe/vmalloc/vmalloc.hpp"
+
+namespace nmisafe::vmalloc {
+
+static_assert(platform::check_vmalloc_contract<platform::contract>());
+
+namespace {
+
+using namespace internal;
+using base::expected;
+using base::unexpected;
+using x86::page_size;
+
+constexpr vmalloc_error no_error{};
+
+/// Pages that have been taken and not been mapped yet: each holds the address of the next one in
+/// its first word. What is left is given back.
+class page_chain {
+  public:
+    page_chain() = default;
+    ~page_chain() {
+        while (first_ != 0)
+            contract::free_page(take());
+    }
+    page_chain(const page_chain&) = delete;
+    page_chain& operator=(const page_chain&) = delete;
+
+    /// False: no memory.
+    bool add() {
+        const uint64_t page = contract::allocate_page();
+        if (page == 0)
+            return false;
+        link_in(page) = first_;
+        first_ = page;
+        return true;
+    }
+
+    /// A page, zeroed.
+    uint64_t take() {
+        const uint64_t page = first_;
+        first_ = link_in(page);
+        link_in(page) = 0;
+        return page;
+    }
+
+  private:
+    static uint64_t& link_in(uint64_t page) {
+        return *static_cast<uint64_t*>(contract::page_at(page));
+    }
+
+    uint64_t first_ = 0;
+};
+
+/// The lowest address with `pages` free pages from there on, and a free page on both sides; 0 if
+/// there is none. Looks at each entry below it, and at tables that do not exist as a whole.
+uintptr_t find_gap(const area& where, size_t pages) {
+    const size_t needed = (pages + 2) * page_size;
+    uintptr_t begin = where.begin(); // of the free pages that `at` is behind
+    cursor at(begin);
+    while (where.end() - begin >= needed) {
+        if (at.address() - begin >= needed)
+            return begin + page_size;
+        if (!at.has_table()) {
+            at.skip_table();
+            continue;
+        }
+        const bool is_free = at.load() == 0;
+        at.advance();
+        if (!is_free)
+            begin = at.address();
+    }
+    return 0;
+}
+
+/// Where `pages` can be mapped, with all tables made.
+expected<uintptr_t, vmalloc_error> reserve(const area& where, size_t pages) {
+    const uintptr_t begin = find_gap(where, pages);
+    if (begin == 0)
+        return unexpected(vmalloc_error::no_space);
+    for (size_t i = 0; i < pages; ++i) {
+        const uintptr_t address = begin + i * page_size;
+        const bool needs_look = i == 0 || index_of(address, 1) == 0;
+        if (needs_look && make_table(contract::kernel_top_table(), address, 1) == 0)
+            return unexpected(vmalloc_error::no_memory);
+    }
+    return begin;
+}
+
+/// Sets the entries of a mapping; `next_page` gives its pages, one after the other.
+template <typename NextPage>
+void enter(uintptr_t begin, size_t pages, uint64_t bits, NextPage next_page) {
+    cursor at(begin);
+    for (size_t i = 0; i < pages; ++i) {
+        const uint64_t place = (i == 0 ? is_first : 0) | (i + 1 == pages ? is_last : 0);
+        at.here().set(next_page(i) | bits | place | page_entry::present);
+        at.advance();
+    }
+}
+
+/// The pages of the mapping that begins at an address; 0 if none does.
+size_t count_pages(const area& where, uintptr_t begin) {
+    if (!where.contains(begin) || begin % page_size != 0)
+        return 0;
+    cursor at(begin);
+    uint64_t value = at.load();
+    if (!is_present(value) || (value & is_first) == 0)
+        return 0;
+    size_t pages = 1;
+    for (; (value & is_last) == 0; ++pages) {
+        at.advance();
+        value = at.load();
+    }
+    return pages;
+}
+
+bool is_foreign_mapping(uintptr_t begin) {
+    return (cursor(begin).load() & is_foreign) != 0;
+}
+
+/// Whether this is a place from which other CPUs may be waited for: for their flushes, or for the
+/// lock, whose holder may be waiting for this CPU's flush.
+vmalloc_error check_waiting() {
+    if (in_nmi())
+        return vmalloc_error::in_nmi;
+    if (!contract::may_synchronise())
+        return vmalloc_error::cannot_synchronise;
+    return no_error;
+}
+
+void flush(uintptr_t begin, size_t pages) {
+    contract::flush_tlb(begin, begin + pages * page_size);
+}
+
+expected<size_t, vmalloc_error> tear_down(const area& where, const void* address, bool foreign) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
+    const locked hold;
+    const auto begin = reinterpret_cast<uintptr_t>(address);
+    const size_t pages = count_pages(where, begin);
+    if (pages == 0 || is_foreign_mapping(begin) != foreign)
+        return unexpected(vmalloc_error::not_mapped);
+    cursor at(begin);
+    for (size_t i = 0; i < pages; ++i, at.advance())
+        at.here().change(page_entry::present, 0);
+    flush(begin, pages);
+    at = cursor(begin);
+    for (size_t i = 0; i < pages; ++i, at.advance()) {
+        const uint64_t page = table_of(at.load());
+        at.here().clear();
+        if (!foreign)
+            contract::free_page(page);
+    }
+    return pages * page_size;
+}
+
+void* to_pointer(uintptr_t address) {
+    return reinterpret_cast<void*>(address);
+}
+
+} // namespace
+
+expected<void*, vmalloc_error> vmalloc(const area& where, size_t size, permission may) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
+    if (size == 0 || size > where.end() - where.begin())
+        return unexpected(vmalloc_error::bad_size);
+    const size_t pages = (size - 1) / page_size + 1;
+    page_chain memory;
+    const locked hold;
+    if (find_gap(where, pages) == 0)
+        return unexpected(vmalloc_error::no_space);
+    for (size_t i = 0; i < pages; ++i)
+        if (!memory.add())
+            return unexpected(vmalloc_error::no_memory);
+    const auto begin = reserve(where, pages);
+    if (!begin)
+        return unexpected(begin.error());
+    enter(*begin, pages, bits_of(may), [&](size_t) { return memory.take(); });
+    return to_pointer(*begin);
+}
+
+expected<size_t, vmalloc_error> vfree(const area& where, const void* address) {
+    return tear_down(where, address, false);
+}
+
+expected<void*, vmalloc_error> vmap(const area& where, const uint64_t* pages, size_t count,
+                                    permission may) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
+    if (count == 0 || count > (where.end() - where.begin()) / page_size)
+        return unexpected(vmalloc_error::bad_size);
+    for (size_t i = 0; i < count; ++i)
+        if (pages[i] != table_of(pages[i]))
+            return unexpected(vmalloc_error::bad_page);
+    const locked hold;
+    const auto begin = reserve(where, count);
+    if (!begin)
+        return unexpected(begin.error());
+    enter(*begin, count, bits_of(may) | is_foreign, [&](size_t i) { return pages[i]; });
+    return to_pointer(*begin);
+}
+
+expected<size_t, vmalloc_error> vunmap(const area& where, const void* address) {
+    return tear_down(where, address, true);
+}
+
+expected<size_t, vmalloc_error> set_permission(const area& where, const void* address,
+                                               permission may) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
+    const locked hold;
+    const auto begin = reinterpret_cast<uintptr_t>(address);
+    const size_t pages = count_pages(where, begin);
+    if (pages == 0)
+        return unexpected(vmalloc_error::not_mapped);
+    cursor at(begin);
+    for (size_t i = 0; i < pages; ++i, at.advance())
+        at.here().change(permission_bits, bits_of(may));
+    flush(begin, pages);
+    return pages * page_size;
+}
+
+} // namespace nmisafe::vmalloc
