@@ -2,8 +2,8 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks. Experiments have
-// more.
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks,
+// shootdown. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
@@ -15,12 +15,14 @@
 #include "kernel/core/image.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/io_apic.hpp"
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/smp.hpp"
 #include "kernel/core/stacks.hpp"
 #include "kernel/core/test_exit.hpp"
 #include "kernel/core/test_page.hpp"
 #include "kernel/core/thread.hpp"
+#include "kernel/core/tlb.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
@@ -34,6 +36,8 @@ using namespace nmisafe;
 
 #ifdef __x86_64__
 constexpr const char* arch = "x86_64";
+#elif defined(KERNEL_PAE)
+constexpr const char* arch = "x86_32_pae";
 #else
 constexpr const char* arch = "x86_32";
 #endif
@@ -91,6 +95,8 @@ bool take_out_defences(text names) {
                 nmisafe_trap_removed |= entry.defence;
                 known = true;
             }
+        if (name == "shootdown")
+            without_shootdown = known = true;
         if (name == "stacks") {
             if (sizeof(uintptr_t) == 4)
                 panic("x86-32 has no stacks to share", nullptr, 0);
@@ -156,7 +162,9 @@ extern "C" [[noreturn]] void kernel_main(uint32_t loader_magic, uint32_t loader_
           " end=", hex{text_address(kernel_text_end)}, "\n");
     choose_policy();
     const bool shared_stacks = take_out_defences(option("without"));
+    set_up_no_execute();
     set_up_address_spaces();
+    set_up_lazy_areas();
     set_up_stacks();
     set_up_interrupt_stacks(cpu_at(0)); // not this_cpu(): GS is younger than this function
     use_interrupt_stacks(shared_stacks);

@@ -6,7 +6,7 @@
 namespace nmisafe::tool {
 
 std::string emulator_program(std::string_view arch) {
-    return arch == "x86_32" ? "qemu-system-i386" : "qemu-system-x86_64";
+    return arch.starts_with("x86_32") ? "qemu-system-i386" : "qemu-system-x86_64";
 }
 
 std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run) {

@@ -9,8 +9,23 @@
 #include "nmisafe/x86/flags.h"
 
 #define PHYSICAL(symbol) (symbol - KERNEL_IMAGE_BASE)
-#define PAGE_4M 0x083 // present, writable, large
+#define PAGE_LARGE 0x083 // present, writable, large
+#define PAGE_TABLE 0x001 // present: with PAE the top level knows no more
 #define MMIO 0xfec00000
+
+#ifdef KERNEL_PAE
+#define LARGE_SHIFT 21 // the size of a large page
+#define ENTRY_SIZE 8
+#define MMIO_ENTRIES 2 // I/O APIC and HPET; local APIC
+#else
+#define LARGE_SHIFT 22
+#define ENTRY_SIZE 4
+#define MMIO_ENTRIES 1
+#endif
+
+// The place in boot_directory of what maps an address; its upper half is all that with PAE it covers.
+#define DIRECTORY_MASK (4096 / ENTRY_SIZE - 1)
+#define ENTRY(address) (PHYSICAL(boot_directory) + ((address >> LARGE_SHIFT) & DIRECTORY_MASK) * ENTRY_SIZE)
 
     .section .text.boot, "ax", @progbits
     .globl  kernel_entry
@@ -20,27 +35,44 @@ kernel_entry:
     movl    %eax, %ebp                  // the magic, kept over what follows
     movl    $PHYSICAL(boot_stack_top), %esp
 
-// The direct map in 4 MiB pages, the image in it; the first 4 MiB also at 0 for as long as this code
-// runs at its physical address; and the MMIO of both APICs and the HPET.
-    movl    $PHYSICAL(boot_top_table) + (KERNEL_DIRECT_BASE >> 22) * 4, %edi
-    movl    $PAGE_4M, %eax
-    movl    $(KERNEL_DIRECT_SIZE >> 22), %ecx
-1:  movl    %eax, (%edi)
-    addl    $0x400000, %eax
-    addl    $4, %edi
-    loop    1b
-    movl    $PAGE_4M, PHYSICAL(boot_top_table)
-    movl    $(MMIO + PAGE_4M), PHYSICAL(boot_top_table) + (MMIO >> 22) * 4
+// The direct map in large pages, the image in it; its begin also at 0 for as long as this code runs
+// at its physical address; and the MMIO of both APICs and the HPET.
+    movl    $ENTRY(KERNEL_DIRECT_BASE), %edi
+    movl    $PAGE_LARGE, %eax
+    movl    $(KERNEL_DIRECT_SIZE >> LARGE_SHIFT), %ecx
+    call    map_large
+    movl    $ENTRY(MMIO), %edi
+    movl    $(MMIO + PAGE_LARGE), %eax
+    movl    $MMIO_ENTRIES, %ecx
+    call    map_large
+#ifdef KERNEL_PAE
+    movl    $PHYSICAL(boot_directory) + PAGE_TABLE, PHYSICAL(boot_top_table) // at 0
+    movl    $PHYSICAL(boot_directory) + PAGE_TABLE, PHYSICAL(boot_top_table) + (KERNEL_DIRECT_BASE >> 30) * 8
+#else
+    movl    $PAGE_LARGE, PHYSICAL(boot_top_table)
+#endif
 
     call    enter_paging
     lgdt    PHYSICAL(boot_gdt_register)
     ljmp    $KERNEL_CODE_SELECTOR, $.Lhigh // from the physical address to the image's own
 
+// EDI: the first entry, EAX: what it holds, ECX: how many
+map_large:
+    movl    %eax, (%edi)
+    addl    $(1 << LARGE_SHIFT), %eax
+    addl    $ENTRY_SIZE, %edi
+    loop    map_large
+    ret
+
 /// Turns paging on with the boot page table.
     .globl  enter_paging
 enter_paging:
     movl    %cr4, %eax
+#ifdef KERNEL_PAE
+    orl     $X86_CR4_PAE, %eax
+#else
     orl     $X86_CR4_PSE, %eax
+#endif
     movl    %eax, %cr4
     movl    $PHYSICAL(boot_top_table), %eax
     movl    %eax, %cr3
@@ -81,7 +113,14 @@ boot_gdt_register:
     .balign 4096
     .globl  boot_top_table
 boot_top_table:
+#ifndef KERNEL_PAE
+boot_directory:                         // without PAE there is no level above it
+#endif
     .skip   4096
+#ifdef KERNEL_PAE
+boot_directory:
+    .skip   4096
+#endif
 boot_stack:
     .skip   16384
     .globl  boot_stack_top

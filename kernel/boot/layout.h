@@ -5,6 +5,8 @@
 //   ffffffff80000000  image (physical address + this)     c0000000  all RAM up to 768 MiB, the
 //   image
 //                                                                   in it (physical address + this)
+//   ffffffffc0000000  modules: code, constants, data      f8000000  modules: code, constants, data
+//   ffff900000000000  vmalloc                             f2000000  vmalloc
 //   ffff808000000000  pages: stacks, test pages           f0000000  pages: stacks, test pages
 //   ffff800000000000  low 4 GiB (RAM, MMIO)               fec00000  MMIO, at its physical address
 //   below             the address space's own             below     the address space's own
@@ -26,6 +28,19 @@
 #define KERNEL_DIRECT_BASE 0xc0000000
 #define KERNEL_DIRECT_SIZE 0x30000000
 #define KERNEL_MMIO_BASE 0
+#endif
+
+// What an address space learns of by page faults: core/lazy_areas.hpp.
+#ifdef __x86_64__
+#define KERNEL_VMALLOC_BASE 0xffff900000000000
+#define KERNEL_VMALLOC_SIZE 0x10000000000 // two entries of the PML4
+#define KERNEL_MODULES_BASE 0xffffffffc0000000
+#define KERNEL_MODULES_PART 0x4000000 // for each of code, constants and data
+#else
+#define KERNEL_VMALLOC_BASE 0xf2000000
+#define KERNEL_VMALLOC_SIZE 0x6000000
+#define KERNEL_MODULES_BASE 0xf8000000
+#define KERNEL_MODULES_PART 0x1000000
 #endif
 
 // The page area: first the stacks, each in a slot that begins with a guard page, then the test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/core/address_space.hpp"
 
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/spinlock.hpp"
 
@@ -10,52 +11,87 @@ namespace {
 
 using namespace nmisafe;
 
-// Two levels on x86-32, four on x86-64; apart from that the tables are alike. [intel/vol3 4.3, 4.5]
-constexpr unsigned levels = sizeof(uintptr_t) == 8 ? 4 : 2;
-constexpr unsigned index_bits = sizeof(uintptr_t) == 8 ? 9 : 10;
-constexpr uintptr_t table_entries = page_size / sizeof(uintptr_t);
+constexpr x86::paging_format format = x86::format_of(paging);
+constexpr uintptr_t entry_words = format.entry_size / sizeof(uintptr_t);
+constexpr uintptr_t table_entries = page_size / format.entry_size;
+constexpr bool is_pae = paging == x86::paging_mode::pae;
+constexpr uintptr_t top_entries = is_pae ? 4 : table_entries;
 
-constexpr uintptr_t entry_present = 1;
-constexpr uintptr_t entry_writable = 2;
-constexpr uintptr_t entry_large = 0x80;
+constexpr uintptr_t entry_present = x86::page_entry::present;
+constexpr uintptr_t entry_writable = x86::page_entry::writable;
+constexpr uintptr_t entry_large = x86::page_entry::large;
 constexpr uintptr_t entry_address = ~(page_size - 1); // no NX, no bits above the address are in use
 
+constexpr uintptr_t index_at(uintptr_t address, unsigned level) {
+    return address >> (12 + format.index_bits * level) & (table_entries - 1);
+}
+
 // Top-level entries from here on are shared.
-constexpr uintptr_t first_shared_entry = KERNEL_DIRECT_BASE >> (12 + index_bits * (levels - 1)) &
-                                         (table_entries - 1);
+constexpr uintptr_t first_shared_entry = index_at(KERNEL_DIRECT_BASE, format.levels - 1);
 
 constexpr unsigned most_spaces = 32;
 
 address_space spaces[most_spaces]; // [0] is the kernel's
-unsigned spaces_in_use = 1;
 spinlock lock;
+bool no_execute;
 
-uintptr_t* table_at(uintptr_t physical) {
-    return static_cast<uintptr_t*>(physical_to_virtual(physical));
+/// The low word of an entry; with PAE there is a high one, which stays 0.
+uintptr_t& entry_at(uintptr_t table, uintptr_t index) {
+    return static_cast<uintptr_t*>(physical_to_virtual(table))[index * entry_words];
 }
 
-constexpr uintptr_t index_at(uintptr_t address, unsigned level) {
-    return address >> (12 + index_bits * level) & (table_entries - 1);
+/// What a link to a table allows. PAE's top level knows no permissions.
+constexpr uintptr_t link_bits(unsigned level) {
+    return entry_present | (is_pae && level == format.levels - 1 ? 0 : entry_writable);
 }
 
 /// Walks to the last level. With `create`, tables that lack are made.
 uintptr_t* walk(const address_space& space, uintptr_t address, bool create) {
-    uintptr_t* table = table_at(space.top_table);
-    for (unsigned level = levels - 1; level != 0; --level) {
-        uintptr_t& entry = table[index_at(address, level)];
+    uintptr_t table = space.top_table;
+    for (unsigned level = format.levels - 1; level != 0; --level) {
+        uintptr_t& entry = entry_at(table, index_at(address, level));
         if ((entry & entry_present) == 0) {
             if (!create)
                 return nullptr;
-            entry = allocate_page() | entry_present | entry_writable;
+            entry = allocate_page() | link_bits(level);
         }
         if ((entry & entry_large) != 0)
             return nullptr;
-        table = table_at(entry & entry_address);
+        table = entry & entry_address;
     }
-    return &table[index_at(address, 0)];
+    return &entry_at(table, index_at(address, 0));
+}
+
+void copy_shared_entries(uintptr_t from, uintptr_t to) {
+    for (uintptr_t entry = first_shared_entry; entry < top_entries; ++entry)
+        entry_at(to, entry) = entry_at(from, entry);
+}
+
+address_space& unused_space() {
+    for (address_space& candidate : spaces)
+        if (candidate.top_table == 0)
+            return candidate;
+    panic("too many address spaces", nullptr, most_spaces);
 }
 
 } // namespace
+
+void set_up_no_execute() {
+    if constexpr (paging == x86::paging_mode::two_level)
+        return;
+    constexpr uint32_t extended_features = 0x80000001; // EDX bit 20: NX [intel/vol2 CPUID]
+    uint32_t a = extended_features;
+    uint32_t d;
+    asm("cpuid" : "+a"(a), "=d"(d) : : "ebx", "ecx");
+    if ((d >> 20 & 1) == 0)
+        return;
+    x86::write_msr(X86_MSR_EFER, x86::read_msr(X86_MSR_EFER) | X86_EFER_NXE);
+    no_execute = true;
+}
+
+bool has_no_execute() {
+    return no_execute;
+}
 
 address_space& kernel_space() {
     return spaces[0];
@@ -63,10 +99,7 @@ address_space& kernel_space() {
 
 void set_up_address_spaces() {
     spaces[0].top_table = allocate_page();
-    uintptr_t* const boot_table = table_at(x86::read_cr3() & entry_address);
-    uintptr_t* const table = table_at(spaces[0].top_table);
-    for (uintptr_t entry = first_shared_entry; entry < table_entries; ++entry)
-        table[entry] = boot_table[entry];
+    copy_shared_entries(x86::read_cr3() & entry_address, spaces[0].top_table);
     // The page area's tables are all made now: the top-level entries are then final, so that copies
     // in other address spaces never miss one, and a mapping made in a page fault allocates nothing.
     for (uintptr_t offset = 0; offset < KERNEL_PAGES_SIZE; offset += page_size * table_entries)
@@ -76,16 +109,22 @@ void set_up_address_spaces() {
 
 address_space* create_address_space() {
     const uintptr_t top_table = allocate_page();
-    uintptr_t* const table = table_at(top_table);
-    const uintptr_t* const shared = table_at(spaces[0].top_table);
-    for (uintptr_t entry = first_shared_entry; entry < table_entries; ++entry)
-        table[entry] = shared[entry];
+    copy_shared_entries(spaces[0].top_table, top_table);
+    add_lazy_areas(top_table);
     const locked hold(lock);
-    if (spaces_in_use == most_spaces)
-        panic("too many address spaces", nullptr, spaces_in_use);
-    address_space& space = spaces[spaces_in_use++];
+    address_space& space = unused_space();
     space.top_table = top_table;
     return &space;
+}
+
+void destroy_address_space(address_space* space) {
+    for (uintptr_t entry = 0; entry < first_shared_entry; ++entry)
+        if (entry_at(space->top_table, entry) != 0)
+            panic("the low half of an address space is not empty", nullptr, entry);
+    remove_lazy_areas(space->top_table);
+    free_page(space->top_table);
+    const locked hold(lock);
+    space->top_table = 0;
 }
 
 uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address) {
@@ -107,6 +146,13 @@ void unmap(address_space& space, uintptr_t virtual_address) {
         panic("page is not mapped", nullptr, virtual_address);
     *entry = 0;
     x86::invalidate_page(reinterpret_cast<const void*>(virtual_address));
+}
+
+void for_each_top_table(void (*function)(uint64_t top_table, void* argument), void* argument) {
+    const locked hold(lock);
+    for (const address_space& space : spaces)
+        if (space.top_table != 0)
+            function(space.top_table, argument);
 }
 
 } // namespace kernel

@@ -10,8 +10,23 @@ namespace kernel {
 
 /// A top-level table.
 struct address_space {
-    uintptr_t top_table; ///< Its physical address: CR3.
+    uintptr_t top_table; ///< Its physical address: CR3. 0: not in use.
 };
+
+/// How this kernel pages: chosen when it is built.
+#ifdef __x86_64__
+inline constexpr auto paging = nmisafe::x86::paging_mode::four_level;
+#elif defined(KERNEL_PAE)
+inline constexpr auto paging = nmisafe::x86::paging_mode::pae;
+#else
+inline constexpr auto paging = nmisafe::x86::paging_mode::two_level;
+#endif
+
+/// Lets entries forbid execution, if this CPU and the paging mode can. @context boot of each CPU
+void set_up_no_execute();
+
+/// Whether they can. @context any
+bool has_no_execute();
 
 /// Makes the kernel's own address space, without the identity map of the boot, and switches to it.
 /// @context boot, first CPU, after set_up_pages()
@@ -20,9 +35,12 @@ void set_up_address_spaces();
 /// The one with nothing in its low half. @context any
 address_space& kernel_space();
 
-/// A new one: its own low half, empty, and the shared kernel half. Panics when there are too many
-/// or no memory is left. @context thread
+/// A new one: its own low half, empty, and the shared kernel half, with nothing in the lazy areas
+/// yet. Panics when there are too many or no memory is left. @context thread
 address_space* create_address_space();
+
+/// Gives one back. Its low half is empty, no CPU and no thread uses it. @context thread
+void destroy_address_space(address_space* space);
 
 /// @context any; the kernel half does not change under the caller.
 [[gnu::always_inline]] inline void switch_to(const address_space& space) {
@@ -37,7 +55,11 @@ void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bo
 /// @context thread
 void unmap(address_space& space, uintptr_t virtual_address);
 
-/// The page-table entry of a 4 KiB page, null where there is no page table for it. @context any
+/// The page-table entry of a 4 KiB page, null where there is no page table for it. With PAE its low
+/// word: the high one is 0, because nothing that this file maps needs it. @context any
 uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address);
+
+/// Calls `function` with the top-level table of every address space. @context thread
+void for_each_top_table(void (*function)(uint64_t top_table, void* argument), void* argument);
 
 } // namespace kernel

@@ -5,6 +5,7 @@
 #include "kernel/core/code.hpp"
 #include "kernel/core/grace_period.hpp"
 #include "kernel/core/thread.hpp"
+#include "kernel/core/tlb.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/port.hpp"
@@ -69,6 +70,7 @@ void set_up_interrupts() {
     trap::set_handler(static_cast<uint8_t>(vector::tick), on_tick);
     set_up_synchronisation();
     set_up_grace_periods();
+    set_up_tlb();
 }
 
 void finish_interrupt() {

@@ -13,6 +13,7 @@ enum class vector : uint8_t {
     tick = 0xe1,
     synchronise = 0xe2,  ///< Code has changed (core/code.hpp).
     grace_period = 0xe3, ///< Another CPU waits for one (core/grace_period.hpp).
+    flush_tlb = 0xe4,    ///< Mappings have gone (core/tlb.hpp).
     spurious = 0xff,
 };
 

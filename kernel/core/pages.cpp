@@ -15,6 +15,7 @@ constexpr uint64_t first_megabyte = 0x100000;
 spinlock lock;
 uintptr_t next_page; // never handed out yet, up to end_of_pages
 uintptr_t end_of_pages;
+uintptr_t in_use;
 uintptr_t free_pages; // each holds the address of the next one, 0 ends the list
 
 /// The end of the available memory that has `address` in it, 0 if there is none.
@@ -53,7 +54,7 @@ void set_up_pages(const multiboot::information& information) {
     end_of_pages = static_cast<uintptr_t>(end) & ~(page_size - 1);
 }
 
-uintptr_t allocate_page() {
+uintptr_t try_allocate_page() {
     uintptr_t page = 0;
     {
         const locked hold(lock);
@@ -63,11 +64,19 @@ uintptr_t allocate_page() {
         } else if (next_page < end_of_pages) {
             page = next_page;
             next_page += page_size;
+        } else {
+            return 0;
         }
+        ++in_use;
     }
+    __builtin_memset(physical_to_virtual(page), 0, page_size);
+    return page;
+}
+
+uintptr_t allocate_page() {
+    const uintptr_t page = try_allocate_page();
     if (page == 0)
         panic("out of memory", nullptr, end_of_pages);
-    __builtin_memset(physical_to_virtual(page), 0, page_size);
     return page;
 }
 
@@ -75,6 +84,11 @@ void free_page(uintptr_t physical) {
     const locked hold(lock);
     *static_cast<uintptr_t*>(physical_to_virtual(physical)) = free_pages;
     free_pages = physical;
+    --in_use;
+}
+
+uintptr_t pages_in_use() {
+    return __atomic_load_n(&in_use, __ATOMIC_RELAXED);
 }
 
 } // namespace kernel

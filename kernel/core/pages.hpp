@@ -5,10 +5,11 @@
 #include "kernel/boot/layout.h"
 #include "kernel/boot/multiboot.h"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/paging.hpp"
 
 namespace kernel {
 
-inline constexpr uintptr_t page_size = 4096;
+using nmisafe::x86::page_size;
 
 /// Takes over the RAM behind the kernel image that the loader reports as available.
 /// @context boot, once
@@ -17,8 +18,14 @@ void set_up_pages(const multiboot::information& information);
 /// The physical address of a zeroed page; panics when there is none left. @context thread
 uintptr_t allocate_page();
 
+/// The same, but 0 when there is none left. @context thread
+uintptr_t try_allocate_page();
+
 /// Gives a page of allocate_page() back. @context thread
 void free_page(uintptr_t physical);
+
+/// Pages handed out and not given back. @context any
+uintptr_t pages_in_use();
 
 /// Where the direct map shows physical memory. Panics beyond the direct map (layout.h). @context
 /// any

@@ -88,6 +88,7 @@ void wake(uint32_t cpu_id) {
 extern "C" [[noreturn]] void kernel_other_cpu_main() {
     cpu& mine = *starting;
     load_descriptor_tables(mine);
+    set_up_no_execute();
     set_up_local_apic();
     set_up_threads();
     __atomic_store_n(&started, mine.id, __ATOMIC_RELEASE);

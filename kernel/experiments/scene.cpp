@@ -6,6 +6,7 @@
 #include "kernel/core/console.hpp"
 #include "kernel/core/hpet.hpp"
 #include "kernel/core/image.hpp"
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "kernel/core/test_page.hpp"
 #include "kernel/experiments/windows.h"
@@ -106,7 +107,7 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     expect_direction_flag_clear();
     const unsigned number = find_test_page(address);
     if (number == test_pages)
-        return false;
+        return handle_lazy_fault(frame, address) == nmisafe::vmalloc::fault::resolved;
     if (test_page_is_mapped(number))
         fail("page fault on a page that is mapped: CR2 was changed", 0, address);
     map_test_page(number);

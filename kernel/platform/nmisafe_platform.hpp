@@ -2,10 +2,14 @@
 // This kernel, as the library sees it: the platform contract fulfilled.
 #pragma once
 
+#include "kernel/core/address_space.hpp"
 #include "kernel/core/code.hpp"
 #include "kernel/core/grace_period.hpp"
+#include "kernel/core/mapping_lock.hpp"
+#include "kernel/core/pages.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/per_cpu.hpp"
+#include "kernel/core/tlb.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
@@ -69,6 +73,24 @@ struct nmisafe_platform {
     static bool may_synchronise() { return kernel::may_synchronise(); }
     static void synchronise_cpus() { kernel::synchronise_cpus(); }
     static void wait_for_grace_period() { kernel::wait_for_grace_period(); }
+
+    static constexpr nmisafe::x86::paging_mode paging = kernel::paging;
+    [[gnu::always_inline]] static uint64_t kernel_top_table() {
+        return kernel::kernel_space().top_table;
+    }
+    /// Through the direct map, which every address space has.
+    [[gnu::always_inline]] static void* page_at(uint64_t physical) {
+        return reinterpret_cast<void*>(KERNEL_DIRECT_BASE + static_cast<uintptr_t>(physical));
+    }
+    static uint64_t allocate_page() { return kernel::try_allocate_page(); }
+    static void free_page(uint64_t page) { kernel::free_page(static_cast<uintptr_t>(page)); }
+    static bool has_no_execute() { return kernel::has_no_execute(); }
+    static void flush_tlb(uintptr_t begin, uintptr_t end) { kernel::flush_tlb(begin, end); }
+    static void lock_mappings() { kernel::lock_mappings(); }
+    static void unlock_mappings() { kernel::unlock_mappings(); }
+    static void for_each_top_table(void (*function)(uint64_t, void*), void* argument) {
+        kernel::for_each_top_table(function, argument);
+    }
 
 #ifdef NMISAFE_TRAP_CONTROLS
     static void lock_checker_off() {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/core/broadcast.hpp"
+
+#include "kernel/core/apic.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+void broadcast::ask_all() {
+    const uint32_t request = __atomic_add_fetch(&requests_, 1, __ATOMIC_SEQ_CST);
+    const uint32_t self = this_cpu().id;
+    for (uint32_t id = 0; id < cpu_count(); ++id)
+        if (id != self)
+            send_interrupt(id, static_cast<uint8_t>(interrupt_));
+    action_();
+    for (uint32_t id = 0; id < cpu_count(); ++id)
+        if (id != self)
+            wait_for_answer(id, request);
+}
+
+/// The request is read before the action: an answer never covers a later one.
+void broadcast::answer() {
+    const uint32_t request = __atomic_load_n(&requests_, __ATOMIC_ACQUIRE);
+    action_();
+    __atomic_store_n(&answered_[this_cpu().id], request, __ATOMIC_RELEASE);
+    end_of_interrupt();
+}
+
+/// Without PAUSE: QEMU answers each with a trip through the lock that also serves its devices.
+void broadcast::wait_for_answer(uint32_t id, uint32_t request) const {
+    while (static_cast<int32_t>(answered(id) - request) < 0)
+        for (unsigned i = 0; i < 100; ++i)
+            asm volatile("");
+}
+
+bool may_broadcast() {
+    return cpu_count() == 1 || (nmisafe::x86::read_flags() & X86_FLAGS_IF) != 0;
+}
+
+} // namespace kernel

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/core/lazy_areas.hpp"
+
+#include "kernel/core/panic.hpp"
+
+namespace kernel {
+
+namespace {
+
+using namespace nmisafe;
+
+constexpr const vmalloc::area* areas[] = {&vmalloc_area, &module_code_area, &module_constants_area,
+                                          &module_data_area};
+
+} // namespace
+
+void set_up_lazy_areas() {
+    for (const auto* area : areas)
+        if (!vmalloc::set_up(*area))
+            panic("no memory for a lazy area", nullptr, area->begin());
+}
+
+void add_lazy_areas(uintptr_t top_table) {
+    for (const auto* area : areas)
+        if (!vmalloc::add_to(top_table, *area))
+            panic("no memory for an address space", nullptr, area->begin());
+}
+
+void remove_lazy_areas(uintptr_t top_table) {
+    for (const auto* area : areas)
+        vmalloc::remove_from(top_table, *area);
+}
+
+vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame, uintptr_t address) {
+    for (const auto* area : areas)
+        if (area->contains(address))
+            return vmalloc::handle_fault(*area, frame, address);
+    return vmalloc::fault::not_here;
+}
+
+uint64_t lazy_physical_address(uintptr_t address) {
+    for (const auto* area : areas)
+        if (area->contains(address))
+            return vmalloc::physical_address(*area, address);
+    return 0;
+}
+
+} // namespace kernel

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/core/mapping_lock.hpp"
+
+#include "kernel/core/spinlock.hpp"
+#include "kernel/core/thread.hpp"
+
+namespace kernel {
+
+namespace {
+spinlock lock;
+}
+
+void lock_mappings() {
+    preempt_disable();
+    lock.lock();
+}
+
+void unlock_mappings() {
+    lock.unlock();
+    preempt_enable();
+}
+
+} // namespace kernel

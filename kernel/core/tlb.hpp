@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// TLB shootdown.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+/// Returns when no CPU's TLB holds a translation of [begin, end) from before the call. One call at
+/// a time. Waits for each CPU's interrupt, so for a CPU in an NMI handler until that has ended:
+/// what the handler had been looking at was still there for it. @context thread, interrupts on
+void flush_tlb(uintptr_t begin, uintptr_t end);
+
+/// Sets the handler of the interrupt that flush_tlb() sends. @context boot, once
+void set_up_tlb();
+
+#ifdef NMISAFE_TRAP_CONTROLS
+/// A control: only the calling CPU's TLB is flushed.
+extern bool without_shootdown;
+#endif
+
+} // namespace kernel
