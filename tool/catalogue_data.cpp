@@ -13,6 +13,8 @@ constexpr expectation control = expectation::control;
 constexpr std::string_view nmi_safe = "far near far-nmi-count";
 constexpr std::string_view always_safe = "far near";
 
+constexpr std::string_view every_kernel = "x86_64 x86_32 x86_32_pae";
+
 constexpr std::string_view every_policy = "far near far-nmi-count iret";
 
 constexpr std::string_view sweep_paths =
@@ -79,10 +81,17 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "kprobe-sweep", .policies = always_safe, .paths = "sweep", .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction boundary of probes hit in a thread, its handler hitting the same probes: none is missed"},
 
+    {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .timeout_seconds = 120, .architectures = every_kernel},
+
+    {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
+    {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
+
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
     {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},
     {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},
     {.experiment = "crash-corrupt-frame", .policies = "near", .self_test = true, .what = "self test: a corrupt trap frame stops the machine with one line"},
+    {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-small-stack", .policies = "near", .options = "stack=1000", .self_test = true, .what = "self test: too small a stack stops the machine with one line"},
 };
 // clang-format on

@@ -2,6 +2,7 @@
 #include "kernel/core/lazy_areas.hpp"
 
 #include "kernel/core/panic.hpp"
+#include "nmisafe/context/count.hpp"
 
 namespace kernel {
 
@@ -36,6 +37,13 @@ vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame, uintptr_t address
         if (area->contains(address))
             return vmalloc::handle_fault(*area, frame, address);
     return vmalloc::fault::not_here;
+}
+
+bool resolve_lazy_fault(const x86::trap_frame& frame, uintptr_t address) {
+    const vmalloc::fault result = handle_lazy_fault(frame, address);
+    if (result == vmalloc::fault::bad)
+        panic(context::in_nmi() ? "bad access in an NMI handler" : "bad access", &frame, address);
+    return result == vmalloc::fault::resolved;
 }
 
 uint64_t lazy_physical_address(uintptr_t address) {

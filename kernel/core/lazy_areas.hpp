@@ -40,6 +40,10 @@ void remove_lazy_areas(uintptr_t top_table);
 /// For page-fault handlers, first of all: see vmalloc::handle_fault(). @context any
 nmisafe::vmalloc::fault handle_lazy_fault(const nmisafe::x86::trap_frame& frame, uintptr_t address);
 
+/// The same for who expects no bad access: that is a panic, in an NMI handler too, with the address
+/// and what is on the stack. False: the address is not in a lazy area. @context any
+bool resolve_lazy_fault(const nmisafe::x86::trap_frame& frame, uintptr_t address);
+
 /// The physical address of what a lazy area maps, 0 if it is none of theirs. @context any
 uint64_t lazy_physical_address(uintptr_t address);
 

@@ -3,6 +3,7 @@
 
 #include "kernel/core/apic.hpp"
 #include "kernel/core/console.hpp"
+#include "kernel/core/image.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "kernel/core/stacks.hpp"
 #include "kernel/core/test_exit.hpp"
@@ -71,6 +72,20 @@ void put_frame(console_line& line, const x86::trap_frame& frame, const uintptr_t
 #endif
 }
 
+/// The words of the interrupted stack that are addresses of code: the callers, and perhaps some
+/// that have returned. Without frame pointers there is nothing better, and it cannot fault.
+void put_stack(console_line& line, uintptr_t sp) {
+    constexpr unsigned most_words = 16;
+    const auto* word = reinterpret_cast<const uintptr_t*>(sp & ~(sizeof(uintptr_t) - 1));
+    const auto* const top = reinterpret_cast<const uintptr_t*>(stack_top(sp));
+    for (unsigned words = 0; word < top && words < most_words; ++word) {
+        if (*word < text_address(kernel_text_begin) || *word >= text_address(kernel_text_end))
+            continue;
+        line.put(words++ == 0 ? " stack=" : ",");
+        line.put(hex{*word});
+    }
+}
+
 /// Without a frame `caller` says where.
 [[noreturn]] void stop(const char* what, const char* more, const x86::trap_frame* frame,
                        const uintptr_t* sp, uintptr_t value, uintptr_t caller) {
@@ -95,6 +110,7 @@ void put_frame(console_line& line, const x86::trap_frame& frame, const uintptr_t
         line.put(hex{cr2});
         if (frame != nullptr) {
             put_frame(line, *frame, sp);
+            put_stack(line, sp == nullptr ? frame->interrupted_sp() : *sp);
         } else {
             line.put(" ip=");
             line.put(hex{caller});

@@ -51,10 +51,25 @@ void set_up_interrupt_stacks(cpu& owner) {
     }
 }
 
-bool in_guard_page(uintptr_t address) {
+namespace {
+
+/// Whether it is in the slot of a stack, and how far below the stack's top.
+bool is_in_slot(uintptr_t address, uintptr_t& below_top) {
     const uintptr_t offset = address - KERNEL_PAGES_BASE;
-    return offset < KERNEL_STACK_SLOTS * slot_size &&
-           slot_size - offset % slot_size > stack_pages * page_size;
+    below_top = slot_size - offset % slot_size;
+    return offset < KERNEL_STACK_SLOTS * slot_size;
+}
+
+} // namespace
+
+uintptr_t stack_top(uintptr_t sp) {
+    uintptr_t below_top;
+    return is_in_slot(sp, below_top) && below_top <= stack_pages * page_size ? sp + below_top : sp;
+}
+
+bool in_guard_page(uintptr_t address) {
+    uintptr_t below_top;
+    return is_in_slot(address, below_top) && below_top > stack_pages * page_size;
 }
 
 } // namespace kernel

@@ -17,6 +17,9 @@ uintptr_t allocate_stack();
 /// Gives a CPU the stacks for its NMI, #DF, #MC and #DB. @context boot, before that CPU runs
 void set_up_interrupt_stacks(cpu& owner);
 
+/// The top of the stack that `sp` is on; `sp` itself if it is on none of these. @context any
+uintptr_t stack_top(uintptr_t sp);
+
 /// Lies `address` in the guard page of a stack, used or not? @context any
 bool in_guard_page(uintptr_t address);
 

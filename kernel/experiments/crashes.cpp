@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // crash-*: what must stop the machine with one line that says what and where. Each ends in a failed
 // row; ./test looks at the line.
+#include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/pages.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/scene.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -48,6 +50,27 @@ void crash_unexpected() {
 void crash_corrupt_frame() {
     nmisafe::trap::set_handler(X86_VECTOR_BP, spoil_flags);
     hit_breakpoint();
+}
+
+/// In the middle of a chain of calls, for the stack to show.
+[[gnu::noinline]] void touch_behind(volatile uint8_t* mapping) {
+    mapping[page_size] = 1;
+    asm volatile("");
+}
+
+void crash_bad_access() {
+    static volatile uint8_t* mapping;
+    const auto made = nmisafe::vmalloc::vmalloc(vmalloc_area, page_size,
+                                                nmisafe::vmalloc::permission::read_write);
+    if (!made)
+        return;
+    mapping = static_cast<volatile uint8_t*>(*made);
+    set_scene([](trap_frame&) {
+        mapping[0] = 1;
+        touch_behind(mapping);
+    });
+    raise_nmi_here();
+    settle();
 }
 
 } // namespace kernel

@@ -28,10 +28,13 @@ constexpr struct {
     {"marker-in-nmi", marker_in_nmi},
     {"kprobe-in-nmi", kprobe_in_nmi},
     {"kprobe-sweep", kprobe_sweep},
+    {"vmalloc-in-nmi", vmalloc_in_nmi},
+    {"vmalloc-torn-down", vmalloc_torn_down},
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},
     {"crash-corrupt-frame", crash_corrupt_frame},
+    {"crash-bad-access", crash_bad_access},
 };
 
 } // namespace

@@ -28,9 +28,12 @@ void patch_storm();
 void marker_in_nmi();
 void kprobe_in_nmi();
 void kprobe_sweep(); // kprobe_in_nmi.cpp
+void vmalloc_in_nmi();
+void vmalloc_torn_down();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();
 void crash_corrupt_frame();
+void crash_bad_access();
 
 } // namespace kernel

@@ -107,7 +107,7 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     expect_direction_flag_clear();
     const unsigned number = find_test_page(address);
     if (number == test_pages)
-        return handle_lazy_fault(frame, address) == nmisafe::vmalloc::fault::resolved;
+        return resolve_lazy_fault(frame, address);
     if (test_page_is_mapped(number))
         fail("page fault on a page that is mapped: CR2 was changed", 0, address);
     map_test_page(number);

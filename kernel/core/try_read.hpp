@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Reads that may find nothing.
+#pragma once
+
+#include "kernel/core/image.hpp"
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/trap_frame.h"
+
+// try_read_x86_*.S
+extern "C" bool kernel_try_read(const uint32_t* address, uint32_t* value);
+extern "C" bool kernel_try_write(uint32_t* address, uint32_t value);
+extern const char kernel_try_read_access[], kernel_try_write_access[], kernel_try_failed[];
+
+namespace kernel {
+
+/// Whether a word can be read, and what it is. Needs a page-fault handler that calls
+/// give_up_access(). @context any
+inline bool try_read(const void* address, uint32_t& value) {
+    return kernel_try_read(static_cast<const uint32_t*>(address), &value);
+}
+
+/// Whether a word can be written. @context any
+inline bool try_write(void* address, uint32_t value) {
+    return kernel_try_write(static_cast<uint32_t*>(address), value);
+}
+
+/// For page-fault handlers, last of all: lets a try_read() or try_write() that faulted return
+/// false. False: the access was another. @context any
+inline bool give_up_access(nmisafe::x86::trap_frame& frame) {
+    if (frame.ip != text_address(kernel_try_read_access) &&
+        frame.ip != text_address(kernel_try_write_access))
+        return false;
+    frame.ip = text_address(kernel_try_failed);
+    return true;
+}
+
+} // namespace kernel

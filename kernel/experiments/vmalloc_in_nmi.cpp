@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// vmalloc-in-nmi: the RFC's test. A probe on a marker without immediate value, in the NMI handler,
+// touches every page of a vmalloc'd buffer of 20 MB, in address spaces that have none of the
+// buffer's mappings, while a second CPU keeps sending NMIs and each handler is held by another NMI
+// pending. In each address space there must be exactly as many page faults as it lacks entries.
+//
+//   buffer        across two of the largest entries of the shared level there are
+//   small-entries the same with 12 MB where 2 MiB (x86-32 without PAE: 4 MiB) share an entry
+//   synchronised  after vmalloc_sync_mappings(): no fault
+//
+// Under the policy iret a fault's return lets the next NMI in.
+#include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/thread.hpp"
+#include "kernel/experiments/active_delay.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/scene.hpp"
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/marker/trace_mark.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace nmisafe;
+using x86::trap_frame;
+
+constexpr uint32_t spaces = 8;
+constexpr size_t megabyte = 1 << 20;
+
+struct buffer {
+    vmalloc::area where;
+    size_t size;
+    uintptr_t entry_size; // what an entry of the shared level covers
+};
+
+#ifdef __x86_64__
+constexpr uintptr_t large_entry = uintptr_t{1} << 39;
+constexpr uintptr_t small_entry = 2 * megabyte;
+// Half of it in one entry of the PML4, half in the next.
+constexpr uintptr_t large_begin = KERNEL_VMALLOC_BASE + large_entry - 10 * megabyte;
+#else
+constexpr uintptr_t small_entry = paging == x86::paging_mode::pae ? 2 * megabyte : 4 * megabyte;
+constexpr uintptr_t large_entry = small_entry;
+constexpr uintptr_t large_begin = KERNEL_VMALLOC_BASE;
+#endif
+
+constexpr buffer whole_buffer = {
+    {large_begin, large_begin + 24 * megabyte, vmalloc_area.shared_level()},
+    20 * megabyte,
+    large_entry};
+constexpr buffer small_buffer = {module_data_area, 12 * megabyte, small_entry};
+
+uintptr_t first_page;
+size_t page_count;
+shared_count wrong_pages;
+shared_count faults_in_nmi;
+shared_count probe_calls;
+
+/// Every page begins with its number.
+volatile uint32_t& word_of(size_t page) {
+    return *reinterpret_cast<volatile uint32_t*>(first_page + page * page_size);
+}
+
+void touch_all_pages(const marker::marker&, void*, const marker::arguments&) {
+    ++probe_calls;
+    for (size_t page = 0; page < page_count; ++page) {
+        if (word_of(page) != page)
+            ++wrong_pages;
+        word_of(page) = static_cast<uint32_t>(page);
+    }
+}
+
+constinit marker::probe toucher(touch_all_pages, nullptr);
+
+shared_flag fresh; // no NMI handler has run in this address space
+
+/// The very first handler is held by a second NMI too: it is the one that faults.
+void body(trap_frame&) {
+    if (fresh) {
+        fresh = false;
+        raise_nmi_here();
+    }
+    raise_second();
+    _trace_mark(kernel, nmi_touches_buffer, MARK_NOARGS);
+}
+
+bool on_page_fault(trap_frame& frame, uintptr_t address) {
+    ++scene.page_faults;
+    if (context::in_nmi())
+        ++faults_in_nmi;
+    show_resume_flag(frame);
+    return resolve_lazy_fault(frame, address);
+}
+
+/// Entries of the shared level that the buffer lies in.
+uint32_t entries_of(const buffer& which) {
+    const uintptr_t last = first_page + page_count * page_size - 1;
+    return static_cast<uint32_t>(last / which.entry_size - first_page / which.entry_size + 1);
+}
+
+nmis_of_delay seen;
+
+void in_new_space(void*) {
+    fresh = true;
+    const nmis_of_delay more = delay_under_nmis();
+    seen.passes += more.passes;
+    seen.sent += more.sent;
+}
+
+/// Runs in as many address spaces. Each must take `faults` page faults, all of them in NMIs.
+void run_in_spaces(address_space* const* which, uint32_t faults) {
+    for (uint32_t i = 0; i < spaces; ++i) {
+        const uint32_t before = scene.page_faults;
+        join(create_thread(0, in_new_space, nullptr, which[i]));
+        if (scene.count.nested == 0 && scene.page_faults - before != faults)
+            fail("page faults in an address space", faults, scene.page_faults - before);
+    }
+}
+
+void fill(const buffer& which) {
+    const auto made = vmalloc::vmalloc(which.where, which.size, vmalloc::permission::read_write);
+    if (!made) {
+        fail("the buffer", 0, static_cast<uintptr_t>(made.error()));
+        return;
+    }
+    first_page = reinterpret_cast<uintptr_t>(*made);
+    page_count = which.size / page_size;
+    for (size_t page = 0; page < page_count; ++page)
+        word_of(page) = static_cast<uint32_t>(page);
+}
+
+void run(const char* path, const buffer& which, bool synchronised) {
+    address_space* made[spaces];
+    for (auto& space : made)
+        space = create_address_space(); // before the buffer: they know nothing of it
+    set_scene(body);
+    trap::set_page_fault_handler(on_page_fault);
+    wrong_pages = faults_in_nmi = probe_calls = 0;
+    seen = {};
+    fill(which);
+    const uint32_t entries = entries_of(which);
+    if (synchronised) {
+        const size_t copied = vmalloc::vmalloc_sync_mappings(which.where);
+        if (copied != entries * spaces)
+            fail("entries copied to address spaces", entries * spaces, copied);
+    }
+    if (!marker::register_probe("kernel", "nmi_touches_buffer", nullptr, toucher))
+        fail("the probe could be registered", 1, 0);
+    run_in_spaces(made, synchronised ? 0 : entries);
+    if (!marker::unregister_probe(toucher) || !marker::synchronise())
+        fail("the probe could be unregistered", 1, 0);
+
+    if (wrong_pages != 0)
+        fail("pages with the wrong content", 0, wrong_pages);
+    if (probe_calls != scene.count.handled)
+        fail("calls of the probe", scene.count.handled, probe_calls);
+    if (faults_in_nmi != scene.page_faults)
+        fail("page faults in NMI handlers", scene.page_faults, faults_in_nmi);
+    scene.count.raised += scene.sender_tickets;
+    scene.count.boundaries = seen.passes;
+    print_row(path, false, {"page_faults", scene.page_faults});
+    if (!vmalloc::vfree(which.where, reinterpret_cast<void*>(first_page)))
+        fail("the buffer could be freed", 1, 0);
+    for (auto* space : made)
+        destroy_address_space(space);
+}
+
+} // namespace
+
+void vmalloc_in_nmi() {
+    run("buffer", whole_buffer, false);
+    if (scene.count.nested != 0)
+        return; // a control: what was run over is not to be trusted any more
+    run("small-entries", small_buffer, false);
+    run("synchronised", whole_buffer, true);
+}
+
+} // namespace kernel
