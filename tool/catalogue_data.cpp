@@ -18,7 +18,11 @@ constexpr std::string_view every_kernel = "x86_64 x86_32 x86_32_pae";
 constexpr std::string_view every_policy = "far near far-nmi-count iret";
 
 constexpr std::string_view sweep_paths =
-    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault";
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
+    "nmi-vmalloc thread-vmalloc switch-vmalloc";
+constexpr std::string_view sweep_paths_of_control =
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
+    "nmi-vmalloc thread-vmalloc";
 constexpr std::string_view return_paths =
     "breakpoint-in-nmi page-fault-in-nmi breakpoint-in-thread page-fault-in-thread "
     "breakpoint-in-thread-if page-fault-in-thread-if";
@@ -43,8 +47,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
     {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
 
-    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
-    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180},
+    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180},
 
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
     {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
@@ -83,6 +87,9 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
     {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .timeout_seconds = 120, .architectures = every_kernel},
+
+    {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping: there or not, never anything else"},
+    {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "tearing-down", .processors = 2, .instruction_count = true, .timeout_seconds = 180, .architectures = every_kernel},
 
     {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
     {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},

@@ -44,12 +44,21 @@ volatile uint32_t& at(offset which) {
     return *device_register(address + static_cast<uintptr_t>(which));
 }
 
-void command(uint32_t apic_id, uint32_t what) {
-    const interrupts_off off; // an interrupt handler's command must not get between the two stores
+void send_command(uint32_t apic_id, uint32_t what) {
     while ((local_apic::command_low() & local_apic::command_pending) != 0)
         x86::pause();
     local_apic::command_high() = apic_id << 24;
     local_apic::command_low() = what;
+}
+
+void command(uint32_t apic_id, uint32_t what) {
+    const interrupts_off off; // an interrupt handler's command must not get between the two stores
+    if (this_cpu().nmisafe.nmi_in_progress != 0) {
+        const local_apic::kept_target kept;
+        send_command(apic_id, what);
+    } else {
+        send_command(apic_id, what);
+    }
 }
 
 } // namespace

@@ -24,6 +24,19 @@ inline constexpr uint32_t level_assert = 1 << 14;
     return *device_register(address + 0x310);
 }
 
+/// In an NMI handler: puts the target back that the interrupted code may be about to send a command
+/// to. That takes two stores, and the NMI may have come between them.
+class kept_target {
+  public:
+    kept_target() : target_(command_high()) {}
+    ~kept_target() { command_high() = target_; }
+    kept_target(const kept_target&) = delete;
+    kept_target& operator=(const kept_target&) = delete;
+
+  private:
+    uint32_t target_;
+};
+
 } // namespace local_apic
 
 /// This CPU's APIC ID, asked of the APIC itself. @context any
@@ -43,14 +56,13 @@ void stop_tick();
 /// Tells the local APIC that the interrupt at hand is over. @context irq
 void end_of_interrupt();
 
-/// Sends an NMI or an interrupt. The command takes two stores; an NMI handler that sends something
-/// to another CPU than the code it interrupted would misdirect that one. @context any otherwise
+/// Sends an NMI or an interrupt. @context any
 void send_nmi(uint32_t cpu_id);
 void send_interrupt(uint32_t cpu_id, uint8_t vector);
 
 /// Sends an NMI to the CPU that runs this: by its own ID, the shorthand does only plain interrupts.
 /// The command is the last instruction, so that the NMI is taken, or pended, as close behind as the
-/// CPU can. @context any
+/// CPU can. @context any; in an NMI handler with a kept_target around it
 [[gnu::always_inline]] inline void send_nmi_to_self() {
     const uint32_t self = local_apic::id() & 0xff000000;
     while ((local_apic::command_low() & local_apic::command_pending) != 0) {

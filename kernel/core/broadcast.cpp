@@ -26,11 +26,14 @@ void broadcast::answer() {
     end_of_interrupt();
 }
 
-/// Without PAUSE: QEMU answers each with a trip through the lock that also serves its devices.
+/// Few PAUSEs: QEMU answers each with a trip through the lock that also serves its devices. But not
+/// none: with -icount it is how QEMU comes to run another CPU.
 void broadcast::wait_for_answer(uint32_t id, uint32_t request) const {
-    while (static_cast<int32_t>(answered(id) - request) < 0)
+    while (static_cast<int32_t>(answered(id) - request) < 0) {
         for (unsigned i = 0; i < 100; ++i)
             asm volatile("");
+        nmisafe::x86::pause();
+    }
 }
 
 bool may_broadcast() {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// every-instruction: an NMI at every instruction boundary of the four paths that the library is
-// about.
+// every-instruction: an NMI at every instruction boundary of the paths that the library is about.
 //
 //   nmi-breakpoint     an NMI handler hits INT3; the second NMI is pended at each boundary
 //   nmi-page-fault     the same with a page fault
@@ -11,25 +10,27 @@
 //   on
 //                      page 1 (W16: CR2 is in flight in the thread)
 //
+// and of the faults of vmalloc's areas (vmalloc_paths.cpp).
+//
 // With mode=trace each path is run once, undisturbed, for QEMU's log: the tool compares the return
 // addresses recorded here with the instructions QEMU executed.
+#include "kernel/experiments/every_instruction.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
 #include "kernel/core/test_page.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/scene.hpp"
-#include "kernel/experiments/sweep.hpp"
 #include "kernel/experiments/windows.h"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
-namespace {
 
 using nmisafe::x86::trap_frame;
 
-bool tracing() {
-    return option("mode") == "trace";
-}
+shared_count handlers_in_pass;
+
+namespace {
+
+shared_word<uintptr_t> first_ip;
 
 // --- what runs in the windows -------------------------------------------------------------------
 
@@ -50,17 +51,6 @@ void page_fault_window() {
 }
 
 // --- what the NMI handlers do -------------------------------------------------------------------
-
-shared_count handlers_in_pass;
-shared_word<uintptr_t> first_ip;
-
-/// The first handler of a pass; the second must wait until this one has ended.
-bool first_of_pass(const trap_frame& frame) {
-    ++handlers_in_pass;
-    if (handlers_in_pass == 1)
-        first_ip = frame.ip;
-    return handlers_in_pass == 1;
-}
 
 void nmi_breakpoint_body(trap_frame& frame) {
     sweep_event();
@@ -93,27 +83,13 @@ void thread_page_fault_body(trap_frame& frame) {
 // --- before and after each injection ------------------------------------------------------------
 
 void prepare() {
-    handlers_in_pass = 0;
-    scene.breakpoints = 0;
-    scene.page_faults = 0;
+    begin_pass(false);
     unmap_test_page(0);
 }
 
 void prepare_and_record() {
-    prepare();
-    scene.record_ip = true;
-}
-
-bool both_handled() {
-    return handlers_in_pass == 2;
-}
-
-/// Two NMIs were raised. They may be handled as one only if the one-shot fired on the very boundary
-/// where the other one was about to be delivered: the hardware holds one.
-void expect_two_handlers(const char* raised_at) {
-    const bool merged = handlers_in_pass == 1 && first_ip == reinterpret_cast<uintptr_t>(raised_at);
-    if (handlers_in_pass != 2 && !merged)
-        ++scene.count.lost;
+    begin_pass(true);
+    unmap_test_page(0);
 }
 
 void check_breakpoints(uint32_t in_thread) {
@@ -138,32 +114,21 @@ void check_nmi_page_fault() {
 
 void check_thread_breakpoint() {
     settle();
-    if (handlers_in_pass != 2)
-        ++scene.count.lost;
+    expect_two_handlers(nullptr);
     check_breakpoints(1);
 }
 
 void check_thread_page_fault() {
     settle();
-    if (handlers_in_pass != 2)
-        ++scene.count.lost;
+    expect_two_handlers(nullptr);
     check_page_faults(1);
     if (!test_page_is_mapped(0))
         fail("the thread's page was not mapped", 1, 0);
 }
 
-// --- the four paths -----------------------------------------------------------------------------
+// --- the paths ----------------------------------------------------------------------------------
 
-struct path {
-    const char* name;
-    void (*body)(trap_frame&);
-    sweep plan;
-    const char* begin;
-    const char* end;
-    bool delivered_at_once;
-};
-
-const path paths[] = {
+const swept_path paths[] = {
     {"nmi-breakpoint",
      nmi_breakpoint_body,
      {nmi_breakpoint_window, prepare, both_handled, check_nmi_breakpoint},
@@ -196,15 +161,44 @@ const path paths[] = {
      true},
 };
 
-void trace_once(const path& which) {
-    print_window(which.name, which.begin, which.end);
-    set_scene(which.body);
-    prepare();
-    which.plan.window();
+} // namespace
+
+bool first_of_pass(const trap_frame& frame) {
+    ++handlers_in_pass;
+    if (handlers_in_pass == 1)
+        first_ip = frame.ip;
+    return handlers_in_pass == 1;
 }
 
-void sweep_path(const path& which) {
+void begin_pass(bool record) {
+    handlers_in_pass = 0;
+    scene.breakpoints = 0;
+    scene.page_faults = 0;
+    scene.record_ip = record;
+}
+
+bool both_handled() {
+    return handlers_in_pass == 2;
+}
+
+void expect_two_handlers(const char* raised_at) {
+    const bool merged = handlers_in_pass == 1 && raised_at != nullptr &&
+                        first_ip == reinterpret_cast<uintptr_t>(raised_at);
+    if (handlers_in_pass != 2 && !merged)
+        ++scene.count.lost;
+}
+
+void sweep_or_trace(const swept_path& which, nmisafe::trap::page_fault_handler on_page_fault) {
     set_scene(which.body);
+    if (on_page_fault != nullptr)
+        nmisafe::trap::set_page_fault_handler(on_page_fault);
+    if (option("mode") == "trace") {
+        print_window(which.name, which.begin, which.end);
+        which.plan.prepare();
+        scene.record_ip = false;
+        which.plan.window();
+        return;
+    }
     sweep_nmi(which.plan);
     scene.count.boundaries = which.delivered_at_once ? recorded() : sweep_injections();
     print_row(which.name, which.delivered_at_once);
@@ -212,16 +206,11 @@ void sweep_path(const path& which) {
         print_recorded(which.name);
 }
 
-} // namespace
-
 void every_instruction() {
     nmisafe::x86::disable_interrupts();
-    for (const path& which : paths) {
-        if (tracing())
-            trace_once(which);
-        else
-            sweep_path(which);
-    }
+    for (const swept_path& which : paths)
+        sweep_or_trace(which);
+    sweep_vmalloc_paths();
 }
 
 } // namespace kernel

@@ -29,6 +29,7 @@ constexpr struct {
     {"kprobe-in-nmi", kprobe_in_nmi},
     {"kprobe-sweep", kprobe_sweep},
     {"vmalloc-in-nmi", vmalloc_in_nmi},
+    {"vmalloc-under-change", vmalloc_under_change},
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -29,6 +29,7 @@ void marker_in_nmi();
 void kprobe_in_nmi();
 void kprobe_sweep(); // kprobe_in_nmi.cpp
 void vmalloc_in_nmi();
+void vmalloc_under_change();
 void vmalloc_torn_down();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();

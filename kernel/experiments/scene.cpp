@@ -148,7 +148,12 @@ void abandon() {
 void raise_nmi_here() {
     ++scene.tickets;
     ++scene.count.raised;
-    send_nmi_to_self();
+    if (this_cpu().nmisafe.nmi_in_progress != 0) {
+        const local_apic::kept_target kept;
+        send_nmi_to_self();
+    } else {
+        send_nmi_to_self();
+    }
 }
 
 void raise_nmi_in_window(void (*window)(volatile uint32_t*, uint32_t)) {

@@ -55,6 +55,7 @@ void window_breakpoint();
 void window_page_fault(void* page);
 void window_nmi_breakpoint(volatile uint32_t* command_register, uint32_t command);
 void window_nmi_page_fault(volatile uint32_t* command_register, uint32_t command);
+void window_nmi_vmalloc(volatile uint32_t* command_register, uint32_t command);
 void window_nmi_nothing(volatile uint32_t* command_register, uint32_t command);
 void window_nothing(uintptr_t count);
 extern const char window_breakpoint_begin[], window_breakpoint_end[];
@@ -66,6 +67,7 @@ void raise_vector(uintptr_t vector);
 extern const char window_page_fault_begin[], window_page_fault_end[];
 extern const char window_nmi_breakpoint_begin[], window_nmi_breakpoint_end[];
 extern const char window_nmi_page_fault_begin[], window_nmi_page_fault_end[];
+extern const char window_nmi_vmalloc_begin[], window_nmi_vmalloc_end[];
 extern const char window_nmi_nothing_end[];
 extern const char window_nothing_begin[], window_nothing_end[];
 

@@ -68,6 +68,7 @@ window_label \name\()_end
 
 window_nmi window_nmi_breakpoint
 window_nmi window_nmi_page_fault
+window_nmi window_nmi_vmalloc
 window_nmi window_nmi_nothing
 
 // void window_nothing(uintptr_t count): count times a NOP, to be interrupted anywhere

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The windows of the vmalloc experiments: each is a call of the action named in vmalloc_windows.S.
+#pragma once
+
+extern "C" {
+void window_thread_vmalloc();
+extern const char window_thread_vmalloc_begin[], window_thread_vmalloc_end[];
+void window_switch();
+extern const char window_switch_begin[], window_switch_end[];
+void window_map();
+extern const char window_map_begin[], window_map_end[];
+void window_unmap();
+extern const char window_unmap_begin[], window_unmap_end[];
+
+void thread_vmalloc_action();
+void switch_action();
+void map_action();
+void unmap_action();
+}
