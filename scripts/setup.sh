@@ -27,6 +27,7 @@ packages_for_test=(
     "lld: the second linker"
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"
+    "liblttng-ust-dev: benchmarks, to compare with"
     "libzydis-dev: oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
     "g++-alpha-linux-gnu: unit tests on alpha"
