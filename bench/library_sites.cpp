@@ -34,6 +34,7 @@ constexpr char format[] = "round %u";
         [[gnu::always_inline]] static void round(uint32_t& value) {                                \
             NMISAFE_BENCH_EACH_SITE(SITE, statement, channel)                                      \
         }                                                                                          \
+        [[gnu::always_inline]] static void first(uint32_t& value) { SITE(0, statement, channel) }  \
     };
 MARKER_SITES(dormant_sites, NMISAFE_TRACE_MARK, dormant)
 MARKER_SITES(loading_sites, NMISAFE_TRACE_MARK_LOAD, loading)
@@ -51,8 +52,11 @@ struct immediate_read_sites {
     [[gnu::always_inline]] static void round(uint32_t&) {
 #define SITE(number, ...) asm volatile("" : : "r"(immediate::read<number_##number>()));
         NMISAFE_BENCH_EACH_SITE(SITE, )
-#undef SITE
     }
+    [[gnu::always_inline]] static void first(uint32_t&) {
+        SITE(0, )
+    }
+#undef SITE
 };
 
 void count_hit(const marker::marker&, void*, const marker::arguments&) {

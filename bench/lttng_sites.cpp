@@ -26,8 +26,11 @@ struct lttng_sites {
     [[gnu::always_inline]] static void round(uint32_t& value) {
 #define SITE(number, ...) lttng_ust_tracepoint(nmisafe_bench, site_##number, value);
         NMISAFE_BENCH_EACH_SITE(SITE, )
-#undef SITE
     }
+    [[gnu::always_inline]] static void first(uint32_t& value) {
+        SITE(0, )
+    }
+#undef SITE
 };
 
 void count_hit(void*, uint32_t) {

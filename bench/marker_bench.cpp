@@ -23,8 +23,9 @@ const technique* const techniques[] = {
     &enabled_marker, &immediate_read, &global_load,    &one_cycle,
 };
 
-/// Iterations are sites.
-constexpr benchmark::IterationCount batch = sites * places * rounds;
+// Iterations are sites.
+constexpr benchmark::IterationCount batch_alone = places * rounds;
+constexpr benchmark::IterationCount batch = sites * batch_alone;
 
 void measure_hot(benchmark::State& state, const technique& what) {
     while (state.KeepRunningBatch(batch))
@@ -33,14 +34,14 @@ void measure_hot(benchmark::State& state, const technique& what) {
 }
 
 /// Only the sites are timed, by the TSC. How long its ticks are is seen on the way.
-void measure_cold(benchmark::State& state, const technique& what) {
+void measure_cold(benchmark::State& state, const technique& what, bool alone) {
     using clock = std::chrono::steady_clock;
     const flag_addresses flags = what.flags();
-    while (state.KeepRunningBatch(batch)) {
+    while (state.KeepRunningBatch(alone ? batch_alone : batch)) {
         const clock::time_point begin = clock::now();
         const uint64_t begin_ticks = ticks();
         uint64_t in_sites = 0;
-        for (cold_loop* loop : what.cold)
+        for (cold_loop* loop : alone ? what.alone : what.cold)
             in_sites += loop(rounds, flags);
         const uint64_t all = ticks() - begin_ticks;
         const std::chrono::duration<double> elapsed = clock::now() - begin;
@@ -49,14 +50,20 @@ void measure_cold(benchmark::State& state, const technique& what) {
     }
 }
 
+void register_cold(const technique& what, const char* setting, bool alone) {
+    benchmark::RegisterBenchmark(
+        (std::string{what.name} + setting).c_str(),
+        [&what, alone](benchmark::State& state) { measure_cold(state, what, alone); })
+        ->UseManualTime()
+        ->Iterations(alone ? batch_alone : batch);
+}
+
 void register_all() {
     for (const technique* one : techniques) {
         benchmark::RegisterBenchmark(one->name,
                                      [one](benchmark::State& state) { measure_hot(state, *one); });
-        benchmark::RegisterBenchmark((std::string{one->name} + "/cold").c_str(),
-                                     [one](benchmark::State& state) { measure_cold(state, *one); })
-            ->UseManualTime()
-            ->Iterations(batch);
+        register_cold(*one, "/cold", false);
+        register_cold(*one, "/alone", true);
     }
 }
 
@@ -67,6 +74,8 @@ uint64_t count_hits(const technique& what) {
     for (hot_loop* loop : what.hot)
         loop(few);
     for (cold_loop* loop : what.cold)
+        loop(few, what.flags());
+    for (cold_loop* loop : what.alone)
         loop(few, what.flags());
     return hits / few;
 }
@@ -79,7 +88,7 @@ bool check_sites(const technique& what) {
     const uint64_t on = count_hits(what);
     const bool turned_off = what.turn(false);
     const uint64_t off = count_hits(what);
-    if (turned_on && turned_off && on == 2 * places * sites && off == 0)
+    if (turned_on && turned_off && on == places * (2 * sites + 1) && off == 0)
         return true;
     fmt::print(stderr, "marker_bench: {}: turned on: {}, {} sites hit; turned off: {}, {} hit\n",
                what.name, turned_on, on, turned_off, off);

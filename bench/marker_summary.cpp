@@ -18,17 +18,21 @@ constexpr goal goals[] = {
 const goal_set marker_goals = {difference, "ns a site more than", goals};
 
 void print_marker_table(std::ostream& out, const medians& found) {
-    const auto row = [&out](auto... columns) {
-        out << fmt::format("{:<24} {:>10} {:>10} {:>10} {:>10}\n", columns...);
+    const auto row = [&out](auto name, auto... columns) {
+        out << fmt::format("{:<16}", name);
+        ((out << fmt::format(" {:>9}", columns)), ...);
+        out << '\n';
     };
-    row("one site, median", "hot ns", "added", "cold ns", "added");
+    row("one site, median", "hot ns", "added", "cold ns", "added", "alone ns", "added");
     for (const std::string name : {"empty", "marker", "marker-load", "flag", "lttng", "marker-on",
                                    "read", "load", "one-cycle"}) {
         const auto hot = find(found, name);
         const auto cold = find(found, name + "/cold");
-        if (hot || cold)
+        const auto alone = find(found, name + "/alone");
+        if (hot || cold || alone)
             row(name, number(hot, 3), number(difference(hot, find(found, "empty")), 3),
-                number(cold, 2), number(difference(cold, find(found, "empty/cold")), 2));
+                number(cold, 2), number(difference(cold, find(found, "empty/cold")), 2),
+                number(alone, 1), number(difference(alone, find(found, "empty/alone")), 1));
     }
     out << "added: more than the empty loop\n";
 }

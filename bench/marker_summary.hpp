@@ -6,7 +6,7 @@
 
 namespace nmisafe::bench {
 
-/// Prints per technique: hot and cold, the medians and what they are more than the empty loop's.
+/// Prints per technique and setting the median, and what it is more than the empty loop's.
 void print_marker_table(std::ostream& out, const medians& found);
 
 /// Nanoseconds that a site adds to the empty loop.

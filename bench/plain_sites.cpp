@@ -32,6 +32,7 @@ own_line<uint32_t> numbers[sites];
 struct nothing {
     static flag_addresses flags() { return addresses_of(unread); }
     static void round(uint32_t&) {}
+    static void first(uint32_t&) {}
 };
 
 /// Sixteen links of one chain that never ends.
@@ -39,8 +40,11 @@ struct one_cycle_sites : nothing {
     [[gnu::always_inline]] static void round(uint32_t& value) {
 #define SITE(number, ...) asm volatile("notl %0" : "+r"(value));
         NMISAFE_BENCH_EACH_SITE(SITE, )
-#undef SITE
     }
+    [[gnu::always_inline]] static void first(uint32_t& value) {
+        SITE(0, )
+    }
+#undef SITE
 };
 
 struct plain_flag_sites {
@@ -50,8 +54,11 @@ struct plain_flag_sites {
     if (__atomic_load_n(&plain_flags[number].value, __ATOMIC_RELAXED)) [[unlikely]]                \
         hit(value);
         NMISAFE_BENCH_EACH_SITE(SITE, )
-#undef SITE
     }
+    [[gnu::always_inline]] static void first(uint32_t& value) {
+        SITE(0, )
+    }
+#undef SITE
 };
 
 bool turn_plain_flags(bool on) {
@@ -66,8 +73,11 @@ struct global_load_sites {
 #define SITE(number, ...)                                                                          \
     asm volatile("" : : "r"(__atomic_load_n(&numbers[number].value, __ATOMIC_RELAXED)));
         NMISAFE_BENCH_EACH_SITE(SITE, )
-#undef SITE
     }
+    [[gnu::always_inline]] static void first(uint32_t&) {
+        SITE(0, )
+    }
+#undef SITE
 };
 
 } // namespace

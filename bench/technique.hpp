@@ -36,6 +36,7 @@ struct technique {
     const char* name;
     std::array<hot_loop*, places> hot;
     std::array<cold_loop*, places> cold;
+    std::array<cold_loop*, places> alone; ///< As cold, but a round is the first site only.
     flag_addresses (*flags)();
     /// Turns all its sites on, each then adding 1 to `hits`, or off. Null: cannot be turned on.
     /// @return whether all went well.
@@ -80,7 +81,7 @@ template <typename Technique, unsigned Place>
 }
 
 /// The code stays in the cache; only the flags leave it before each round.
-template <typename Technique, unsigned Place>
+template <typename Technique, unsigned Place, bool Alone>
 [[gnu::noinline, gnu::aligned(64)]] uint64_t run_cold(uint64_t rounds,
                                                       const flag_addresses& flags) {
     uint64_t total = 0;
@@ -89,7 +90,10 @@ template <typename Technique, unsigned Place>
     do {
         evict(flags);
         const uint64_t begin = ticks();
-        Technique::round(value);
+        if constexpr (Alone)
+            Technique::first(value);
+        else
+            Technique::round(value);
         total += ticks() - begin;
     } while (--rounds != 0);
     return total;
@@ -100,7 +104,8 @@ constexpr technique describe(const char* name, bool (*turn)(bool) = nullptr) {
     return [&]<unsigned... Place>(std::integer_sequence<unsigned, Place...>) {
         return technique{name,
                          {run_hot<Technique, Place>...},
-                         {run_cold<Technique, Place>...},
+                         {run_cold<Technique, Place, false>...},
+                         {run_cold<Technique, Place, true>...},
                          Technique::flags,
                          turn};
     }
