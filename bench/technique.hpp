@@ -66,7 +66,8 @@ inline void evict(const flag_addresses& flags) {
 
 template <unsigned Place>
 [[gnu::always_inline]] inline void move_to_place() {
-    asm volatile(".skip %c[bytes], 0x90" : : [bytes] "i"(16 * Place)); // NOPs, once a call
+    if constexpr (Place != 0)
+        asm volatile(".skip %c[bytes], 0x90" : : [bytes] "i"(16 * Place)); // NOPs, once a call
 }
 
 /// `value` is the statements' argument, and goes from round to round in a register.
