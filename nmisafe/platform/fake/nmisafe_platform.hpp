@@ -7,6 +7,7 @@
 
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
+#include "nmisafe/platform/fake/physical_memory.hpp"
 #include "nmisafe/platform/return_image.hpp"
 
 #include <algorithm>
@@ -90,6 +91,14 @@ struct nmisafe_platform {
     static inline unsigned grace_periods = 0;
     static inline std::function<void()> during_grace_period; ///< May be empty.
 
+    static inline nmisafe::platform::fake::physical_memory memory;
+    static inline uint64_t kernel_top = 0;
+    static inline std::vector<uint64_t> top_tables; ///< Of address spaces, the kernel's too.
+    static inline bool no_execute = true;
+    static inline int mapping_lock = 0;
+    static inline std::vector<nmisafe::platform::fake::address_range> flushes;
+    static inline std::function<void()> during_flush; ///< May be empty.
+
     static void reset(uint32_t start = 0) {
         count = start;
         cpu = {};
@@ -105,6 +114,13 @@ struct nmisafe_platform {
         text_writes = 0;
         grace_periods = 0;
         during_grace_period = nullptr;
+        memory = {};
+        kernel_top = 0;
+        top_tables.clear();
+        no_execute = true;
+        mapping_lock = 0;
+        flushes.clear();
+        during_flush = nullptr;
     }
 
     static uint32_t preempt_count() { return count; }
@@ -161,6 +177,47 @@ struct nmisafe_platform {
             during_grace_period();
     }
 
+    // PAE, on a 32-bit host, if the build asks for it.
+#if UINTPTR_MAX > 0xffffffff
+    static constexpr auto paging = nmisafe::x86::paging_mode::four_level;
+#elif defined(NMISAFE_FAKE_PAE)
+    static constexpr auto paging = nmisafe::x86::paging_mode::pae;
+#else
+    static constexpr auto paging = nmisafe::x86::paging_mode::two_level;
+#endif
+    static uint64_t kernel_top_table() {
+        return kernel_top;
+    }
+    static void* page_at(uint64_t physical) {
+        return memory.at(physical);
+    }
+    static uint64_t allocate_page() {
+        return memory.allocate();
+    }
+    static void free_page(uint64_t physical) {
+        memory.free(physical);
+    }
+    static bool has_no_execute() {
+        return no_execute;
+    }
+    static void flush_tlb(uintptr_t begin, uintptr_t end) {
+        flushes.push_back({begin, end});
+        if (during_flush)
+            during_flush();
+    }
+    static void lock_mappings() {
+        ++mapping_lock;
+    }
+    static void unlock_mappings() {
+        --mapping_lock;
+    }
+    static void for_each_top_table(void (*function)(uint64_t, void*), void* argument) {
+        for (const uint64_t table : top_tables)
+            function(table, argument);
+    }
+
   private:
-    static void note(call what) { calls.push_back({what, count}); }
+    static void note(call what) {
+        calls.push_back({what, count});
+    }
 };
