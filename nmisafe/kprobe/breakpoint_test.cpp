@@ -225,6 +225,20 @@ TEST_CASE("a probe hit in a handler is missed, but executed") {
     CHECK(site.what.hits == 2);
 }
 
+TEST_CASE("a handler takes off no probe: it would wait for itself") {
+    probed site({0xb8, 1, 2, 3, 4});
+    site.what.pre = site.what.post = [](probe& what, trap_frame&) {
+        CHECK(remove(what).error() == probe_error::cannot_synchronise);
+        CHECK(release(what).error() == probe_error::cannot_synchronise);
+        probe other{};
+        CHECK(insert(other).error() == probe_error::cannot_synchronise);
+    };
+    interrupted cpu;
+    CHECK(cpu.trap_at(function));
+    CHECK(cpu.trap_at(slots + 5));
+    CHECK(site.what.completed == 1);
+}
+
 TEST_CASE("an NMI inside a handler is not recursion, a second hit in it is") {
     probed site({0xb8, 1, 2, 3, 4});
     static unsigned depth;

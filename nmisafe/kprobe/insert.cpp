@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Puts probes on and takes them off.
+#include "nmisafe/context/count.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
@@ -29,11 +30,22 @@ constexpr probe_error no_error{};
 
 uint32_t busy; // an insert(), remove() or release() is at work
 
+/// Whether this is a handler, of a thread's hit or of an NMI's: remove() would wait for that very
+/// handler. With one CPU only, may_synchronise() may hold in it, though interrupts are off. The
+/// thread stays on its CPU meanwhile: on another one somebody else's handler may be running.
+bool in_handler() {
+    context::preempt_disable();
+    const auto& mine = contract::this_cpu().in_probe_handler;
+    const bool inside = mine[0] != 0 || mine[1] != 0;
+    context::preempt_enable_no_resched();
+    return inside;
+}
+
 /// Whether text can be changed from here, by nobody else meanwhile; if so, until leave().
 probe_error enter() {
     if (contract::this_cpu().nmi_in_progress != 0)
         return probe_error::in_nmi;
-    if (!contract::may_synchronise())
+    if (in_handler() || !contract::may_synchronise())
         return probe_error::cannot_synchronise;
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
         return probe_error::busy;
@@ -45,6 +57,11 @@ void leave() {
 }
 
 // --- the checks, before anything is written -----------------------------------------------------
+
+/// An address near the end of the address space must not wrap around to one below the text.
+bool is_text(uintptr_t begin, uintptr_t end) {
+    return begin < end && contract::is_text(begin, end);
+}
 
 bool may_be_probed(uintptr_t begin, uintptr_t end) {
     return (end <= reinterpret_cast<uintptr_t>(__start_nmisafe_trap_text) ||
@@ -60,7 +77,7 @@ struct decoded {
 /// The instruction at an address, as it is without the probes.
 expected<decoded, probe_error> decode_at(uintptr_t address) {
     size_t available = x86::maximum_instruction_length;
-    while (available != 0 && !contract::is_text(address, address + available))
+    while (available != 0 && !is_text(address, address + available))
         --available;
     if (available == 0)
         return unexpected(probe_error::not_text);
@@ -115,18 +132,27 @@ expected<decoded, probe_error> find_instruction(const probe& what) {
     return found;
 }
 
-probe_error check_slot(uintptr_t slot) {
+/// The slot is overwritten: so no probe may stand in it, nor may it be the code of this one.
+probe_error check_slot(const probe& what, uintptr_t length) {
+    const uintptr_t slot = what.slot;
     if (slot == 0)
         return probe_error::no_slot;
-    if (slot % slot_size != 0 || !contract::is_text(slot, slot + slot_size) ||
+    if (slot % slot_size != 0 || !is_text(slot, slot + slot_size) ||
         !may_be_probed(slot, slot + slot_size) || internal::all.slots.find(slot) != nullptr)
         return probe_error::bad_slot;
+    if (slot < what.address + length && slot + slot_size > what.function)
+        return probe_error::bad_slot;
+    for (uintptr_t at = slot - x86::maximum_instruction_length + 1; at < slot + slot_size; ++at) {
+        const probe* const other = internal::all.sites.find(at);
+        if (other != nullptr && at + other->internal.step.length > slot)
+            return probe_error::bad_slot;
+    }
     return no_error;
 }
 
 /// How to step over the instruction of a probe, if it may be probed.
 expected<plan, probe_error> check(const probe& what, uint8_t& first_byte) {
-    if (!contract::is_text(what.address, what.address + 1))
+    if (!is_text(what.address, what.address + 1))
         return unexpected(probe_error::not_text);
     if (!may_be_probed(what.address, what.address + 1) ||
         internal::all.slots.find(what.address & ~uintptr_t{slot_size - 1}) != nullptr)
@@ -140,7 +166,7 @@ expected<plan, probe_error> check(const probe& what, uint8_t& first_byte) {
     const auto result = internal::make_plan(found->bytes, found->what, what.address, what.slot);
     if (!result || result->code_size == 0)
         return result;
-    if (const probe_error why = check_slot(what.slot); why != no_error)
+    if (const probe_error why = check_slot(what, found->what.length); why != no_error)
         return unexpected(why);
     return result;
 }
@@ -172,9 +198,13 @@ void announce_change() {
     __atomic_fetch_add(&internal::all.changes, 1, __ATOMIC_SEQ_CST);
 }
 
+/// Forgets the slot, and makes the probe its owner's. A breakpoint handler that looks for another
+/// probe may be standing on a link of this one, also on that of its site, which is out already: it
+/// has interrupts off, so the synchronisation waits for it.
 void take_out_slot(const probe& what) {
     if (internal::all.slots.find(what.slot) == &what)
         internal::all.slots.take_out(what.internal.slot);
+    contract::synchronise_cpus();
 }
 
 probe_error insert_planned(probe& what, const plan& how, uint8_t first_byte) {

@@ -163,6 +163,60 @@ TEST_CASE("slots") {
     const inserted three(jump);
 }
 
+TEST_CASE("addresses at the end of the address space") {
+    place(ordinary);
+    for (const uintptr_t last : {~uintptr_t{0}, ~uintptr_t{0} - 3}) {
+        probe what = at(0);
+        what.address = what.function = last;
+        check_refused(what, probe_error::not_text);
+    }
+    check_refused(at(0, ~uintptr_t{0} - slot_size + 1), probe_error::bad_slot);
+}
+
+TEST_CASE("a slot is nobody's code") {
+    bytes code(0x60, 0x90);
+    code[0x20] = 0x89; // mov, at the end of what is decoded
+    code[0x21] = 0xd8;
+    place(code);
+    check_refused(at(0x20, function), probe_error::bad_slot);
+    check_refused(at(0x20, function + 0x20), probe_error::bad_slot);
+    probe other = at(0x40, 0);
+    const inserted one(other);
+    check_refused(at(0x20, function + 0x40), probe_error::bad_slot);
+    {
+        // The last instruction before the slot reaches into it.
+        fake::text.write(function + 0x9f, 0xeb);
+        probe jump = at(0, 0);
+        jump.address = jump.function = function + 0x9f;
+        const inserted two(jump);
+        check_refused(at(0x20, function + 0xa0), probe_error::bad_slot);
+    }
+    probe moved = at(0x20, function + 0xa0);
+    const inserted three(moved);
+}
+
+TEST_CASE("a probe is its owner's when no handler can be on its links any more") {
+    place(ordinary);
+    probe what = at(0);
+    REQUIRE(insert(what).has_value());
+    REQUIRE(remove(what).has_value());
+    const unsigned before = fake::synchronisations;
+    fake::observer = [] { CHECK(internal::all.slots.find(slots) == nullptr); };
+    REQUIRE(release(what).has_value());
+    CHECK(fake::synchronisations == before + 1);
+
+    // Nor is one that insert() has had to take out again.
+    bool changed = false;
+    fake::observer = [&] {
+        if (!changed)
+            fake::text.write(function, 0xb9);
+        changed = true;
+    };
+    CHECK(insert(what).error() == probe_error::busy);
+    CHECK(fake::synchronisations == before + 3);
+    fake::observer = nullptr;
+}
+
 TEST_CASE("one probe an instruction, in one state at a time") {
     place(ordinary);
     probe what = at(0);
@@ -219,7 +273,7 @@ TEST_CASE("the slot is there before the INT3, for every CPU") {
         CHECK(fake::text.bytes[1] == 5);
     }
     fake::observer = nullptr;
-    CHECK(fake::synchronisations == 3);
+    CHECK(fake::synchronisations == 4);
     CHECK(what.hits != 0);
     CHECK(fake::text.bytes[0] == 0xb8);
 }

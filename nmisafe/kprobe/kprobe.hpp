@@ -64,8 +64,9 @@ base::expected<size_t, probe_error> remove(probe& what);
 /// Gives a removed probe and its slot back to the caller, who knows that since remove() every
 /// thread has run outside of the slot: none was preempted in it and has not run since. (Linux calls
 /// such a wait a grace period of RCU tasks.) A kernel that cannot tell keeps the probe for good.
+/// Costs one synchronisation: handlers of other probes may be looking at this one.
 ///
-/// @context thread. @return slot_size, or 0 if there is no slot.
+/// @context thread, interrupts on. @return slot_size, or 0 if there is no slot.
 base::expected<size_t, probe_error> release(probe& what);
 
 /// For the embedding kernel's #BP handler to call after text_patch::handle_breakpoint(). True if
@@ -79,7 +80,7 @@ bool handle_breakpoint(x86::trap_frame& frame);
 
 /// The probed instruction's address for an instruction pointer in a slot, any other as it is. For
 /// page fault handlers that look up who may fault, and for those who walk stacks.
-/// @context any
+/// @context any, interrupts off: release() waits for nobody else
 uintptr_t original_address(uintptr_t ip);
 
 } // namespace nmisafe::kprobe

@@ -8,7 +8,8 @@ namespace nmisafe::kprobe {
 
 enum class probe_error : uint8_t {
     in_nmi = 1,          ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
-    cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off).
+    cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off),
+                         ///< or this is a handler, for which remove() would wait.
     busy,                ///< Another insert(), remove() or text_patch::apply() is at work or was.
     wrong_state,         ///< Inserted already, or not inserted, or not released yet.
     no_probe,            ///< In code that must not be probed: the trap path, a slot.
@@ -18,7 +19,8 @@ enum class probe_error : uint8_t {
     occupied,            ///< There is a probe already.
     unsupported,         ///< An instruction that can be neither stepped nor emulated (README.md).
     no_slot,             ///< The instruction needs a slot, and there is none.
-    bad_slot,            ///< The slot is not aligned, not code, in no-probe code, or in use.
+    bad_slot,            ///< The slot is not aligned, not code, in no-probe code, in use,
+                         ///< probed, or part of what is to be probed.
     out_of_range,        ///< From the slot, the operand relative to the instruction is too far.
 };
 
