@@ -217,6 +217,46 @@ TEST_CASE("a probe is its owner's when no handler can be on its links any more")
     fake::observer = nullptr;
 }
 
+TEST_CASE("probes in a range: instructions, slots, and what is not released") {
+    place(ordinary);
+    const auto count = [](uintptr_t begin, uintptr_t end) {
+        const auto result = probes_in(begin, end);
+        REQUIRE(result.has_value());
+        return *result;
+    };
+    CHECK(count(0, ~uintptr_t{0}) == 0);
+    probe move = at(0); // 5 bytes
+    probe jump = at(7, 0);
+    REQUIRE(insert(move).has_value());
+    REQUIRE(insert(jump).has_value());
+    CHECK(count(function, text_end) == 2); // each once, though a slot lies in it too
+    CHECK(count(function, function + 1) == 1);
+    CHECK(count(function + 4, function + 5) == 1);
+    CHECK(count(function + 5, function + 7) == 0);
+    CHECK(count(function + 8, function + 9) == 1);
+    CHECK(count(function + 9, slots) == 0);
+    CHECK(count(slots + 31, text_end) == 1);
+    CHECK(count(slots + 32, text_end) == 0);
+    REQUIRE(remove(move).has_value());
+    REQUIRE(remove(jump).has_value());
+    CHECK(count(function, function + 1) == 1);     // who is in the slot
+    CHECK(count(function + 5, function + 6) == 1); // goes on there
+    CHECK(count(function + 6, slots) == 0);
+    CHECK(count(slots, slots + 1) == 1);
+    REQUIRE(release(move).has_value());
+    REQUIRE(release(jump).has_value());
+    CHECK(count(0, ~uintptr_t{0}) == 0);
+
+    fake::observer = [] { CHECK(probes_in(function, text_end).error() == probe_error::busy); };
+    REQUIRE(insert(move).has_value());
+    fake::observer = nullptr;
+    fake::cpu.nmi_in_progress = 1;
+    CHECK(probes_in(function, text_end).error() == probe_error::in_nmi);
+    fake::cpu.nmi_in_progress = 0;
+    REQUIRE(remove(move).has_value());
+    REQUIRE(release(move).has_value());
+}
+
 TEST_CASE("one probe an instruction, in one state at a time") {
     place(ordinary);
     probe what = at(0);

@@ -52,6 +52,14 @@ class table {
         __atomic_store_n(at, what.next, __ATOMIC_RELEASE);
     }
 
+    /// Nobody changes the table meanwhile. @context thread
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (const link* at : buckets_)
+            for (; at != nullptr; at = at->next)
+                visit(*at->owner);
+    }
+
   private:
     static constexpr size_t bucket_count = 256;
 
