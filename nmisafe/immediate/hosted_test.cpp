@@ -37,14 +37,17 @@ text_patch::patch workspace[256];
 unsigned checks;
 unsigned failures;
 
-void check(bool condition, const char* what, int line) {
+} // namespace
+
+void check(bool condition, const char* what, const char* file, int line) {
     ++checks;
     if (condition)
         return;
     ++failures;
-    std::printf("hosted_test.cpp:%d: %s\n", line, what);
+    std::printf("%s:%d: %s\n", file, line, what);
 }
-#define CHECK(condition) check((condition), #condition, __LINE__)
+
+namespace {
 
 /// The value as all sites of a key in this file read it. noinline, so that each has its sites once.
 template <auto& Key>
@@ -154,8 +157,7 @@ void test_errors() {
     hosted::process.after_synchronise = nullptr;
 }
 
-// --- every step
-// -----------------------------------------------------------------------------------
+// --- every step ---------------------------------------------------------------------------------
 
 unsigned step;
 
@@ -180,8 +182,7 @@ void test_steps() {
     CHECK(hosted::process.breakpoints - breakpoints >= 2 * 5);
 }
 
-// --- another thread
-// -------------------------------------------------------------------------------
+// --- another thread -----------------------------------------------------------------------------
 
 struct race {
     bool stop;
@@ -243,6 +244,7 @@ extern "C" int main() {
     test_table();
     test_errors();
     test_steps();
+    test_joined_table();
     const uint32_t breakpoints = hosted::process.breakpoints;
     const unsigned toggles = hosted::process.one_thread_only ? 0 : test_threads();
     std::printf("checks %u, failures %u, sites %zu, toggles %u with %u breakpoints\n", checks,

@@ -38,11 +38,18 @@ inline unsigned inline_branch() {
     return 0;
 }
 
+// hosted_test.cpp
+void check(bool condition, const char* what, const char* file, int line);
+#define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
+
 // hosted_other_test.cpp
 uint32_t other_word();
 uint32_t other_template_word();
 unsigned other_branch();
 unsigned other_branch_on();
 unsigned waits_until(const bool& stop);
+
+// hosted_joined_test.cpp
+void test_joined_table();
 
 } // namespace nmisafe::immediate::test

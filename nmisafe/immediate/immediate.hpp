@@ -13,6 +13,7 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/immediate/internal/batch.hpp"
 #include "nmisafe/immediate/site.hpp"
 #include "nmisafe/immediate/x86/record.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
@@ -100,15 +101,15 @@ template <auto& Key>
     return internal::branch<Key, type::initial_bits != 0>();
 }
 
-/// Gives set() memory for its batches: as many patches as the key with the most sites has;
-/// site_count() is enough for each. It stays set()'s, and must be resident. @context thread, not
-/// during set().
+/// Gives set() and join() memory for their batches: as many patches as the key with the most sites
+/// has, or as a table that joins has sites with another value than their key's; site_count() is
+/// enough for each. It stays theirs, and must be resident. @context thread, not during either
 void use_workspace(text_patch::patch* storage, size_t count);
 
-/// Sites of all keys in the program. @context any
+/// Sites of all keys in the program and in what has joined it. @context any
 size_t site_count();
 
-/// Sites of one key. @context any
+/// Sites of one key. @context any, while no join() or leave() is at work
 size_t site_count(const key& which);
 
 /// Changes the value at every site of the key: all at one instant, or none. Costs what
@@ -123,6 +124,22 @@ template <immediate_type T, T Initial>
 base::expected<size_t, text_patch::patch_error> set(immediate<T, Initial>& which,
                                                     std::type_identity_t<T> value) {
     return internal::set(which.as_key(), internal::encode(value));
+}
+
+/// Changes any number of keys at one instant, or none, and at the price of one. `for_each(change)`
+/// calls `change(key, bits)` for each, with the bits of its type; it is called twice, and must do
+/// the same both times. Errors as set()'s. @return the number of sites changed.
+/// @context thread, interrupts on
+template <typename ForEach>
+base::expected<size_t, text_patch::patch_error> set_together(ForEach for_each) {
+    internal::batch changes;
+    for_each([&](const key& which, uintptr_t bits) { changes.add(which, bits); });
+    const auto applied = changes.apply();
+    if (applied)
+        for_each([](key& which, uintptr_t bits) {
+            __atomic_store_n(&which.bits, bits, __ATOMIC_RELAXED);
+        });
+    return applied;
 }
 
 } // namespace nmisafe::immediate

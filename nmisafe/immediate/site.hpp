@@ -28,8 +28,9 @@ struct site {
 
     uintptr_t code() const { return resolve(&code_offset); }
     uintptr_t target() const { return resolve(&target_offset); }
+    uintptr_t key_address() const { return resolve(&key_offset); }
     bool belongs_to(const key& which) const {
-        return resolve(&key_offset) == reinterpret_cast<uintptr_t>(&which);
+        return key_address() == reinterpret_cast<uintptr_t>(&which);
     }
 
   private:

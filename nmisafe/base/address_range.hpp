@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/// A part of the address space, to ask what lies in it.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace nmisafe::base {
+
+/// From begin up to, not including, end. One with end at or below begin holds nothing.
+struct address_range {
+    uintptr_t begin;
+    uintptr_t end;
+
+    /// Whether all `size` bytes from `address` on lie in it; no sum is made that could wrap around.
+    /// @context any
+    constexpr bool holds(uintptr_t address, size_t size) const {
+        return begin <= address && address <= end && size <= end - address;
+    }
+};
+
+} // namespace nmisafe::base
