@@ -15,11 +15,13 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/immediate/immediate.hpp"
 #include "nmisafe/marker/argument.hpp"
+#include "nmisafe/marker/internal/retirement.hpp"
 
 namespace nmisafe::marker {
 
 class marker;
 class probe;
+struct marker_range;
 
 enum class marker_error : uint8_t {
     no_marker = 1,      ///< The program has no marker of that channel and name.
@@ -32,6 +34,11 @@ enum class marker_error : uint8_t {
     busy,               ///< Another registration, or another patcher, is at work. Try again.
     no_room,            ///< More sites than immediate::use_workspace() has made room for.
     not_patched,        ///< A site could not be patched, because a probe stands on it, say.
+    range_in_use,       ///< Joined, or left and synchronise() has not come to pass yet.
+    not_joined,         ///< There is no such range.
+    bad_table,          ///< No whole number of aligned entries, more than the data has room for, or
+                        ///< memory that is another table's, or that should not overlap and does.
+    bad_marker,         ///< An entry, or what it names, is not what the compiler makes (README.md).
 };
 
 /// Called for each hit, in the context of the hit: any, NMI included. It may then take no lock that
@@ -58,11 +65,11 @@ class probe {
     void* const private_data_;
     probe* next_ = nullptr;    // kept when unregistered: somebody may be standing here
     marker* marker_ = nullptr; // of the registering side, as all below
-    bool retired_ = false;
-    uint32_t retired_at_ = 0;
+    internal::retirement retirement_;
 };
 
-/// A marker: all statements with the same channel, name and format.
+/// A marker: all statements with the same channel, name and format. Images that are linked apart
+/// and have joined have one object each: twins, which share their probes.
 ///
 /// Who may run with whom: any number of run() with each other and with anything; of what changes
 /// the list there is one at a time (marker.cpp). The list of probes is published by one store of a
@@ -96,6 +103,8 @@ class marker {
 
   private:
     friend class registration;
+    friend class range_check;
+    friend class all_markers;
 
     const char* const channel_;
     const char* const name_;
@@ -103,8 +112,11 @@ class marker {
     const argument_type* const types_;
     const uint8_t count_;
     immediate::immediate<bool>& on_;
+    // Of the registering side, but for first_; the same in all twins.
     uint32_t arm_count_ = 0;
     probe* first_ = nullptr;
+    marker* twin_ = nullptr; // the next in a ring of them; null: there are none
+    bool is_listed_ = true;  // of twins one is: all_markers leaves the others out
 };
 
 /// Registers a probe with the marker of that channel, name and format, and turns the marker on if
@@ -129,28 +141,47 @@ base::expected<probe*, marker_error> unregister_probe(const char* channel, const
 /// @context thread, interrupts on, preempt count 0; not from a probe
 base::expected<uint32_t, marker_error> synchronise();
 
-/// All markers of the program, each once, in no particular order. @context any
+/// All markers of the program and of what has joined it, each once, in no particular order.
+///
+/// Also while register_probe(), join() and leave() are at work, if who goes through them is not
+/// preempted: in NMI, or between preempt_disable() and preempt_enable_no_resched(). Then a range
+/// that joins or leaves is seen or is not, but its memory stays; a marker of several images, one of
+/// which is leaving, may be listed twice or not. Who keeps leave() away needs none of that.
+/// @context any
 class all_markers {
   public:
     class iterator {
       public:
-        explicit iterator(const int32_t* entry) : entry_(entry) {}
-        const marker& operator*() const {
-            return *reinterpret_cast<const marker*>(reinterpret_cast<uintptr_t>(entry_) +
-                                                    static_cast<uintptr_t>(intptr_t{*entry_}));
+        iterator(const int32_t* entry, const int32_t* end, const marker_range* next)
+            : entry_(entry), end_(end), next_(next) {
+            skip();
         }
+        const marker& operator*() const { return marker_of(entry_); }
         iterator& operator++() {
             ++entry_;
+            skip();
             return *this;
         }
         bool operator==(const iterator&) const = default;
 
       private:
+        /// To the next entry that is listed, in this table or one behind it; all null at the end.
+        void skip();
+
         const int32_t* entry_;
+        const int32_t* end_;
+        const marker_range* next_;
     };
 
     iterator begin() const;
     iterator end() const;
+
+  private:
+    static const marker& marker_of(const int32_t* entry) {
+        return *reinterpret_cast<const marker*>(reinterpret_cast<uintptr_t>(entry) +
+                                                static_cast<uintptr_t>(intptr_t{*entry}));
+    }
+    static bool is_listed(const int32_t* entry) { return marker_of(entry).is_listed_; }
 };
 
 } // namespace nmisafe::marker

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// Lists of probes and rings of twins, as one thread at a time changes them.
+#include "nmisafe/marker/internal/registration.hpp"
+
+#include "nmisafe/platform/contract.hpp"
+
+namespace nmisafe::marker {
+
+namespace internal {
+marker_range* joined;
+}
+
+using base::expected;
+using base::unexpected;
+using internal::no_error;
+using internal::same;
+using platform::contract;
+
+namespace {
+
+using text_patch::patch_error;
+
+uint32_t busy; // there is a registration
+
+/// The descriptors are writable; the table only shows them as const.
+marker& writable(const marker& which) {
+    return const_cast<marker&>(which);
+}
+
+/// Release: pairs with the acquire in marker::run().
+void publish(probe*& link, probe* target) {
+    __atomic_store_n(&link, target, __ATOMIC_RELEASE);
+}
+
+} // namespace
+
+marker_error internal::translate(patch_error why) {
+    switch (why) {
+    case patch_error::in_nmi:
+        return marker_error::in_nmi;
+    case patch_error::cannot_synchronise:
+        return marker_error::cannot_synchronise;
+    case patch_error::busy:
+        return marker_error::busy;
+    case patch_error::no_room:
+        return marker_error::no_room;
+    default:
+        return marker_error::not_patched;
+    }
+}
+
+bool internal::same(const char* a, const char* b) {
+    for (; *a == *b; ++a, ++b)
+        if (*a == 0)
+            return true;
+    return false;
+}
+
+marker_error registration::acquire() {
+    if (contract::this_cpu().nmi_in_progress != 0)
+        return marker_error::in_nmi;
+    if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
+        return marker_error::busy;
+    return no_error;
+}
+
+registration::~registration() {
+    if (error_ == no_error)
+        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+expected<marker*, marker_error> registration::find(const char* channel, const char* name,
+                                                   const char* format) {
+    marker* found = nullptr;
+    bool other_format = false;
+    for (const marker& one : all_markers{}) {
+        if (!same(one.channel(), channel) || !same(one.name(), name))
+            continue;
+        if (format != nullptr && !same(one.format(), format)) {
+            other_format = true;
+            continue;
+        }
+        if (found != nullptr && found != &one)
+            return unexpected(marker_error::ambiguous);
+        found = &writable(one);
+    }
+    if (found != nullptr)
+        return found;
+    return unexpected(other_format ? marker_error::format_mismatch : marker_error::no_marker);
+}
+
+// --- probes -------------------------------------------------------------------------------------
+
+/// All twins at one instant, or none.
+marker_error registration::turn(marker& which, bool on) {
+    const auto patched = immediate::set_together([&](auto change) {
+        for_each_twin(which, [&](marker& one) { change(one.on_.as_key(), on); });
+    });
+    return patched ? no_error : internal::translate(patched.error());
+}
+
+void registration::set_first(marker& which, probe* first) {
+    for_each_twin(which, [=](marker& one) { publish(one.first_, first); });
+}
+
+void registration::set_arm_count(marker& which, uint32_t count) {
+    for_each_twin(which,
+                  [=](marker& one) { __atomic_store_n(&one.arm_count_, count, __ATOMIC_RELAXED); });
+}
+
+/// The marker is turned on before the probe is in the list: when that fails, nobody can have seen
+/// the probe. A statement that finds the list empty calls nothing.
+marker_error registration::add(marker& which, probe& added) {
+    if (added.marker_ != nullptr || added.retirement_.is_under_way())
+        return marker_error::probe_in_use;
+    if (which.arm_count_ == 0)
+        if (const marker_error why = turn(which, true); why != no_error)
+            return why;
+    added.next_ = nullptr;
+    added.marker_ = &which;
+    added.retirement_.end();
+    probe* last = which.first_;
+    while (last != nullptr && last->next_ != nullptr)
+        last = last->next_;
+    if (last == nullptr)
+        set_first(which, &added);
+    else
+        publish(last->next_, &added);
+    set_arm_count(which, which.arm_count_ + 1);
+    return no_error;
+}
+
+/// The other way round: when the marker cannot be turned off, the probe stays in the list.
+marker_error registration::remove(probe& removed) {
+    if (removed.marker_ == nullptr)
+        return marker_error::not_registered;
+    marker& which = *removed.marker_;
+    if (which.arm_count_ == 1)
+        if (const marker_error why = turn(which, false); why != no_error)
+            return why;
+    if (which.first_ == &removed) {
+        set_first(which, removed.next_);
+    } else {
+        probe* before = which.first_;
+        while (before->next_ != &removed)
+            before = before->next_;
+        publish(before->next_, removed.next_);
+    }
+    set_arm_count(which, which.arm_count_ - 1);
+    removed.marker_ = nullptr;
+    removed.retirement_.begin();
+    return no_error;
+}
+
+probe* registration::find_probe(const marker& which, probe_function function,
+                                const void* private_data) {
+    probe* one = which.first_;
+    while (one != nullptr && (one->function_ != function || one->private_data_ != private_data))
+        one = one->next_;
+    return one;
+}
+
+// --- twins --------------------------------------------------------------------------------------
+
+marker* registration::find_same(const marker& which) {
+    for (const marker& one : all_markers{})
+        if (&one != &which && same(one.channel(), which.channel()) &&
+            same(one.name(), which.name()) && same(one.format(), which.format()))
+            return &writable(one);
+    return nullptr;
+}
+
+marker_error registration::turn_like_twins(const marker_range& added) {
+    const auto patched = immediate::set_together([&](auto change) {
+        for (const int32_t* entry = added.begin; entry != added.end; ++entry) {
+            auto& one = *reinterpret_cast<marker*>(internal::address_of(entry));
+            const marker* const known = find_same(one);
+            change(one.on_.as_key(), known != nullptr && known->arm_count_ != 0);
+        }
+    });
+    return patched ? no_error : internal::translate(patched.error());
+}
+
+void registration::hide(marker& added) {
+    added.is_listed_ = false;
+    added.twin_ = nullptr;
+    added.arm_count_ = 0;
+    publish(added.first_, nullptr);
+}
+
+void registration::link(marker& added) {
+    marker* const known = find_same(added);
+    if (known == nullptr) {
+        added.is_listed_ = true;
+        return;
+    }
+    added.twin_ = known->twin_ != nullptr ? known->twin_ : known;
+    known->twin_ = &added;
+    __atomic_store_n(&added.arm_count_, known->arm_count_, __ATOMIC_RELAXED);
+    publish(added.first_, known->first_);
+}
+
+size_t registration::unlink(marker& gone) {
+    probe* one = gone.first_;
+    marker* const other = gone.twin_;
+    if (other != nullptr) {
+        marker* before = other;
+        while (before->twin_ != &gone)
+            before = before->twin_;
+        before->twin_ = before != other ? other : nullptr;
+        other->is_listed_ |= gone.is_listed_;
+        gone.twin_ = nullptr;
+    }
+    publish(gone.first_, nullptr);
+    __atomic_store_n(&gone.arm_count_, 0, __ATOMIC_RELAXED);
+    size_t unregistered = 0;
+    for (; one != nullptr; one = one->next_) {
+        if (other == nullptr) {
+            one->marker_ = nullptr;
+            one->retirement_.begin();
+            ++unregistered;
+        } else if (one->marker_ == &gone) {
+            one->marker_ = other;
+        }
+    }
+    return unregistered;
+}
+
+} // namespace nmisafe::marker
