@@ -20,14 +20,17 @@ text_patch::patch workspace[64];
 unsigned checks;
 unsigned failures;
 
-void check(bool condition, const char* what, int line) {
+} // namespace
+
+void check(bool condition, const char* what, const char* file, int line) {
     ++checks;
     if (condition)
         return;
     ++failures;
-    std::printf("hosted_test.cpp:%d: %s\n", line, what);
+    std::printf("%s:%d: %s\n", file, line, what);
 }
-#define CHECK(condition) check((condition), #condition, __LINE__)
+
+namespace {
 
 constexpr size_t most_values = 8;
 
@@ -293,6 +296,7 @@ extern "C" int main() {
     test_types();
     test_errors();
     test_steps();
+    test_joined_table();
     const unsigned turns = hosted::process.one_thread_only ? 0 : test_threads();
     std::printf("checks %u, failures %u, breakpoints %u, turns with another thread %u\n", checks,
                 failures, hosted::process.breakpoints, turns);

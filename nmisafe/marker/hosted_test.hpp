@@ -25,8 +25,15 @@ struct class_with_mark {
     }
 };
 
+// hosted_test.cpp
+void check(bool condition, const char* what, const char* file, int line);
+#define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
+
 // hosted_other_test.cpp
 void other_marks(unsigned value);
 void dead_function();
+
+// hosted_joined_test.cpp
+void test_joined_table();
 
 } // namespace nmisafe::marker::test
