@@ -138,6 +138,8 @@ TEST_CASE("strings") {
 TEST_CASE("formats and types") {
     check_bad_marker("no format", [] { module->constants.formats[2][0] = 0; });
     check_bad_marker("a bad conversion", [] { module->constants.formats[0][7] = 'n'; });
+    check_bad_marker("a bad conversion and no arguments",
+                     [] { std::strcpy(module->constants.formats[2], "%n"); });
     check_bad_marker("fewer conversions", [] { module->constants.formats[0][6] = 'x'; });
     check_bad_marker("more conversions", [] { std::strcpy(module->constants.formats[0], "%u%u"); });
     check_bad_marker("other conversions", [] { module->constants.formats[0][7] = 'x'; });
