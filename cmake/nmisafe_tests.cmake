@@ -13,3 +13,16 @@ function(nmisafe_add_unit_test name)
         # "test cases: 0" means that nothing ran, which is a failure.
         FAIL_REGULAR_EXPRESSION "test cases: *0 \\|")
 endfunction()
+
+# nmisafe_add_unit_tests(name SOURCES ... LINK ...)
+#
+# The same test for both widths, as unit.<name>.x86_64 and unit.<name>.x86_32. The latter runs under
+# QEMU's user emulation: nmisafe/trap/CMakeLists.txt says why.
+function(nmisafe_add_unit_tests name)
+    nmisafe_add_unit_test(${name}.x86_64 ${ARGN})
+    nmisafe_add_unit_test(${name}.x86_32 ${ARGN})
+    target_compile_options(test_${name}.x86_32 PRIVATE -m32 -fno-pie
+        -idirafter /usr/include/x86_64-linux-gnu)
+    target_link_options(test_${name}.x86_32 PRIVATE -m32 -static)
+    set_target_properties(test_${name}.x86_32 PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+endfunction()

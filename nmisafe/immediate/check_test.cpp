@@ -57,14 +57,7 @@ void make() {
     for (const placed& one : code)
         write(one.offset, one.bytes);
     fake::text.synchronise();
-    module.flag.as_key().bits = 0;
-    module.number.as_key().bits = 7;
-    module.sites = 0;
-    module.range = {};
-    module.range.begin = module.table;
-    module.range.code = {module.at(0), module.at(module_image::code_size)};
-    module.range.data = {reinterpret_cast<uintptr_t>(&module.flag),
-                         reinterpret_cast<uintptr_t>(&module.sites)};
+    module.reset();
     module.add(0, 5, module.number.as_key());
     module.add(5, 5, module.number.as_key());
     module.add(10, 5, module.flag.as_key(), target);

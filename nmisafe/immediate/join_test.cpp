@@ -15,9 +15,13 @@ using text_patch::patch_error;
 
 namespace {
 
-/// Keys of the program. Its own table is empty here: hosted_test.cpp has sites in both.
-constinit immediate::immediate<bool> shared_flag;
-constinit immediate::immediate<uint32_t, 5> shared_number;
+/// Keys of the program. Its own table is empty here: hosted_joined_test.cpp has sites in both.
+struct {
+    immediate::immediate<bool> flag;
+    immediate::immediate<uint32_t, 5> number;
+} shared;
+auto& shared_flag = shared.flag;
+auto& shared_number = shared.number;
 
 /// Two modules, whose code is one piece of text.
 struct {
@@ -37,20 +41,9 @@ constexpr size_t flag_at = 15;
 constexpr size_t target = 40;
 
 void load(module_image& module) {
-    module.flag.as_key().bits = 0;
-    module.number.as_key().bits = 7;
-    module.sites = 0;
-    module.range = {};
-    module.range.begin = module.table;
-    module.range.code = {module.at(0), module.at(module_image::code_size)};
-    module.range.data = {reinterpret_cast<uintptr_t>(&module.flag),
-                         reinterpret_cast<uintptr_t>(&module.sites)};
-    module.range.shared = {reinterpret_cast<uintptr_t>(&shared_flag),
-                           reinterpret_cast<uintptr_t>(&shared_flag + 1)};
-    module.range.shared.begin =
-        std::min(module.range.shared.begin, reinterpret_cast<uintptr_t>(&shared_number));
-    module.range.shared.end =
-        std::max(module.range.shared.end, reinterpret_cast<uintptr_t>(&shared_number + 1));
+    module.reset();
+    module.range.shared = {reinterpret_cast<uintptr_t>(&shared),
+                           reinterpret_cast<uintptr_t>(&shared + 1)};
     module.add(shared_number_at, 5, shared_number.as_key());
     module.add(shared_flag_at, 5, shared_flag.as_key(), target);
     module.add(number_at, 5, module.number.as_key());

@@ -22,6 +22,18 @@ struct module_image {
 
     uintptr_t at(size_t offset) const { return reinterpret_cast<uintptr_t>(&code[offset]); }
 
+    /// As the object file has it, and without sites.
+    void reset() {
+        flag.as_key().bits = 0;
+        number.as_key().bits = 7;
+        sites = 0;
+        range = {};
+        range.begin = table;
+        range.end = table;
+        range.code = {at(0), at(code_size)};
+        range.data = {reinterpret_cast<uintptr_t>(&flag), reinterpret_cast<uintptr_t>(&sites)};
+    }
+
     /// Adds a site; of a branch, to `target`.
     void add(size_t offset, uint8_t size, const key& which, size_t target = 0) {
         site& made = table[sites++];
