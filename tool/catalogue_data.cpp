@@ -29,8 +29,7 @@ constexpr std::string_view return_paths =
 constexpr std::string_view return_paths_in_nmi = "breakpoint-in-nmi page-fault-in-nmi";
 constexpr std::string_view return_paths_in_thread =
     "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
-constexpr std::string_view patch_paths =
-    "value branch-on branch-off handler-before handler-after cost-1 cost-100 cost-10000";
+constexpr std::string_view patch_paths = "value branch-on branch-off handler-before handler-after";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -73,7 +72,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "marker-in-nmi", .policies = always_safe, .paths = "turning-on turning-off grace-period", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true, .what = "the RFC's test: trace_mark in the NMI handler, with the INT3 on it for 10 ms at each step while NMIs keep being raised; its probe is called or not, as it should"},
     {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "turning-on turning-off", .processors = 2},
-    {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
+    {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
     {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
 
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},

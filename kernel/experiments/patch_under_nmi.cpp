@@ -13,8 +13,8 @@
 // Under the policy iret the breakpoint's return lets the second NMI in. What it runs over is the
 // patcher itself, so the run ends there.
 //
-// And the costs: rows cost-1, cost-100 and cost-10000 say how many instructions text_patch::apply()
-// takes for each site of such a batch.
+// With mode=trace each path is run once, undisturbed, for QEMU's log: the tool compares the return
+// addresses recorded here with the instructions QEMU executed.
 #include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/thread.hpp"
@@ -72,7 +72,15 @@ void nmi_body(trap_frame&) {
 
 // --- the windows' actions ------------------------------------------------------------------------
 
+/// The code window of a path, which calls one of the two actions.
+struct code_window {
+    void (*run)();
+    const char* begin;
+    const char* end;
+};
+
 void (*change)();
+void (*patch_window)();
 bool changed;
 
 void change_value() {
@@ -101,7 +109,7 @@ void in_patch_window() {
     if (wrecked)
         return;
     in_window = true;
-    window_patch();
+    patch_window();
     in_window = false;
 }
 
@@ -155,9 +163,9 @@ void check_site() {
 
 // --- sweeps of the patcher -----------------------------------------------------------------------
 
-void sweep_or_trace(const char* path, const sweep& plan, const char* begin, const char* end) {
+void sweep_or_trace(const char* path, const sweep& plan, const code_window& window) {
     if (tracing()) {
-        print_window(path, begin, end);
+        print_window(path, window.begin, window.end);
         plan.prepare();
         plan.window();
         return;
@@ -175,13 +183,14 @@ void set_up() {
     set_up_patching();
 }
 
-void patcher_path(const char* path, void (*what)(), const sites_seen& from, const sites_seen& to) {
+void patcher_path(const char* path, void (*what)(), const sites_seen& from, const sites_seen& to,
+                  const code_window& window) {
     set_up();
     change = what;
+    patch_window = window.run;
     before = from;
     after = to;
-    sweep_or_trace(path, {in_patch_window, prepare_change, both_handled, check_change},
-                   window_patch_begin, window_patch_end);
+    sweep_or_trace(path, {in_patch_window, prepare_change, both_handled, check_change}, window);
 }
 
 // --- sweeps of the breakpoint handler ------------------------------------------------------------
@@ -202,7 +211,7 @@ void stop_in_the_middle() {
         yield();
 }
 
-void handler_path(const char* path, bool switched) {
+void handler_path(const char* path, bool switched, const code_window& window) {
     set_up();
     stopped = false;
     go_on = false;
@@ -220,8 +229,7 @@ void handler_path(const char* path, bool switched) {
 
     // While the patcher is stopped, nothing changes: all executions see the same.
     before = after = {stop_at_value, false};
-    sweep_or_trace(path, {window_site, prepare_pass, both_handled, check_site}, window_site_begin,
-                   window_site_end);
+    sweep_or_trace(path, {window.run, prepare_pass, both_handled, check_site}, window);
     if (scene.count.nested != 0)
         return; // an abandoned handler never says that it is done: the patcher would wait for it
     after = {value_b, false};
@@ -235,60 +243,22 @@ void handler_path(const char* path, bool switched) {
     execute_and_check(true);
 }
 
-// --- costs ---------------------------------------------------------------------------------------
-
-text_patch::patch cost_batch[PATCH_COST_SITES];
-
-uint64_t read_time_stamp() {
-    uint32_t low;
-    uint32_t high;
-    asm volatile("rdtsc" : "=a"(low), "=d"(high));
-    return uint64_t{high} << 32 | low;
-}
-
-/// Under -icount shift=6 an instruction takes 64 ns, and the time-stamp counter counts nanoseconds.
-void measure_cost(const char* path, uint32_t count) {
-    constexpr unsigned instruction_shift = 6;
-    set_up();
-    const auto first = reinterpret_cast<uintptr_t>(patch_cost_sites);
-    for (uint32_t i = 0; i < count; ++i) {
-        cost_batch[i] = {};
-        cost_batch[i].address = first + i * PATCH_COST_SITE_SIZE;
-        cost_batch[i].size = PATCH_COST_SITE_SIZE;
-        cost_batch[i].before[0] = cost_batch[i].after[0] = 0xb8;
-        cost_batch[i].after[1] = 1;
-    }
-    const uint64_t start = read_time_stamp();
-    const auto applied = text_patch::apply(cost_batch, count);
-    const auto instructions =
-        static_cast<uint32_t>((read_time_stamp() - start) >> instruction_shift);
-    if (!applied || *applied != count)
-        fail("sites patched", count, applied.value_or(0));
-    for (uint32_t i = 0; i < count; ++i)
-        std::swap(cost_batch[i].before, cost_batch[i].after);
-    if (!text_patch::apply(cost_batch, count))
-        fail("sites patched back", count, 0);
-    scene.count.handled = 1; // there are no NMIs in this
-    scene.count.boundaries = count;
-    print_row(path, false, {"instructions_per_site", instructions / count});
-}
-
 } // namespace
 
 void patch_under_nmi() {
     x86::disable_interrupts();
-    patcher_path("value", change_value, {value_a, false}, {value_b, false});
+    patcher_path("value", change_value, {value_a, false}, {value_b, false},
+                 {window_value, window_value_begin, window_value_end});
     if (scene.count.nested != 0)
         return;
-    patcher_path("branch-on", change_branch, {value_a, false}, {value_a, true});
-    patcher_path("branch-off", change_branch, {value_a, true}, {value_a, false});
-    handler_path("handler-before", false);
-    handler_path("handler-after", true);
-    if (tracing())
-        return;
-    measure_cost("cost-1", 1);
-    measure_cost("cost-100", 100);
-    measure_cost("cost-10000", PATCH_COST_SITES);
+    patcher_path("branch-on", change_branch, {value_a, false}, {value_a, true},
+                 {window_branch_on, window_branch_on_begin, window_branch_on_end});
+    patcher_path("branch-off", change_branch, {value_a, true}, {value_a, false},
+                 {window_branch_off, window_branch_off_begin, window_branch_off_end});
+    handler_path("handler-before", false,
+                 {window_handler_before, window_handler_before_begin, window_handler_before_end});
+    handler_path("handler-after", true,
+                 {window_handler_after, window_handler_after_begin, window_handler_after_end});
 }
 
 } // namespace kernel

@@ -29,8 +29,12 @@
     ret
 .endm
 
-calling_window window_patch, patch_action
-calling_window window_site, site_action
+// One for each path, so that their walks can be told apart in QEMU's log.
+calling_window window_value, patch_action
+calling_window window_branch_on, patch_action
+calling_window window_branch_off, patch_action
+calling_window window_handler_before, site_action
+calling_window window_handler_after, site_action
 
     .globl  patch_cost_sites
 patch_cost_sites:
