@@ -2,14 +2,15 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks,
-// shootdown. Experiments have more.
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, breakpoint,
+// emulation. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
 #include "kernel/core/apic.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/descriptor_tables.hpp"
 #include "kernel/core/hpet.hpp"
 #include "kernel/core/image.hpp"
@@ -86,6 +87,13 @@ bool take_out_defences(text names) {
         {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
         {"gs", NMISAFE_WITHOUT_GS},
     };
+    constexpr struct {
+        text name;
+        defence which;
+    } own_defences[] = {
+        {"breakpoint", defence::breakpoint},
+        {"emulation", defence::emulation},
+    };
     bool shared_stacks = false;
     while (!names.empty()) {
         const text name = names.take_until(',');
@@ -97,6 +105,11 @@ bool take_out_defences(text names) {
             }
         if (name == "shootdown")
             without_shootdown = known = true;
+        for (const auto& entry : own_defences)
+            if (name == entry.name) {
+                removed_defences |= static_cast<uint32_t>(entry.which);
+                known = true;
+            }
         if (name == "stacks") {
             if (sizeof(uintptr_t) == 4)
                 panic("x86-32 has no stacks to share", nullptr, 0);

@@ -2,20 +2,27 @@
 #include "kernel/core/code.hpp"
 
 #include "kernel/core/apic.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/hpet.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/per_cpu.hpp"
-#include "nmisafe/x86/serialize.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
+#include "nmisafe/x86/serialize.hpp"
 
 namespace kernel {
 
 void (*patching_hook)() = nullptr;
 
+#ifdef NMISAFE_TRAP_CONTROLS
+uint32_t removed_defences = 0;
+#endif
+
 namespace {
 
 using namespace nmisafe;
+
+constexpr uint8_t breakpoint = 0xcc;
 
 uint32_t requests; // synchronisations asked for so far
 
@@ -50,6 +57,8 @@ void wait_for_answer(uint32_t id, uint32_t request) {
 
 void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
     call_hook();
+    if (is_removed(defence::breakpoint) && size == 1 && *bytes == breakpoint)
+        return;
     auto* const alias =
         reinterpret_cast<volatile uint8_t*>(address - KERNEL_IMAGE_BASE + KERNEL_DIRECT_BASE);
     for (size_t i = 0; i < size; ++i)

@@ -10,6 +10,8 @@
 //   handler-before  a thread executes a site that holds INT3, before the batch has switched
 //   handler-after   the same behind the switch
 //
+// Without the INT3, or without what its handler does, a value is seen that is neither.
+//
 // Under the policy iret the breakpoint's return lets the second NMI in. What it runs over is the
 // patcher itself, so the run ends there.
 //
@@ -17,6 +19,7 @@
 // addresses recorded here with the instructions QEMU executed.
 #include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/patch_windows.h"
@@ -38,6 +41,7 @@ bool tracing() {
 
 // --- what is expected of each execution ----------------------------------------------------------
 
+uint32_t wrong_values;  // seen on this path: neither before nor after
 sites_seen before;      // this injection
 sites_seen after;       //
 shared_flag seen_after; // some execution has seen the new one
@@ -54,9 +58,10 @@ void execute_and_check(bool must_be_after) {
     const sites_seen seen = execute_sites();
     if (same(seen, after))
         seen_after = true;
-    else if (!same(seen, before))
+    else if (!same(seen, before)) {
+        ++wrong_values;
         fail("neither the value before nor the one after", after.value, seen.value);
-    else if (seen_after || must_be_after)
+    } else if (seen_after || must_be_after)
         fail("the value before, after the one after", after.value, seen.value);
 }
 
@@ -174,13 +179,14 @@ void sweep_or_trace(const char* path, const sweep& plan, const code_window& wind
     scene.count.boundaries = recorded();
     if (hits_in_nmis == 0)
         fail("breakpoints hit in NMI handlers", 1, 0);
-    print_row(path, true, {"breakpoints", scene.breakpoints});
+    print_row(path, true, {"wrong_values", wrong_values});
     print_recorded(path);
 }
 
 void set_up() {
     set_scene(nmi_body);
     set_up_patching();
+    wrong_values = 0;
 }
 
 void patcher_path(const char* path, void (*what)(), const sites_seen& from, const sites_seen& to,
@@ -249,7 +255,8 @@ void patch_under_nmi() {
     x86::disable_interrupts();
     patcher_path("value", change_value, {value_a, false}, {value_b, false},
                  {window_value, window_value_begin, window_value_end});
-    if (scene.count.nested != 0)
+    // A branch that is written half is no instruction: only a value shows the harm in good order.
+    if (scene.count.nested != 0 || !is_defended())
         return;
     patcher_path("branch-on", change_branch, {value_a, false}, {value_a, true},
                  {window_branch_on, window_branch_on_begin, window_branch_on_end});

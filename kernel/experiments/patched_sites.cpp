@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/experiments/patched_sites.hpp"
 
+#include "kernel/core/controls.hpp"
 #include "kernel/experiments/scene.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
@@ -21,8 +22,18 @@ namespace {
 
 text_patch::patch workspace[64];
 
+/// Without the emulation the site's instruction is skipped: of what it does only the jump remains.
+bool handle(x86::trap_frame& frame) {
+    if (!is_removed(defence::emulation))
+        return text_patch::handle_breakpoint(frame);
+    x86::trap_frame emulated = frame;
+    const bool handled = text_patch::handle_breakpoint(emulated);
+    frame.ip = emulated.ip;
+    return handled;
+}
+
 bool on_breakpoint(x86::trap_frame& frame) {
-    if (!text_patch::handle_breakpoint(frame))
+    if (!handle(frame))
         return false;
     ++scene.breakpoints;
     ++(context::in_nmi() ? hits_in_nmis : context::in_irq() ? hits_in_interrupts : hits_in_threads);

@@ -65,7 +65,8 @@ def main():
         if address in shadowed and not re.match(r"l?ret", mnemonic):
             failures.append(f"{mnemonic} behind an STI at {address:#x}")
 
-    for symbol in ("nmisafe_trap_removed", "nmisafe_trap_captured"):
+    for symbol in ("nmisafe_trap_removed", "nmisafe_trap_captured",
+                   "_ZN6kernel16removed_defencesE"):
         if (symbol in table) != (options.variant == "-controls"):
             failures.append(f"{symbol} is {'' if symbol in table else 'not '}in this image")
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// The defences that are this kernel's own and that a test may take out, to show that the test fails
+// without them. The library's are in nmisafe/trap/controls.h; as there, nothing of this remains in
+// an image without NMISAFE_TRAP_CONTROLS.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+enum class defence : uint32_t {
+    breakpoint = 1, ///< The INT3 that write_text() is to put on the sites of a batch.
+    emulation = 2,  ///< What the handler of that INT3 does to the registers.
+};
+
+#ifdef NMISAFE_TRAP_CONTROLS
+/// Set once, while one CPU runs.
+extern uint32_t removed_defences;
+
+inline bool is_removed(defence which) {
+    return (removed_defences & static_cast<uint32_t>(which)) != 0;
+}
+/// Whether all are there.
+inline bool is_defended() {
+    return removed_defences == 0;
+}
+#else
+constexpr bool is_removed(defence) {
+    return false;
+}
+constexpr bool is_defended() {
+    return true;
+}
+#endif
+
+} // namespace kernel
