@@ -34,19 +34,25 @@ constexpr uint32_t executions_in_handler = 2;
 constexpr uint32_t answer_microseconds = 5000000;
 constexpr uint8_t storm_vector = 0x51;
 
+/// Executions of the sites in one context of one CPU, which nothing but that changes. What was
+/// wrong is told when all is over: no context may print in the middle of another's line.
+struct execution_count {
+    shared_count all;
+    shared_count wrong;
+    shared_word<uint32_t> wrong_value; // the last one
+};
+
 /// One event that a CPU is sent by its neighbour, and by nobody else.
 struct stream {
     shared_count sent;
     shared_count begun;
-    shared_count executions;
-    shared_count wrong;
+    execution_count executions;
 };
 
 struct storm_cpu {
     stream nmis;
     stream interrupts;
-    shared_count executions;
-    shared_count wrong;
+    execution_count executions; // in threads
     shared_count nested;
     shared_flag in_nmi;
 };
@@ -54,20 +60,19 @@ struct storm_cpu {
 constinit storm_cpu cpus[most_cpus] = {};
 shared_flag stop;
 
-bool execute(shared_count& executions, shared_count& wrong) {
-    ++executions;
+void execute(execution_count& count) {
+    ++count.all;
     const sites_seen seen = execute_sites();
     if (is_sound(seen))
-        return true;
-    ++wrong;
-    fail("neither the value before nor the one after", value_a, seen.value);
-    return false;
+        return;
+    ++count.wrong;
+    count.wrong_value = seen.value;
 }
 
 void answer(stream& events) {
     ++events.begun; // the neighbour may send the next one while this one is handled
     for (uint32_t i = 0; i < executions_in_handler; ++i)
-        execute(events.executions, events.wrong);
+        execute(events.executions);
 }
 
 void on_nmi(trap_frame&) {
@@ -115,7 +120,7 @@ void work(void*) {
     while (!stop) {
         const uint32_t last = *static_cast<volatile uint32_t*>(&this_cpu().synchronised);
         for (uint32_t i = 0; i < executions_in_thread; ++i)
-            execute(mine.executions, mine.wrong);
+            execute(mine.executions);
         send_to_neighbour(self);
         sleep(last);
     }
@@ -149,6 +154,15 @@ void wait_for_answers(stream& events) {
     }
 }
 
+/// @return how many were wrong.
+uint32_t check(const char* what, const execution_count& count) {
+    if (count.all == 0)
+        fail(what, 1, 0);
+    if (count.wrong != 0)
+        fail("neither the value before nor the one after", value_a, count.wrong_value);
+    return count.wrong;
+}
+
 void require_some(const char* what, uint32_t count) {
     if (count == 0)
         fail(what, 1, 0);
@@ -162,16 +176,15 @@ void sum_up(uint32_t toggles) {
         storm_cpu& one = cpus[id];
         wait_for_answers(one.interrupts);
         wait_for_answers(one.nmis);
-        require_some("executions in a thread", one.executions);
-        require_some("executions in interrupts", one.interrupts.executions);
-        require_some("executions in NMIs", one.nmis.executions);
+        wrong += check("executions in a thread", one.executions);
+        wrong += check("executions in interrupts", one.interrupts.executions);
+        wrong += check("executions in NMIs", one.nmis.executions);
         if (one.interrupts.begun != one.interrupts.sent)
             fail("interrupts handled", one.interrupts.sent, one.interrupts.begun);
         scene.count.raised += one.nmis.sent;
         scene.count.handled += one.nmis.begun;
         scene.count.nested += one.nested;
-        executions += one.executions + one.interrupts.executions + one.nmis.executions;
-        wrong += one.wrong + one.interrupts.wrong + one.nmis.wrong;
+        executions += one.executions.all + one.interrupts.executions.all + one.nmis.executions.all;
         unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
     }
     require_some("breakpoints hit in threads", hits_in_threads);
@@ -196,7 +209,7 @@ void patch_storm() {
         run_on(id, work, nullptr);
     for (uint32_t i = 0; i < toggles; ++i) {
         toggle(i);
-        execute(cpus[0].executions, cpus[0].wrong);
+        execute(cpus[0].executions);
         send_to_neighbour(0);
     }
     stop = true;
