@@ -80,7 +80,9 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "breakpoint", .options = "toggles=2000", .processors = 4, .timeout_seconds = 120},
 
-    {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, and for an INT3 there and back"},
+    {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
+
+    {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .counts_boundaries = true, .trace = true, .timeout_seconds = 180, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
     {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, NMIs pending while it is stepped: same result, every hit counted"},
     {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 // costs: how many instructions the library takes on its paths, with handlers that do nothing. The
-// tool counts them in QEMU's log between the addresses printed here.
-#include "kernel/core/console.hpp"
+// tool counts them in QEMU's log between the addresses printed here. Each path is walked once.
+#include "kernel/core/code.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/patch_windows.h"
+#include "kernel/experiments/patched_sites.hpp"
+#include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
 #include "kernel/experiments/windows.h"
+#include "nmisafe/kprobe/kprobe.hpp"
+#include "nmisafe/marker/trace_mark.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -16,40 +22,132 @@ extern const char nmisafe_trap_nmi_exit[];
 namespace kernel {
 namespace {
 
-void measure(const char* name, uintptr_t from, uintptr_t to) {
-    print("@measure name=", name, " from=", hex{from}, " to=", hex{to}, "\n");
+using namespace nmisafe;
+
+template <typename Function>
+const char* address_of(Function* function) {
+    return reinterpret_cast<const char*>(function);
 }
 
-template <typename Symbol>
-uintptr_t address_of(Symbol* symbol) {
-    return reinterpret_cast<uintptr_t>(symbol);
+void measure_window(const char* name, const code_window& window) {
+    print_measure(name, window.begin, window.end);
+    window.run();
+}
+
+// --- NMIs and traps ------------------------------------------------------------------------------
+
+void measure_nmi() {
+    const auto* const entry = reinterpret_cast<const char*>(trap::entry_address(X86_VECTOR_NMI));
+    // As Linux's figures are counted: up to the library's C++ function and back from it.
+    print_measure("nmi-entry", entry, address_of(nmisafe_trap_nmi));
+    print_measure("nmi-exit", nmisafe_trap_nmi_exit, window_nmi_nothing_end);
+    // All of it: up to the embedding kernel's handler and from its return instruction on.
+    print_measure("nmi-entry-to-handler", entry, address_of(empty_nmi_handler));
+    print_measure("nmi-exit-from-handler", address_of(empty_nmi_handler), window_nmi_nothing_end);
+    trap::set_nmi_handler(empty_nmi_handler);
+    raise_nmi_in_window(window_nmi_nothing);
+    scene.count.handled = 1; // the empty handler counts nothing
+}
+
+void measure_breakpoint() {
+    // The return alone, from the end of the C++ dispatch.
+    print_measure("breakpoint-return", nmisafe_trap_return, window_breakpoint_end);
+    trap::set_handler(X86_VECTOR_BP, empty_breakpoint_handler);
+    // The INT3 itself, both ways, and the handler's two instructions.
+    measure_window("breakpoint-roundtrip",
+                   {window_breakpoint, window_breakpoint_begin, window_breakpoint_end});
+}
+
+// --- what stands on them -------------------------------------------------------------------------
+
+/// As an embedding kernel's: the patcher is asked first.
+bool on_breakpoint(x86::trap_frame& frame) {
+    return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
+}
+
+bool patched_site_hit;
+
+/// Called at each step of the patcher: executes the site at the first where INT3 stands on it.
+void hit_patched_site() {
+    const auto* const site = reinterpret_cast<const volatile uint8_t*>(window_patched_mov_begin);
+    if (*site != text_patch::breakpoint || patched_site_hit)
+        return;
+    patched_site_hit = true;
+    measure_window("patched-breakpoint-roundtrip",
+                   {window_patched_mov, window_patched_mov_begin, window_patched_mov_end});
+}
+
+void measure_patched_breakpoint() {
+    text_patch::patch site{};
+    site.address = reinterpret_cast<uintptr_t>(window_patched_mov_begin);
+    site.size = PATCH_COST_SITE_SIZE;
+    site.before[0] = site.after[0] = 0xb8; // mov to EAX
+    site.after[1] = 1;
+    patching_hook = hit_patched_site;
+    const bool applied = text_patch::apply(&site, 1).has_value();
+    patching_hook = nullptr;
+    if (!applied || !patched_site_hit)
+        fail("INT3 hit on a site being patched", 1, 0);
+}
+
+kprobe::probe probe;
+
+void empty_probe_handler(kprobe::probe&, x86::trap_frame&) {}
+
+/// With a handler before the instruction and one after.
+void measure_probe(const char* name, const code_window& window) {
+    probe = {};
+    probe.address = probe.function = reinterpret_cast<uintptr_t>(window.begin);
+    probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    probe.pre = probe.post = empty_probe_handler;
+    if (!kprobe::insert(probe))
+        fail("the probe was inserted", 1, 0);
+    measure_window(name, window);
+    if (probe.completed != 1)
+        fail("the probe was hit", 1, probe.completed);
+    if (!kprobe::remove(probe) || !kprobe::release(probe))
+        fail("the probe was removed", 1, 0);
+}
+
+uint32_t mark_calls;
+
+void on_mark(const marker::marker&, void*, const marker::arguments&) {
+    ++mark_calls;
+}
+
+constinit marker::probe mark_counter(on_mark, nullptr);
+
+void measure_marker() {
+    // Each with the CALL of the function that is nothing but the marker, and its RET.
+    measure_window("marker-dormant",
+                   {window_marker_dormant, window_marker_dormant_begin, window_marker_dormant_end});
+    if (!marker::register_probe("kernel", "cost", nullptr, mark_counter))
+        fail("the marker was turned on", 1, 0);
+    measure_window("marker-hit",
+                   {window_marker_hit, window_marker_hit_begin, window_marker_hit_end});
+    if (mark_calls != 1)
+        fail("calls of the marker's probe", 1, mark_calls);
 }
 
 } // namespace
 
-void costs() {
-    nmisafe::x86::disable_interrupts();
-    const uintptr_t nmi = nmisafe::trap::entry_address(X86_VECTOR_NMI);
-    // As Linux's figures are counted: up to the library's C++ function and back from it.
-    measure("nmi-entry", nmi, address_of(nmisafe_trap_nmi));
-    measure("nmi-exit", address_of(nmisafe_trap_nmi_exit), address_of(window_nmi_nothing_end));
-    // All of it: up to the embedding kernel's handler and from its return instruction on.
-    measure("nmi-entry-to-handler", nmi, address_of(empty_nmi_handler));
-    measure("nmi-exit-from-handler", address_of(empty_nmi_handler),
-            address_of(window_nmi_nothing_end));
-    // The INT3 itself, both ways, and the handler's two instructions.
-    measure("breakpoint-roundtrip", address_of(window_breakpoint_begin),
-            address_of(window_breakpoint_end));
-    // The return alone, from the end of the C++ dispatch.
-    measure("breakpoint-return", address_of(nmisafe_trap_return),
-            address_of(window_breakpoint_end));
+extern "C" void marker_action() {
+    trace_mark(kernel, cost, "value %d", 1);
+}
 
+void costs() {
+    x86::disable_interrupts();
     set_scene(nullptr);
-    nmisafe::trap::set_nmi_handler(empty_nmi_handler);
-    nmisafe::trap::set_handler(X86_VECTOR_BP, empty_breakpoint_handler);
-    window_breakpoint();
-    raise_nmi_in_window(window_nmi_nothing);
-    scene.count.handled = 1; // the empty handler counts nothing
+    set_up_patching();
+    measure_nmi();
+    measure_breakpoint();
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    measure_patched_breakpoint();
+    measure_probe("kprobe-emulated",
+                  {window_probed_nop, window_probed_nop_begin, window_probed_nop_end});
+    measure_probe("kprobe-copied",
+                  {window_probed_add, window_probed_add_begin, window_probed_add_end});
+    measure_marker();
     print_row(nullptr);
 }
 

@@ -23,6 +23,7 @@ constexpr struct {
     {"vectors", vectors},
     {"threads", threads},
     {"costs", costs},
+    {"patch-costs", patch_costs},
     {"patch-under-nmi", patch_under_nmi},
     {"patch-storm", patch_storm},
     {"marker-in-nmi", marker_in_nmi},

@@ -23,6 +23,7 @@ void nmi_state();
 void vectors();
 void threads();
 void costs();
+void patch_costs();
 void patch_under_nmi();
 void patch_storm();
 void marker_in_nmi();

@@ -77,13 +77,6 @@ void nmi_body(trap_frame&) {
 
 // --- the windows' actions ------------------------------------------------------------------------
 
-/// The code window of a path, which calls one of the two actions.
-struct code_window {
-    void (*run)();
-    const char* begin;
-    const char* end;
-};
-
 void (*change)();
 void (*patch_window)();
 bool changed;

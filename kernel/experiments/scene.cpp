@@ -253,6 +253,11 @@ void print_window(const char* path, const char* begin, const char* end) {
           " end=", hex{reinterpret_cast<uintptr_t>(end)}, "\n");
 }
 
+void print_measure(const char* name, const char* from, const char* to) {
+    print("@measure name=", name, " from=", hex{reinterpret_cast<uintptr_t>(from)},
+          " to=", hex{reinterpret_cast<uintptr_t>(to)}, "\n");
+}
+
 void clear_recorded() {
     for (auto& byte : recorded_ips)
         byte = 0;

@@ -141,6 +141,10 @@ void print_recorded(const char* path);
 /// Prints the addresses between which the tool finds the path in QEMU's log.
 void print_window(const char* path, const char* begin, const char* end);
 
+/// Prints between which addresses the tool counts instructions in QEMU's log, from `from` until
+/// before `to`.
+void print_measure(const char* name, const char* from, const char* to);
+
 /// The return addresses seen: cleared, and counted.
 void clear_recorded();
 uint32_t recorded();
