@@ -16,6 +16,7 @@ std::filesystem::path image_file(const std::filesystem::path& images, const gues
 }
 
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
+                              const std::vector<std::string>& kernel_options,
                               const execution_log_options& log) {
     const catalogue_entry& entry = *run.entry;
     std::string kernel_line = fmt::format("experiment={} policy={}", entry.experiment, run.policy);
@@ -24,6 +25,9 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
     }
     if (!entry.options.empty()) {
         kernel_line += fmt::format(" {}", entry.options);
+    }
+    for (const std::string& option : kernel_options) {
+        kernel_line += ' ' + option;
     }
     if (log.kind == execution_log_kind::path) {
         kernel_line += " mode=trace";

@@ -34,7 +34,9 @@ struct execution_log_options {
     std::vector<address_range> only = {}; // what is logged; empty: everything
 };
 
+// `kernel_options` come behind the catalogue's.
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
+                              const std::vector<std::string>& kernel_options,
                               const execution_log_options& log);
 
 // "qemu 7.2.22" from the first line of `--version`, or empty when that is not QEMU's.

@@ -38,7 +38,7 @@ void guest_job::run(guest& target, const char* stage, execution_log_kind kind,
     shown_.running(run_, stage, 0, 0);
     const auto self = shared_from_this();
     start_process(
-        context_, guest_command(run_, options_.images, log), limits,
+        context_, guest_command(run_, options_.images, options_.kernel_options, log), limits,
         [self, &target, stage](std::string_view bytes) {
             target.log << bytes;
             target.log.flush();

@@ -2,6 +2,7 @@
 // The host tool. Its commands: run.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <regex>
 #include <thread>
 
 #include "tool/run_command.hpp"
@@ -21,6 +22,13 @@ void add_choice(CLI::App& command, const std::string& flag, std::vector<std::str
         }
         return fmt::format("unknown value {}; known: {}", value, fmt::join(known, ", "));
     });
+}
+
+// One word, which QEMU hands on as it is: it takes a comma for a separator.
+std::string is_kernel_option(const std::string& value) {
+    static const std::regex form("[a-z]+=[a-z0-9-]+");
+    return std::regex_match(value, form) ? std::string()
+                                         : fmt::format("{} is not of the form name=value", value);
 }
 
 int run(int argc, char** argv) {
@@ -56,6 +64,12 @@ int run(int argc, char** argv) {
                     "seconds each guest may take, instead of the catalogue's")
         ->check(CLI::Range(1u, 86400u))
         ->type_name("SECONDS");
+    command
+        .add_option("--kernel-option", options.kernel_options,
+                    "one more option for each guest's kernel; may be repeated")
+        ->allow_extra_args(false)
+        ->check(is_kernel_option)
+        ->type_name("NAME=VALUE");
     command.add_flag("--keep-logs", options.keep_logs, "keep the execution logs too (large)");
     try {
         app.parse(argc, argv);

@@ -81,8 +81,9 @@ int run_command(const run_options& options) {
     const std::filesystem::path report_file = options.out / "report.json";
     std::filesystem::remove(report_file, error);
 
-    runner_options running{options.images, options.out,       {},
-                           options.jobs,   options.keep_logs, options.timeout_seconds};
+    runner_options running{options.images,        options.out,       {},
+                           options.jobs,          options.keep_logs, options.timeout_seconds,
+                           options.kernel_options};
     if (const std::string missing = find_missing(runs, options, running); !missing.empty()) {
         return refuse(missing);
     }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tool/catalogue.hpp"
 
@@ -15,7 +16,8 @@ struct run_options {
     std::filesystem::path out = "out";
     unsigned jobs = 1;
     bool keep_logs = false;
-    unsigned timeout_seconds = 0; // 0: the catalogue's
+    unsigned timeout_seconds = 0;            // 0: the catalogue's
+    std::vector<std::string> kernel_options; // name=value
 };
 
 // The program's exit statuses.

@@ -18,7 +18,8 @@ struct runner_options {
     std::map<std::string, std::string, std::less<>> emulators; // arch -> version for the report
     unsigned jobs = 1;
     bool keep_logs = false;
-    unsigned timeout_seconds = 0; // 0: the catalogue's
+    unsigned timeout_seconds = 0;            // 0: the catalogue's
+    std::vector<std::string> kernel_options; // for each guest's command line, behind its own
 };
 
 struct runner_result {

@@ -128,6 +128,11 @@ class Tool(unittest.TestCase):
                 self.assertIn(part, self.commands())
                 (self.folder / "commands").unlink()
 
+    def test_kernel_options(self):
+        self.run_tool("good", ONE_ROW + ["--kernel-option", "toggles=7", "--kernel-option=stack=5"])
+        self.assertIn("-append experiment=page-fault-in-nmi policy=far toggles=7 stack=5 ",
+                      self.commands())
+
     def test_control(self):
         options = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "iret"]
         done = self.run_tool("control", options)
@@ -319,6 +324,8 @@ class Tool(unittest.TestCase):
                 (["--jobs", "0"], "--jobs"),
                 (["--jobs", "many"], "--jobs"),
                 (["--timeout", "0"], "--timeout"),
+                (["--kernel-option", "toggles"], "toggles is not of the form name=value"),
+                (["--kernel-option", "a=b,c=d"], "a=b,c=d is not of the form name=value"),
                 (["--unknown"], "--unknown"),
                 (["extra"], "extra"),
                 (["--experiment", "threads", "--policy", "iret"], "no experiment matches")):
