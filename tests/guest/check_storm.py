@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs patch-storm for long: 200,000 toggles under NMIs on four CPUs, and its control.
+
+    check_storm.py TOOL IMAGES OUT ARCH
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+TOGGLES = 200000
+LIMIT = 900  # seconds a guest; a CPU that waits for another for good is a failure
+
+
+def main():
+    tool, images, out, arch = sys.argv[1:]
+    subprocess.run([tool, "run", "--images", images, "--out", out, "--arch", arch, "--jobs", "1",
+                    "--experiment", "patch-storm", "--policy", "near", "--timeout", str(LIMIT),
+                    "--kernel-option", f"toggles={TOGGLES}"], check=True, timeout=2 * LIMIT)
+    rows = json.loads(pathlib.Path(out, "report.json").read_text())["rows"]
+    failures = []
+    for row in rows:
+        wrong = row["extras"]["wrong_values"]
+        if row["expected"] == "control":
+            if wrong == 0:
+                failures.append(f"the control saw no wrong value: {row}")
+        elif row["boundaries"] != TOGGLES or wrong != 0 or row["lost"] != 0 or \
+                row["nmis_handled"] < TOGGLES:
+            failures.append(f"not what it was to be: {row}")
+    if sorted(row["expected"] for row in rows) != ["control", "safe"]:
+        failures.append(f"{len(rows)} rows")
+    print("\n".join(failures), file=sys.stderr)
+    return 1 if failures else 0
+
+
+sys.exit(main())
