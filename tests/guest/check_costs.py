@@ -12,8 +12,9 @@ import subprocess
 import sys
 
 # To the library's C++ function and back from it, as Linux's 78 and 25 are counted. A dormant marker is one
-# instruction, here between a CALL and its RET. Of the others, what both compilers reach.
-GOALS = {"nmi-entry": 40, "nmi-exit": 20, "marker-dormant": 3, "marker-hit": 100,
+# instruction; here a CALL and a RET are around it, with clang also what keeps the stack aligned. Of the
+# others, what both compilers reach.
+GOALS = {"nmi-entry": 40, "nmi-exit": 20, "marker-dormant": 5, "marker-hit": 100,
          "breakpoint-roundtrip": 120, "breakpoint-return": 60, "patched-breakpoint-roundtrip": 400,
          "kprobe-emulated": 400, "kprobe-copied": 600, "nmi-entry-to-handler": 80,
          "nmi-exit-from-handler": 80}

@@ -11,14 +11,14 @@ import subprocess
 import sys
 
 TOGGLES = 200000
-LIMIT = 900  # seconds a guest; a CPU that waits for another for good is a failure
+LIMIT = 1800  # seconds a guest; a CPU that waits for another for good is a failure
 
 
 def main():
     tool, images, out, arch = sys.argv[1:]
     subprocess.run([tool, "run", "--images", images, "--out", out, "--arch", arch, "--jobs", "1",
                     "--experiment", "patch-storm", "--policy", "near", "--timeout", str(LIMIT),
-                    "--kernel-option", f"toggles={TOGGLES}"], check=True, timeout=2 * LIMIT)
+                    "--kernel-option", f"toggles={TOGGLES}"], check=True, timeout=LIMIT + 100)
     rows = json.loads(pathlib.Path(out, "report.json").read_text())["rows"]
     failures = []
     for row in rows:
