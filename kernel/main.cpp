@@ -2,8 +2,8 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, breakpoint,
-// emulation. Experiments have more.
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate.
+// Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
@@ -91,8 +91,8 @@ bool take_out_defences(text names) {
         text name;
         defence which;
     } own_defences[] = {
-        {"breakpoint", defence::breakpoint},
-        {"emulation", defence::emulation},
+        {"int3", defence::int3},
+        {"emulate", defence::emulate},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

@@ -74,15 +74,15 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "turning-on turning-off", .processors = 2},
     {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
     {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
-    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "breakpoint", .paths = "value", .instruction_count = true},
-    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "emulation", .paths = "value", .instruction_count = true},
+    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .paths = "value", .instruction_count = true},
+    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "emulate", .paths = "value", .instruction_count = true},
 
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},
-    {.experiment = "patch-storm", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "breakpoint", .options = "toggles=2000", .processors = 4, .timeout_seconds = 120},
+    {.experiment = "patch-storm", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=2000", .processors = 4, .timeout_seconds = 120},
 
     {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 
-    {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .counts_boundaries = true, .trace = true, .timeout_seconds = 180, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
+    {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .timeout_seconds = 180, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
     {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, NMIs pending while it is stepped: same result, every hit counted"},
     {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},

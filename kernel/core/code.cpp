@@ -57,7 +57,7 @@ void wait_for_answer(uint32_t id, uint32_t request) {
 
 void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
     call_hook();
-    if (is_removed(defence::breakpoint) && size == 1 && *bytes == breakpoint)
+    if (is_removed(defence::int3) && size == 1 && *bytes == breakpoint)
         return;
     auto* const alias =
         reinterpret_cast<volatile uint8_t*>(address - KERNEL_IMAGE_BASE + KERNEL_DIRECT_BASE);

@@ -9,8 +9,8 @@
 namespace kernel {
 
 enum class defence : uint32_t {
-    breakpoint = 1, ///< The INT3 that write_text() is to put on the sites of a batch.
-    emulation = 2,  ///< What the handler of that INT3 does to the registers.
+    int3 = 1,    ///< The INT3 that write_text() is to put on the sites of a batch.
+    emulate = 2, ///< What the handler of that INT3 does to the registers.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

@@ -24,7 +24,7 @@ text_patch::patch workspace[64];
 
 /// Without the emulation the site's instruction is skipped: of what it does only the jump remains.
 bool handle(x86::trap_frame& frame) {
-    if (!is_removed(defence::emulation))
+    if (!is_removed(defence::emulate))
         return text_patch::handle_breakpoint(frame);
     x86::trap_frame emulated = frame;
     const bool handled = text_patch::handle_breakpoint(emulated);
