@@ -2,8 +2,8 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate.
-// Experiments have more.
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate,
+// shootdown. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
@@ -23,7 +23,6 @@
 #include "kernel/core/test_exit.hpp"
 #include "kernel/core/test_page.hpp"
 #include "kernel/core/thread.hpp"
-#include "kernel/core/tlb.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
@@ -93,6 +92,7 @@ bool take_out_defences(text names) {
     } own_defences[] = {
         {"int3", defence::int3},
         {"emulate", defence::emulate},
+        {"shootdown", defence::shootdown},
     };
     bool shared_stacks = false;
     while (!names.empty()) {
@@ -103,8 +103,6 @@ bool take_out_defences(text names) {
                 nmisafe_trap_removed |= entry.defence;
                 known = true;
             }
-        if (name == "shootdown")
-            without_shootdown = known = true;
         for (const auto& entry : own_defences)
             if (name == entry.name) {
                 removed_defences |= static_cast<uint32_t>(entry.which);

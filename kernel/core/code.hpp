@@ -27,13 +27,12 @@ extern void (*patching_hook)();
 /// Changes code through its alias in the direct map, one store a byte. @context thread
 void write_text(uintptr_t address, const uint8_t* bytes, size_t size);
 
-/// Whether synchronise_cpus() may be called here: it waits for the other CPUs' interrupts, and who
-/// waits for another CPU must let that one's in. @context any
-bool may_synchronise();
-
 /// Returns when each CPU has executed a serializing instruction since the call. @context thread,
-/// see may_synchronise()
+/// see may_broadcast() (broadcast.hpp)
 void synchronise_cpus();
+
+/// The latest of these that the CPU which runs this has answered, by its number. @context any
+uint32_t synchronisations_here();
 
 /// Sets the handler of the interrupt that synchronise_cpus() sends. @context boot, once
 void set_up_synchronisation();

@@ -9,8 +9,9 @@
 namespace kernel {
 
 enum class defence : uint32_t {
-    int3 = 1,    ///< The INT3 that write_text() is to put on the sites of a batch.
-    emulate = 2, ///< What the handler of that INT3 does to the registers.
+    int3 = 1,      ///< The INT3 that write_text() is to put on the sites of a batch.
+    emulate = 2,   ///< What the handler of that INT3 does to the registers.
+    shootdown = 4, ///< The flush of the other CPUs' TLBs.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

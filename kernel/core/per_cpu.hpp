@@ -32,7 +32,6 @@ struct alignas(64) cpu {
     ::nmisafe::platform::cpu_state nmisafe;
     uint32_t lock_checker_off; ///< How deep; counted in the controls image only.
     uint32_t ticks;            ///< Tick interrupts taken.
-    uint32_t synchronised;     ///< The latest request of synchronise_cpus() answered.
 
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #ifdef __x86_64__

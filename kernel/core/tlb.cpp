@@ -2,16 +2,13 @@
 #include "kernel/core/tlb.hpp"
 
 #include "kernel/core/broadcast.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/pages.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
-
-#ifdef NMISAFE_TRAP_CONTROLS
-bool without_shootdown = false;
-#endif
 
 namespace {
 
@@ -43,13 +40,10 @@ bool on_flush(x86::trap_frame&) {
 void flush_tlb(uintptr_t begin, uintptr_t end) {
     flushed_begin = begin;
     flushed_end = end;
-#ifdef NMISAFE_TRAP_CONTROLS
-    if (without_shootdown) {
+    if (is_removed(defence::shootdown))
         flush_own_tlb();
-        return;
-    }
-#endif
-    flushes.ask_all();
+    else
+        flushes.ask_all();
 }
 
 void set_up_tlb() {

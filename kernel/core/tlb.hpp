@@ -14,9 +14,4 @@ void flush_tlb(uintptr_t begin, uintptr_t end);
 /// Sets the handler of the interrupt that flush_tlb() sends. @context boot, once
 void set_up_tlb();
 
-#ifdef NMISAFE_TRAP_CONTROLS
-/// A control: only the calling CPU's TLB is flushed.
-extern bool without_shootdown;
-#endif
-
 } // namespace kernel

@@ -108,7 +108,7 @@ void send_to_neighbour(uint32_t self) {
 /// Until the next interrupt, unless a synchronisation has come since `last`.
 void sleep(uint32_t last) {
     x86::disable_interrupts();
-    if (this_cpu().synchronised == last && !stop)
+    if (synchronisations_here() == last && !stop)
         asm volatile("sti\n\thlt" : : : "memory");
     x86::enable_interrupts();
 }
@@ -118,7 +118,7 @@ void work(void*) {
     storm_cpu& mine = cpus[self];
     start_tick(); // a wake-up can be lost
     while (!stop) {
-        const uint32_t last = *static_cast<volatile uint32_t*>(&this_cpu().synchronised);
+        const uint32_t last = synchronisations_here();
         for (uint32_t i = 0; i < executions_in_thread; ++i)
             execute(mine.executions);
         send_to_neighbour(self);

@@ -2,33 +2,9 @@
 // The windows of the patching experiments and of what patching costs, for both widths. As those of
 // windows_x86_*.S.
 #include "kernel/experiments/patch_windows.h"
-#include "kernel/experiments/windows.h"
-
-#ifdef __x86_64__
-#define SP %rsp
-#define CALL_ALIGNMENT 8    // from the caller's alignment to that of a call, 16 bytes
-#else
-#define SP %esp
-#define CALL_ALIGNMENT 12
-#endif
+#include "kernel/experiments/window_macros.h"
 
     .text
-
-.macro calling_window name:req, action:req
-    .globl  \name, \name\()_begin, \name\()_end
-    .type   \name, @function
-    .balign 16
-\name:
-    lea     -CALL_ALIGNMENT(SP), SP
-    .rept   WINDOW_SLED
-    nop
-    .endr
-\name\()_begin:
-    call    \action
-\name\()_end:
-    lea     CALL_ALIGNMENT(SP), SP
-    ret
-.endm
 
 // One for each path, so that their walks can be told apart in QEMU's log.
 calling_window window_value, patch_action

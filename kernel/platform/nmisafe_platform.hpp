@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/core/address_space.hpp"
+#include "kernel/core/broadcast.hpp"
 #include "kernel/core/code.hpp"
 #include "kernel/core/grace_period.hpp"
 #include "kernel/core/mapping_lock.hpp"
@@ -70,7 +71,7 @@ struct nmisafe_platform {
     [[gnu::always_inline]] static bool is_no_probe(uintptr_t begin, uintptr_t end) {
         return kernel::is_no_probe(begin, end);
     }
-    static bool may_synchronise() { return kernel::may_synchronise(); }
+    static bool may_synchronise() { return kernel::may_broadcast(); }
     static void synchronise_cpus() { kernel::synchronise_cpus(); }
     static void wait_for_grace_period() { kernel::wait_for_grace_period(); }
 
