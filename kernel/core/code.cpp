@@ -47,8 +47,11 @@ void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
         return;
     auto* const alias =
         reinterpret_cast<volatile uint8_t*>(address - KERNEL_IMAGE_BASE + KERNEL_DIRECT_BASE);
-    for (size_t i = 0; i < size; ++i)
+    for (size_t i = 0; i < size; ++i) {
         alias[i] = bytes[i];
+        if (is_removed(defence::int3))
+            synchronise_cpus(); // wakes the other CPUs: they execute what is written by half
+    }
 }
 
 void synchronise_cpus() {
