@@ -24,6 +24,7 @@ packages_for_run=(
 packages_for_test=(
     "${packages_for_run[@]}"
     "clang-14: the second compiler"
+    "libclang-rt-14-dev: fuzzing, sanitizers"
     "lld: the second linker"
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT
+// libFuzzer's entry: an object of either class is checked, laid out and linked, in one 64-bit
+// process. All memory is as large as the loader asked for, to the byte, so that AddressSanitizer
+// sees the first byte too many. What a sanitizer cannot see is checked here: sections that overlap,
+// tables that are torn apart, a directory that lies.
+//
+// Some mutations are libFuzzer's own; others set one field of one ELF structure to a value that is
+// likely to be at a border.
+#include "nmisafe/module_loader/internal/link.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace nmisafe::module_loader;
+using namespace nmisafe::module_loader::internal;
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t maximum);
+
+namespace {
+
+void require(bool condition, const char* what) {
+    if (condition)
+        return;
+    std::fprintf(stderr, "ERROR: invariant broken: %s\n", what);
+    std::abort();
+}
+
+/// Exactly `size` bytes, zero, on a page boundary.
+struct memory {
+    explicit memory(uint64_t size) : size(size) {
+        void* got = nullptr;
+        require(posix_memalign(&got, page_size, size) == 0, "the host has no memory");
+        bytes = static_cast<uint8_t*>(got);
+        if (size != 0)
+            std::memset(bytes, 0, size);
+    }
+    memory(const memory&) = delete;
+    memory& operator=(const memory&) = delete;
+    ~memory() { std::free(bytes); }
+
+    uint64_t size;
+    uint8_t* bytes;
+};
+
+uint32_t hash_of(const char* text) {
+    uint32_t hash = 0;
+    for (; *text != 0; ++text)
+        hash = hash * 31 + static_cast<uint8_t>(*text);
+    return hash;
+}
+
+/// Some symbols are there, some are not, some are far away; all as the name says.
+uintptr_t find_symbol(void*, const char* name) {
+    const uint32_t hash = hash_of(name);
+    if (hash % 4 == 0)
+        return 0;
+    return hash % 16 == 1 ? uintptr_t{0x123456789abc} : 0xffffffff80000000 + hash % 0x100000;
+}
+
+template <typename Elf>
+struct run {
+    object<Elf> from;
+    refusal why{};
+    std::vector<placement> places{};
+    std::vector<symbol_value> values{};
+    layout_result layout{};
+
+    bool check_and_lay_out() {
+        if (!checker<Elf>(from, why).check())
+            return false;
+        places.resize(from.section_count);
+        values.resize(from.symbol_count);
+        return layouter<Elf>(from, places.data(), values.data(), layout, why).lay_out();
+    }
+
+    /// No two things share a byte, all are aligned and within their segment, and the sections of
+    /// one name lie side by side.
+    void check_layout() const {
+        struct interval {
+            uint64_t begin, end;
+        };
+        std::vector<interval> used[segment_count];
+        const auto place = [&](segment where, uint64_t offset, uint64_t size, uint64_t alignment) {
+            require(alignment <= 1 || offset % alignment == 0, "alignment");
+            require(size <= layout.sizes[where] && offset <= layout.sizes[where] - size, "segment");
+            if (size != 0)
+                used[where].push_back({offset, offset + size});
+        };
+        for (uint32_t i = 1; i < from.section_count; ++i) {
+            if (!from.is_loaded(i))
+                continue;
+            const auto& one = from.sections[i];
+            require(one.name + length_of(from.section_name(i)) < from.section_names_size,
+                    "a section's name ends within its table");
+            place(from.segment_of(i), places[i].offset, one.size, one.alignment);
+            if (const uint32_t next = places[i].next; next != 0) {
+                require(next > i && from.segment_of(i) == from.segment_of(next) &&
+                            same_string(from.section_name(i), from.section_name(next)),
+                        "sections of one name");
+                const uint64_t end = places[i].offset + one.size;
+                const uint64_t wanted = from.sections[next].alignment;
+                require(places[next].offset >= end &&
+                            places[next].offset - end < std::max<uint64_t>(wanted, 1),
+                        "side by side");
+            }
+        }
+        for (uint32_t i = 1; i < from.symbol_count; ++i) {
+            if (from.symbols[i].section == elf::undefined)
+                require(from.symbols[i].name + length_of(from.symbol_name(i)) <
+                            from.symbol_names_size,
+                        "a symbol's name ends within its table");
+            if (from.symbols[i].section == elf::common)
+                place(data_segment, values[i].value, from.symbols[i].size, from.symbols[i].value);
+        }
+        place(read_only_segment, layout.directory,
+              layout.directory_count * sizeof(directory_entry<Elf>), alignof(directory_entry<Elf>));
+        for (auto& intervals : used) {
+            std::sort(intervals.begin(), intervals.end(),
+                      [](const auto& a, const auto& b) { return a.begin < b.begin; });
+            for (size_t i = 1; i < intervals.size(); ++i)
+                require(intervals[i - 1].end <= intervals[i].begin, "overlap");
+        }
+    }
+
+    void link() {
+        // The entry point means nothing in such an object; so its bits choose what the host does:
+        // data far away, so that relocations overflow, and replacements of weak symbols.
+        const auto choice = from.template at<typename Elf::header>(0)->entry;
+        const bool far = (choice & 1) != 0;
+        const bool replaces = (choice & 2) != 0;
+        memory code(layout.sizes[code_segment]);
+        memory constants(layout.sizes[read_only_segment]);
+        memory data(layout.sizes[data_segment]);
+        segment_memory segments[segment_count] = {
+            {code.bytes, 0xffffffff90000000},
+            {constants.bytes, 0xffffffffb0000000},
+            {data.bytes, far ? 0xffff800000000000 : 0xffffffffd0000000}};
+        if constexpr (sizeof(typename Elf::address) == 4)
+            for (auto& one : segments)
+                one.address = static_cast<uint32_t>(one.address);
+        const symbol_source source{nullptr, find_symbol, replaces ? find_symbol : nullptr};
+        entry_points entries{};
+        if (!linker<Elf>(from, places.data(), values.data(), layout, segments, source, why)
+                 .link(entries)) {
+            require(why.why != load_error{}, "an error has a reason");
+            if (why.symbol != nullptr)
+                require(std::strlen(why.symbol) < from.size, "a symbol's name ends");
+            return;
+        }
+        check_contents(segments);
+        check_directory(segments);
+        check_entry_points(entries, segments);
+    }
+
+    /// Sections without relocations are copies.
+    void check_contents(const segment_memory* segments) const {
+        std::vector<bool> changed(from.section_count);
+        for (uint32_t i = 1; i < from.section_count; ++i)
+            if (from.has_relocations(i))
+                changed[from.sections[i].info] = true;
+        for (uint32_t i = 1; i < from.section_count; ++i) {
+            const auto& one = from.sections[i];
+            if (!from.is_loaded(i) || changed[i] || one.size == 0)
+                continue;
+            const uint8_t* const at = segments[from.segment_of(i)].bytes + places[i].offset;
+            if (one.type != elf::nobits)
+                require(std::memcmp(at, from.bytes + one.offset, one.size) == 0, "contents");
+            else
+                require(std::all_of(at, at + one.size, [](uint8_t b) { return b == 0; }), "zeros");
+        }
+    }
+
+    /// Each section is within the range that its name has.
+    void check_directory(const segment_memory* segments) const {
+        const uint8_t* const begin = segments[read_only_segment].bytes + layout.directory;
+        const auto* const entries = reinterpret_cast<const directory_entry<Elf>*>(begin);
+        std::vector<std::string> names;
+        for (uint32_t i = 0; i < layout.directory_count; ++i)
+            names.emplace_back(reinterpret_cast<const char*>(begin) + entries[i].name);
+        for (uint32_t i = 1; i < from.section_count; ++i) {
+            if (!from.is_loaded(i) || from.sections[i].size == 0)
+                continue;
+            const auto name = std::find(names.begin(), names.end(), from.section_name(i));
+            require(name != names.end(), "in the directory");
+            const auto& range = entries[name - names.begin()];
+            const auto address = static_cast<typename Elf::address>(
+                segments[from.segment_of(i)].address + places[i].offset);
+            require(address >= range.begin && address + from.sections[i].size <= range.end,
+                    "in the range of its name");
+        }
+    }
+
+    void check_entry_points(const entry_points& entries, const segment_memory* segments) const {
+        for (const uint64_t entry : {entries.init, entries.exit})
+            require(entry == 0 ||
+                        entry - segments[code_segment].address < layout.sizes[code_segment],
+                    "entry point");
+        const uint64_t name = entries.name - segments[read_only_segment].address;
+        require(entries.name == 0 ||
+                    (name < layout.sizes[read_only_segment] &&
+                     std::memchr(segments[read_only_segment].bytes + name, 0,
+                                 std::min(maximum_name, layout.sizes[read_only_segment] - name))),
+                "name");
+    }
+};
+
+template <typename Elf>
+void run_as(const uint8_t* data, size_t size) {
+    run<Elf> one{{data, size}};
+    if (!one.check_and_lay_out()) {
+        require(one.why.why != load_error{}, "an error has a reason");
+        return;
+    }
+    one.check_layout();
+    constexpr uint64_t enough = 128 << 10; // what is larger costs much time and shows no more
+    if (one.layout.sizes[0] + one.layout.sizes[1] + one.layout.sizes[2] <= enough)
+        one.link();
+}
+
+bool is_class_32(const uint8_t* data, size_t size) {
+    return size > elf::ident_class && data[elf::ident_class] == elf_32::class_number;
+}
+
+// --- mutations -----------------------------------------------------------------------------------
+
+struct table {
+    size_t begin, entry_size, count;
+};
+
+/// The header, the section headers, and each symbol table, relocation section and section group, as
+/// far as they lie in the file.
+template <typename Elf>
+std::vector<table> tables_of(const uint8_t* data, size_t size) {
+    using section = typename Elf::section;
+    if (size < sizeof(typename Elf::header))
+        return {};
+    const auto& header = *reinterpret_cast<const typename Elf::header*>(data);
+    std::vector<table> tables{{0, sizeof header, 1}};
+    const uint64_t begin = header.section_headers;
+    if (begin > size)
+        return tables;
+    const size_t count = std::min<size_t>(header.section_count, (size - begin) / sizeof(section));
+    tables.push_back({begin, sizeof(section), count});
+    const auto* const sections = reinterpret_cast<const section*>(data + begin);
+    for (size_t i = 0; i < count; ++i) {
+        const section& one = sections[i];
+        size_t entry = 0;
+        if (one.type == elf::symtab)
+            entry = sizeof(typename Elf::symbol);
+        else if (one.type == Elf::relocation_section)
+            entry = sizeof(typename Elf::relocation);
+        else if (one.type == elf::group)
+            entry = sizeof(elf_word);
+        if (entry != 0 && one.offset <= size && one.size <= size - one.offset && one.size >= entry)
+            tables.push_back({one.offset, entry, one.size / entry});
+    }
+    return tables;
+}
+
+uint64_t border_value(std::minstd_rand& random, uint64_t old, size_t size) {
+    switch (random() % 8) {
+    case 0:
+        return random() % 4;
+    case 1:
+        return old + 1;
+    case 2:
+        return old - 1;
+    case 3:
+        return size - random() % 16;
+    case 4:
+        return uint64_t{1} << (random() % 64);
+    case 5:
+        return ~uint64_t{0} - random() % 16;
+    case 6:
+        return old ^ (uint64_t{1} << (random() % 32));
+    default:
+        return random() % size;
+    }
+}
+
+void change_field(uint8_t* data, size_t size, std::minstd_rand& random) {
+    const auto tables =
+        is_class_32(data, size) ? tables_of<elf_32>(data, size) : tables_of<elf_64>(data, size);
+    if (tables.empty())
+        return;
+    const table& which = tables[random() % tables.size()];
+    if (which.count == 0)
+        return;
+    const size_t begin = which.begin + random() % which.count * which.entry_size;
+    const size_t width = std::min(size_t{1} << (random() % 4), which.entry_size);
+    const size_t at = begin + random() % (which.entry_size / width) * width;
+    uint64_t value = 0;
+    std::memcpy(&value, data + at, width);
+    value = border_value(random, value, size);
+    std::memcpy(data + at, &value, width);
+}
+
+} // namespace
+
+#ifdef NMISAFE_MODULE_LOADER_CONTROLS
+/// The environment names the check to be left out.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    const std::pair<const char*, check> all[] = {
+        {"relocation_place", check::relocation_place},
+        {"relocation_symbol", check::relocation_symbol},
+        {"string_end", check::string_end},
+        {"section_extent", check::section_extent},
+        {"alignment", check::alignment},
+        {"symbol_name", check::symbol_name},
+    };
+    const char* const wanted = std::getenv("NMISAFE_WITHOUT");
+    for (const auto& [name, which] : all)
+        if (wanted != nullptr && std::string(wanted) == name)
+            left_out = which;
+    if (left_out == check::none) {
+        std::fprintf(stderr, "NMISAFE_WITHOUT must name a check\n");
+        std::exit(2);
+    }
+    return 0;
+}
+#endif
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t maximum,
+                                          unsigned seed) {
+    std::minstd_rand random(seed);
+    if (size == 0 || random() % 4 == 0)
+        return LLVMFuzzerMutate(data, size, maximum);
+    for (auto times = random() % 3 + 1; times != 0; --times)
+        change_field(data, size, random);
+    return size;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    // At any alignment, with the end at the end of an allocation.
+    const size_t shift = size % 8;
+    std::vector<uint8_t> image(shift + size);
+    if (size != 0)
+        std::memcpy(image.data() + shift, data, size);
+    if (is_class_32(data, size))
+        run_as<elf_32>(image.data() + shift, size);
+    else
+        run_as<elf_64>(image.data() + shift, size);
+    return 0;
+}
