@@ -40,8 +40,10 @@ void check_condition() {
                 flags |= bits[bit];
         CAPTURE(Condition);
         CAPTURE(flags);
-        CHECK(condition_holds(0x70 + Condition, flags) == cpu_holds<Condition>(flags));
-        CHECK(condition_holds(0x80 + Condition, flags) == cpu_holds<Condition>(flags));
+        CHECK(nmisafe::x86::condition_holds(0x70 + Condition, flags) ==
+              cpu_holds<Condition>(flags));
+        CHECK(nmisafe::x86::condition_holds(0x80 + Condition, flags) ==
+              cpu_holds<Condition>(flags));
     }
     if constexpr (Condition < 15)
         check_condition<Condition + 1>();

@@ -67,7 +67,8 @@ TEST_CASE("each condition under each combination of flags, as the CPU has it") {
         CAPTURE(bits);
         const uint32_t holds = all_conditions(flags, std::make_integer_sequence<int, 16>{});
         for (uint8_t condition = 0; condition < 16; ++condition)
-            CHECK(condition_holds(condition, flags) == ((holds >> condition & 1) != 0));
+            CHECK(nmisafe::x86::condition_holds(condition, flags) ==
+                  ((holds >> condition & 1) != 0));
     }
 }
 

@@ -4,43 +4,11 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
+#include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::kprobe::internal {
-
-/// Whether the condition of Jcc's opcode holds. [intel/vol1 appendix B]
-[[gnu::always_inline]] constexpr bool condition_holds(uint8_t opcode, uintptr_t flags) {
-    const bool less = ((flags & X86_FLAGS_SF) != 0) != ((flags & X86_FLAGS_OF) != 0);
-    bool holds = false;
-    switch (opcode >> 1 & 7) {
-    case 0:
-        holds = (flags & X86_FLAGS_OF) != 0;
-        break;
-    case 1:
-        holds = (flags & X86_FLAGS_CF) != 0;
-        break;
-    case 2:
-        holds = (flags & X86_FLAGS_ZF) != 0;
-        break;
-    case 3:
-        holds = (flags & (X86_FLAGS_CF | X86_FLAGS_ZF)) != 0;
-        break;
-    case 4:
-        holds = (flags & X86_FLAGS_SF) != 0;
-        break;
-    case 5:
-        holds = (flags & X86_FLAGS_PF) != 0;
-        break;
-    case 6:
-        holds = less;
-        break;
-    default:
-        holds = less || (flags & X86_FLAGS_ZF) != 0;
-        break;
-    }
-    return holds != ((opcode & 1) != 0); // an odd one is the opposite
-}
 
 /// The counter register as the instruction sees it.
 [[gnu::always_inline]] constexpr uintptr_t counter_mask(bool is_short) {
@@ -72,7 +40,7 @@ namespace nmisafe::kprobe::internal {
         jumps = true;
         break;
     case way::conditional_jump:
-        jumps = condition_holds(what.opcode, frame.flags);
+        jumps = x86::condition_holds(what.opcode, frame.flags);
         break;
     case way::loop:
         jumps = count_down(frame, what);

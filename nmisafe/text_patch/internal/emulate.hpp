@@ -4,6 +4,7 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/text_patch/internal/simple_instruction.hpp"
+#include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 
@@ -48,39 +49,6 @@ namespace nmisafe::text_patch {
     }
 }
 
-/// Whether a condition code holds. [intel/vol1 appendix B]
-[[gnu::always_inline]] constexpr bool condition_holds(uint8_t condition, uintptr_t flags) {
-    const bool sign_wrong = ((flags & X86_FLAGS_SF) != 0) != ((flags & X86_FLAGS_OF) != 0);
-    bool holds = false;
-    switch (condition >> 1) {
-    case 0:
-        holds = (flags & X86_FLAGS_OF) != 0;
-        break;
-    case 1:
-        holds = (flags & X86_FLAGS_CF) != 0;
-        break;
-    case 2:
-        holds = (flags & X86_FLAGS_ZF) != 0;
-        break;
-    case 3:
-        holds = (flags & (X86_FLAGS_CF | X86_FLAGS_ZF)) != 0;
-        break;
-    case 4:
-        holds = (flags & X86_FLAGS_SF) != 0;
-        break;
-    case 5:
-        holds = (flags & X86_FLAGS_PF) != 0;
-        break;
-    case 6:
-        holds = sign_wrong;
-        break;
-    default:
-        holds = sign_wrong || (flags & X86_FLAGS_ZF) != 0;
-        break;
-    }
-    return holds != ((condition & 1) != 0);
-}
-
 /// A load of 4 bytes clears the rest of the register, one of 1 or 2 leaves it. [intel/vol1 3.4.1.1]
 [[gnu::always_inline]] inline void load(uintptr_t& word, const simple_instruction& instruction) {
     if (instruction.width >= 4) {
@@ -104,7 +72,7 @@ namespace nmisafe::text_patch {
     const uintptr_t next = address + instruction.length;
     uintptr_t ip = next;
     if (instruction.what == form::jump || (instruction.what == form::conditional_jump &&
-                                           condition_holds(instruction.detail, frame.flags)))
+                                           x86::condition_holds(instruction.detail, frame.flags)))
         ip = next + instruction.value;
     else if (instruction.what == form::call)
         ip = stub;
