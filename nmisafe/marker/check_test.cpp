@@ -193,7 +193,7 @@ TEST_CASE("random damage") {
                 continue;
             if (marker::register_probe(each.channel(), each.name(), each.format(), one)) {
                 const uint64_t values[marker::most_arguments] = {};
-                each.run(values);
+                run_probes(each, values);
                 REQUIRE(each.is_on());
                 REQUIRE(marker::unregister_probe(one));
                 REQUIRE(marker::synchronise());

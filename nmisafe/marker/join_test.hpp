@@ -52,12 +52,12 @@ struct image {
     void hit_shared(unsigned value) const {
         const uint64_t values[] = {value};
         if (data.flags[0].stored())
-            shared().run(values);
+            run_probes(shared(), values);
     }
     void hit_own() const {
         const uint64_t values[] = {1, 2};
         if (data.flags[1].stored())
-            own().run(values);
+            run_probes(own(), values);
     }
 };
 

@@ -20,13 +20,13 @@ using internal::no_error;
 using internal::periods;
 using platform::contract;
 
-void marker::run(const uint64_t* values) const {
+void run_probes(const marker& which, const uint64_t* values) {
     // The section that a grace period waits for. It begins before the list is looked at.
     context::preempt_disable();
-    const arguments all(types_, values, count_);
-    for (const probe* one = __atomic_load_n(&first_, __ATOMIC_ACQUIRE); one != nullptr;
+    const arguments all(which.types_, values, which.count_);
+    for (const probe* one = __atomic_load_n(&which.first_, __ATOMIC_ACQUIRE); one != nullptr;
          one = __atomic_load_n(&one->next_, __ATOMIC_ACQUIRE))
-        one->function_(*this, one->private_data_, all);
+        one->function_(which, one->private_data_, all);
     context::preempt_enable_no_resched();
 }
 

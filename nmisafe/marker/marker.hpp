@@ -46,7 +46,8 @@ enum class marker_error : uint8_t {
 using probe_function = void (*)(const marker& which, void* private_data, const arguments& values);
 
 /// A function with its private pointer, to be registered with one marker. Owned by the registrant:
-/// it must stay, and be resident, until synchronise() after its unregistration has returned.
+/// it must stay until synchronise() after its unregistration has returned, resident or where a page
+/// fault brings it in any context (nmisafe/vmalloc).
 class probe {
   public:
     constexpr probe(probe_function function, void* private_data)
@@ -58,7 +59,7 @@ class probe {
     const marker* registered_with() const { return marker_; }
 
   private:
-    friend class marker;
+    friend void run_probes(const marker& which, const uint64_t* values);
     friend class registration;
 
     const probe_function function_;
@@ -71,10 +72,10 @@ class probe {
 /// A marker: all statements with the same channel, name and format. Images that are linked apart
 /// and have joined have one object each: twins, which share their probes.
 ///
-/// Who may run with whom: any number of run() with each other and with anything; of what changes
-/// the list there is one at a time (marker.cpp). The list of probes is published by one store of a
-/// pointer, to a probe that is complete, and a probe taken out keeps its successor: so run() sees
-/// the list before or after a change, whenever it looks, and never waits.
+/// Who may run with whom: any number of run_probes() with each other and with anything; of what
+/// changes the list there is one at a time (marker.cpp). The list of probes is published by one
+/// store of a pointer, to a probe that is complete, and a probe taken out keeps its successor: so
+/// run_probes() sees the list before or after a change, whenever it looks, and never waits.
 class marker {
   public:
     constexpr marker(const char* channel, const char* name, const char* format,
@@ -96,12 +97,8 @@ class marker {
     /// Probes registered. A marker is on while there are any.
     uint32_t arm_count() const { return __atomic_load_n(&arm_count_, __ATOMIC_RELAXED); }
 
-    /// Calls the probes, in the order of their registration. For the statements. Wait-free but for
-    /// the probes; takes no lock, allocates nothing, touches the marker and its probes. @context
-    /// any
-    void run(const uint64_t* values) const;
-
   private:
+    friend void run_probes(const marker& which, const uint64_t* values);
     friend class registration;
     friend class range_check;
     friend class all_markers;
@@ -118,6 +115,11 @@ class marker {
     marker* twin_ = nullptr; // the next in a ring of them; null: there are none
     bool is_listed_ = true;  // of twins one is: all_markers leaves the others out
 };
+
+/// Calls the probes of a marker, in the order of their registration. For the statements, also those
+/// of modules: what they must be able to link with. Wait-free but for the probes; takes no lock,
+/// allocates nothing, touches the marker and its probes. @context any
+void run_probes(const marker& which, const uint64_t* values);
 
 /// Registers a probe with the marker of that channel, name and format, and turns the marker on if
 /// it is the first. A null format takes the marker whatever its format, so the probe has to look at

@@ -27,7 +27,7 @@ marker& writable(const marker& which) {
     return const_cast<marker&>(which);
 }
 
-/// Release: pairs with the acquire in marker::run().
+/// Release: pairs with the acquire in run_probes().
 void publish(probe*& link, probe* target) {
     __atomic_store_n(&link, target, __ATOMIC_RELEASE);
 }

@@ -64,7 +64,7 @@ struct declared {
 template <typename Declared>
 [[gnu::noinline, gnu::cold]] void run(const uint64_t* values) {
     record<Declared::instance>();
-    Declared::instance.run(values);
+    run_probes(Declared::instance, values);
 }
 
 template <typename Declared, size_t... Index, typename... Arguments>
