@@ -33,7 +33,7 @@ class area {
     // @context any
     constexpr uintptr_t begin() const { return begin_; }
     constexpr uintptr_t end() const { return end_; }
-    constexpr unsigned shared_level() const { return shared_level_; }
+    [[gnu::always_inline]] constexpr unsigned shared_level() const { return shared_level_; }
     [[gnu::always_inline]] constexpr bool contains(uintptr_t address) const {
         return address - begin_ < end_ - begin_;
     }

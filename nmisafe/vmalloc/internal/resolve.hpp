@@ -24,23 +24,25 @@ namespace fault_error = x86::page_fault_error;
     return (error & fault_error::fetch) == 0 || (leaf & page_entry::no_execute) == 0;
 }
 
-/// Copies the entry of the shared level that this address space lacks, if it does. Whoever else
-/// does the same, on another CPU or in an NMI here, writes the same. False: the kernel has none, or
-/// this address space was not prepared for the area.
-[[gnu::always_inline]] inline bool bring_up_to_date(uint64_t top, uintptr_t address,
-                                                    unsigned level) {
+/// The entry of the shared level that leads to an address, copied from the kernel's table if this
+/// address space lacks it. Whoever else does the same, on another CPU or in an NMI here, writes the
+/// same. 0: the kernel has none, or this address space was not prepared for the area.
+[[gnu::always_inline]] inline uint64_t bring_up_to_date(uint64_t top, uintptr_t address,
+                                                        unsigned level) {
     const uint64_t mine = find_table(top, address, level);
+    if (mine == 0)
+        return 0;
+    const slot entry(mine, index_of(address, level));
+    if (const uint64_t value = entry.load(); is_present(value))
+        return value;
     const uint64_t kernels = find_table(contract::kernel_top_table(), address, level);
-    if (mine == 0 || kernels == 0)
-        return false;
-    const uintptr_t index = index_of(address, level);
-    const uint64_t wanted = slot(kernels, index).load();
+    if (kernels == 0)
+        return 0;
+    const uint64_t wanted = slot(kernels, index_of(address, level)).load();
     if (!is_present(wanted))
-        return false;
-    const slot entry(mine, index);
-    if (!is_present(entry.load()))
-        entry.set(wanted);
-    return true;
+        return 0;
+    entry.set(wanted);
+    return wanted;
 }
 
 /// `top` is what CR3 holds: the address space of the access, whatever thread is said to run.
@@ -52,9 +54,11 @@ namespace fault_error = x86::page_fault_error;
     constexpr uintptr_t curable = fault_error::present | fault_error::write | fault_error::fetch;
     if ((error & ~curable) != 0)
         return fault::bad;
-    if (!bring_up_to_date(top, address, where.shared_level()))
+    const unsigned level = where.shared_level();
+    const uint64_t entry = bring_up_to_date(top, address, level);
+    if (entry == 0)
         return fault::bad;
-    const uint64_t table = find_table(top, address, 1);
+    const uint64_t table = find_table(table_of(entry), address, 1, level - 1);
     if (table == 0 || !allows(slot(table, index_of(address, 1)).load(), error))
         return fault::bad;
     return fault::resolved;

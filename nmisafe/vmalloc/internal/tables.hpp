@@ -99,11 +99,13 @@ class slot {
            (is_pae && level == format.levels ? 0 : page_entry::writable);
 }
 
-/// The table of `level` on the way to an address; 0 if the way ends above, or in a large page.
-[[gnu::always_inline]] inline uint64_t find_table(uint64_t top, uintptr_t address, unsigned level) {
-    uint64_t table = top & page_entry::address;
-    for (unsigned above = format.levels; above != level; --above) {
-        const uint64_t value = slot(table, index_of(address, above)).load();
+/// The table of `level` on the way to an address, from a table of level `from` on; 0 if the way
+/// ends above, or in a large page.
+[[gnu::always_inline]] inline uint64_t find_table(uint64_t table, uintptr_t address, unsigned level,
+                                                  unsigned from = format.levels) {
+    table &= page_entry::address; // what CR3 holds beside it
+    for (; from != level; --from) {
+        const uint64_t value = slot(table, index_of(address, from)).load();
         if (!is_present(value) || (value & page_entry::large) != 0)
             return 0;
         table = table_of(value);
