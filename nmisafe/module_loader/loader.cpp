@@ -115,7 +115,7 @@ class loader {
     void wait_until_unused() { module_.host_->wait_until_unused(module_.host_->context, module_); }
 
   private:
-    vmalloc::area& area_of(size_t mapping) const {
+    const vmalloc::area& area_of(size_t mapping) const {
         if (mapping == internal::code_segment)
             return *module_.areas_.code;
         return mapping == internal::read_only_segment ? *module_.areas_.read_only

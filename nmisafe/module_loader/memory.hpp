@@ -14,11 +14,11 @@ struct memory_functions {
     bool (*may_synchronise)();
     /// At least `size` bytes, zero, at a page boundary, readable and writable; null if there are
     /// none.
-    void* (*allocate)(vmalloc::area& where, size_t size);
+    void* (*allocate)(const vmalloc::area& where, size_t size);
     /// Changes what may be done with all of it. False: nothing has changed.
-    bool (*protect)(vmalloc::area& where, void* memory, vmalloc::permission may);
+    bool (*protect)(const vmalloc::area& where, void* memory, vmalloc::permission may);
     /// False: nothing has changed, and the same may be tried again.
-    bool (*release)(vmalloc::area& where, void* memory);
+    bool (*release)(const vmalloc::area& where, void* memory);
 };
 
 /// The module vmalloc.

@@ -33,7 +33,7 @@ bool may_synchronise() {
     return !memory.cannot_synchronise;
 }
 
-void* allocate(vmalloc::area& where, size_t size) {
+void* allocate(const vmalloc::area& where, size_t size) {
     if (++memory.allocations == memory.failing_allocation)
         return nullptr;
     const size_t whole = whole_pages(size);
@@ -54,7 +54,7 @@ void* allocate(vmalloc::area& where, size_t size) {
     return nullptr;
 }
 
-bool protect(vmalloc::area& where, void* address, vmalloc::permission may) {
+bool protect(const vmalloc::area& where, void* address, vmalloc::permission may) {
     if (++memory.protections == memory.failing_protection)
         return false;
     if (!where.contains(reinterpret_cast<uintptr_t>(address)))
@@ -65,7 +65,7 @@ bool protect(vmalloc::area& where, void* address, vmalloc::permission may) {
     return mprotect(address, mapped.at(address), flags) == 0;
 }
 
-bool release(vmalloc::area& where, void* address) {
+bool release(const vmalloc::area& where, void* address) {
     if (memory.failing_releases != 0) {
         --memory.failing_releases;
         return false;

@@ -36,9 +36,9 @@ struct address_range {
 /// How far apart they and the kernel's own code may be is the compiler's affair: with
 /// -mcmodel=kernel all must lie in the highest 2 GiB. load() refuses what does not reach.
 struct areas {
-    vmalloc::area* code;
-    vmalloc::area* read_only;
-    vmalloc::area* data;
+    const vmalloc::area* code;
+    const vmalloc::area* read_only;
+    const vmalloc::area* data;
 };
 
 class loaded_module;

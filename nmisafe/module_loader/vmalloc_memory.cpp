@@ -14,15 +14,15 @@ bool may_synchronise() {
     return platform::contract::may_synchronise();
 }
 
-void* allocate(vmalloc::area& where, size_t size) {
+void* allocate(const vmalloc::area& where, size_t size) {
     return vmalloc::vmalloc(where, size, vmalloc::permission::read_write).value_or(nullptr);
 }
 
-bool protect(vmalloc::area& where, void* memory, vmalloc::permission may) {
+bool protect(const vmalloc::area& where, void* memory, vmalloc::permission may) {
     return vmalloc::set_permission(where, memory, may).has_value();
 }
 
-bool release(vmalloc::area& where, void* memory) {
+bool release(const vmalloc::area& where, void* memory) {
     return vmalloc::vfree(where, memory).has_value();
 }
 
