@@ -49,6 +49,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
     {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180},
 
+    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc", .instruction_count = true, .architectures = every_kernel},
+
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
     {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
     {.experiment = "flag-window", .policies = "far-nmi-count", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
@@ -72,6 +74,8 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "marker-in-nmi", .policies = always_safe, .paths = "turning-on turning-off grace-period", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true, .what = "the RFC's test: trace_mark in the NMI handler, with the INT3 on it for 10 ms at each step while NMIs keep being raised; its probe is called or not, as it should"},
     {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "turning-on turning-off", .processors = 2},
+    {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "grace-period", .processors = 2},
+
     {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
     {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
     {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .paths = "value", .instruction_count = true},
@@ -92,11 +96,16 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
     {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .timeout_seconds = 120, .architectures = every_kernel},
 
-    {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping: there or not, never anything else"},
+    {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping: there or not, never anything else"},
     {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "tearing-down", .processors = 2, .instruction_count = true, .timeout_seconds = 180, .architectures = every_kernel},
 
     {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
     {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
+
+    {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
+    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .architectures = every_kernel},
+
+    {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind"},
 
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
     {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},

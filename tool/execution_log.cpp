@@ -26,7 +26,8 @@ std::optional<execution_line> parse_execution_line(std::string_view line) {
         return pc ? std::optional(execution_line{true, *pc}) : std::nullopt;
     }
     const bool stopped = line.starts_with("Stopped execution of TB chain before ");
-    if (!stopped && !line.starts_with("Trace ")) {
+    // CPU 0 is the one under test.
+    if (!stopped && !line.starts_with("Trace 0: ")) {
         return std::nullopt;
     }
     const std::size_t open = line.find('[');

@@ -46,8 +46,9 @@ TEST_CASE("the lines QEMU 7.2 writes, for both widths") {
     CHECK(parse_execution_line(stopped(0x100100))->taken_back);
     CHECK(parse_execution_line(stopped(0x100100))->pc == 0x100100);
     for (const char* line :
-         {"", "Trace 0: 0x7f", "Trace 0: 0x7f [00000000]", "Trace 0: x [0/g/0/0]",
-          "Trace 0: x ]0/1/0/0[", "cpu_io_recompile: rewound execution of TB to x",
+         {"", "Trace 1: 0x7fa0402f5740 [00000000/00100100/000000b0/ff020201] ", "Trace 0: 0x7f",
+          "Trace 0: 0x7f [00000000]", "Trace 0: x [0/g/0/0]", "Trace 0: x ]0/1/0/0[",
+          "cpu_io_recompile: rewound execution of TB to x",
           "apic_deliver_irq dest 0 dest_mode 0 delivery_mode 4 vector 0 trigger_mode 0"}) {
         CAPTURE(line);
         CHECK_FALSE(parse_execution_line(line));
