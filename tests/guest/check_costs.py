@@ -17,7 +17,9 @@ import sys
 GOALS = {"nmi-entry": 40, "nmi-exit": 20, "marker-dormant": 5, "marker-hit": 100,
          "breakpoint-roundtrip": 120, "breakpoint-return": 60, "patched-breakpoint-roundtrip": 400,
          "kprobe-emulated": 400, "kprobe-copied": 600, "nmi-entry-to-handler": 80,
-         "nmi-exit-from-handler": 80}
+         "nmi-exit-from-handler": 80, "vmalloc-fault": 250}
+# What an idle address space takes: its top-level table, and its tables on the way to the modules.
+BYTES = {"x86_64": 3 * 4096, "x86_32": 4096, "x86_32_pae": 2 * 4096}
 POLICIES = ("near", "far", "far-nmi-count", "iret")
 # Instructions a site, in batches of so many.
 PATCH_GOALS = {1: 2000, 100: 1000, 10000: 1000}
@@ -32,6 +34,9 @@ def main():
     goals = {(policy, name): goal for policy in POLICIES for name, goal in GOALS.items()}
     goals |= {("near", f"patch-{sites}"): goal * sites for sites, goal in PATCH_GOALS.items()}
     failures = []
+    for row in json.loads(pathlib.Path(out, "report.json").read_text())["rows"]:
+        if row["experiment"] == "costs" and row["extras"]["address_space_bytes"] != BYTES[arch]:
+            failures.append(f"an address space takes {row['extras']['address_space_bytes']} bytes")
     if set(found) != set(goals):
         failures.append(f"counted: {sorted(found)}")
     for (policy, name), instructions in found.items():
