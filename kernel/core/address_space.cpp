@@ -31,7 +31,7 @@ constexpr uintptr_t first_shared_entry = index_at(KERNEL_DIRECT_BASE, format.lev
 
 constexpr unsigned most_spaces = 32;
 
-address_space spaces[most_spaces]; // [0] is the kernel's
+address_space spaces[most_spaces]; // but the kernel's
 spinlock lock;
 bool no_execute;
 
@@ -76,6 +76,10 @@ address_space& unused_space() {
 
 } // namespace
 
+namespace internal {
+constinit address_space kernel_space{};
+}
+
 void set_up_no_execute() {
     if constexpr (paging == x86::paging_mode::two_level)
         return;
@@ -93,23 +97,19 @@ bool has_no_execute() {
     return no_execute;
 }
 
-address_space& kernel_space() {
-    return spaces[0];
-}
-
 void set_up_address_spaces() {
-    spaces[0].top_table = allocate_page();
-    copy_shared_entries(x86::read_cr3() & entry_address, spaces[0].top_table);
+    kernel_space().top_table = allocate_page();
+    copy_shared_entries(x86::read_cr3() & entry_address, kernel_space().top_table);
     // The page area's tables are all made now: the top-level entries are then final, so that copies
     // in other address spaces never miss one, and a mapping made in a page fault allocates nothing.
     for (uintptr_t offset = 0; offset < KERNEL_PAGES_SIZE; offset += page_size * table_entries)
-        walk(spaces[0], KERNEL_PAGES_BASE + offset, true);
-    switch_to(spaces[0]);
+        walk(kernel_space(), KERNEL_PAGES_BASE + offset, true);
+    switch_to(kernel_space());
 }
 
 address_space* create_address_space() {
     const uintptr_t top_table = allocate_page();
-    copy_shared_entries(spaces[0].top_table, top_table);
+    copy_shared_entries(kernel_space().top_table, top_table);
     add_lazy_areas(top_table);
     const locked hold(lock);
     address_space& space = unused_space();
@@ -149,6 +149,7 @@ void unmap(address_space& space, uintptr_t virtual_address) {
 }
 
 void for_each_top_table(void (*function)(uint64_t top_table, void* argument), void* argument) {
+    function(kernel_space().top_table, argument);
     const locked hold(lock);
     for (const address_space& space : spaces)
         if (space.top_table != 0)

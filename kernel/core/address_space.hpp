@@ -32,8 +32,15 @@ bool has_no_execute();
 /// @context boot, first CPU, after set_up_pages()
 void set_up_address_spaces();
 
-/// The one with nothing in its low half. @context any
-address_space& kernel_space();
+namespace internal {
+extern address_space kernel_space;
+}
+
+/// The one with nothing in its low half. @context any, page faults among them: inlined into what
+/// must not be probed
+[[gnu::always_inline]] inline address_space& kernel_space() {
+    return internal::kernel_space;
+}
 
 /// A new one: its own low half, empty, and the shared kernel half, with nothing in the lazy areas
 /// yet. Panics when there are too many or no memory is left. @context thread

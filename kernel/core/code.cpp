@@ -4,6 +4,7 @@
 #include "kernel/core/broadcast.hpp"
 #include "kernel/core/controls.hpp"
 #include "kernel/core/interrupts.hpp"
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -29,6 +30,14 @@ void serialize() {
 
 constinit broadcast synchronisations(vector::synchronise, serialize);
 
+/// Each byte for itself: an instruction of a module may be in two pages, which may be anywhere.
+volatile uint8_t* alias_of(uintptr_t address) {
+    const uintptr_t physical = address < text_address(kernel_text_end)
+                                   ? address - KERNEL_IMAGE_BASE
+                                   : static_cast<uintptr_t>(lazy_physical_address(address));
+    return reinterpret_cast<volatile uint8_t*>(KERNEL_DIRECT_BASE + physical);
+}
+
 bool on_synchronise(x86::trap_frame&) {
     synchronisations.answer();
     return true;
@@ -45,10 +54,8 @@ void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
     call_hook();
     if (is_removed(defence::int3) && size == 1 && *bytes == breakpoint)
         return;
-    auto* const alias =
-        reinterpret_cast<volatile uint8_t*>(address - KERNEL_IMAGE_BASE + KERNEL_DIRECT_BASE);
     for (size_t i = 0; i < size; ++i) {
-        alias[i] = bytes[i];
+        *alias_of(address + i) = bytes[i];
         if (is_removed(defence::int3))
             synchronise_cpus(); // wakes the other CPUs: they execute what is written by half
     }

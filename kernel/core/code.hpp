@@ -5,6 +5,7 @@
 
 #include "kernel/boot/layout.h"
 #include "kernel/core/image.hpp"
+#include "kernel/core/module_text.hpp"
 #include "nmisafe/base/std.hpp"
 
 namespace kernel {
@@ -13,18 +14,23 @@ namespace kernel {
 /// experiments that look at the steps of patching. @context thread
 extern void (*patching_hook)();
 
-/// Whether all of [begin, end) is code of the image, which is always mapped. @context any
+/// Whether all of [begin, end) is code: of the image, or of a live module (modules.hpp).
+/// @context any
 [[gnu::always_inline]] inline bool is_text(uintptr_t begin, uintptr_t end) {
-    return begin >= text_address(kernel_text_begin) && end <= text_address(kernel_text_end);
+    return (begin >= text_address(kernel_text_begin) && end <= text_address(kernel_text_end)) ||
+           is_module_text(begin, end);
 }
 
 /// Whether any of [begin, end) is code that runs between a trap and its handler: a breakpoint there
 /// would trap on its own handling. boot/sections.ld says what that is. @context any
 [[gnu::always_inline]] inline bool is_no_probe(uintptr_t begin, uintptr_t end) {
-    return begin < text_address(kernel_no_probe_end) && end > text_address(kernel_no_probe_begin);
+    return (begin < text_address(kernel_no_probe_end) &&
+            end > text_address(kernel_no_probe_begin)) ||
+           is_module_no_probe(begin, end);
 }
 
-/// Changes code through its alias in the direct map, one store a byte. @context thread
+/// Changes code through its alias in the direct map, one store a byte: a module's is mapped without
+/// write permission, and the image's might be. @context thread
 void write_text(uintptr_t address, const uint8_t* bytes, size_t size);
 
 /// Returns when each CPU has executed a serializing instruction since the call. @context thread,

@@ -12,6 +12,8 @@ enum class defence : uint32_t {
     int3 = 1,      ///< The INT3 that write_text() is to put on the sites of a batch.
     emulate = 2,   ///< What the handler of that INT3 does to the registers.
     shootdown = 4, ///< The flush of the other CPUs' TLBs.
+    grace = 8,     ///< The wait for those who look at what is about to go.
+    cr3 = 16,      ///< That a page fault is looked up in CR3's address space, not in the thread's.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

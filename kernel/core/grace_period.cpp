@@ -2,6 +2,7 @@
 #include "kernel/core/grace_period.hpp"
 
 #include "kernel/core/apic.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "nmisafe/context/count.hpp"
@@ -47,6 +48,8 @@ void wait_for(uint32_t id, uint32_t request) {
 } // namespace
 
 void wait_for_grace_period() {
+    if (is_removed(defence::grace))
+        return;
     const uint32_t request = __atomic_add_fetch(&requests, 1, __ATOMIC_SEQ_CST);
     const uint32_t self = this_cpu().id; // the caller itself is such a point
     for (uint32_t id = 0; id < cpu_count(); ++id)

@@ -32,14 +32,16 @@ void remove_lazy_areas(uintptr_t top_table) {
         vmalloc::remove_from(top_table, *area);
 }
 
-vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame, uintptr_t address) {
+[[gnu::section("nmisafe_trap_text")]] vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame,
+                                                                       uintptr_t address) {
     for (const auto* area : areas)
         if (area->contains(address))
             return vmalloc::handle_fault(*area, frame, address);
     return vmalloc::fault::not_here;
 }
 
-bool resolve_lazy_fault(const x86::trap_frame& frame, uintptr_t address) {
+[[gnu::section("nmisafe_trap_text")]] bool resolve_lazy_fault(const x86::trap_frame& frame,
+                                                              uintptr_t address) {
     const vmalloc::fault result = handle_lazy_fault(frame, address);
     if (result == vmalloc::fault::bad)
         panic(context::in_nmi() ? "bad access in an NMI handler" : "bad access", &frame, address);

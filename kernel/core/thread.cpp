@@ -158,6 +158,10 @@ void yield() {
     schedule();
 }
 
+const address_space& thread_space() {
+    return *this_cpu().current->space;
+}
+
 bool others_ready() {
     const thread* const current = this_cpu().current;
     return __atomic_load_n(&current->next, __ATOMIC_RELAXED) != current;

@@ -28,6 +28,10 @@ void join(thread* which);
 /// Lets the next thread of this CPU run, if there is one. @context thread, preemption on
 void yield();
 
+/// The address space of the thread that runs on this CPU, as the scheduler has it: in the middle of
+/// a switch CR3 may hold the other one. @context any
+const address_space& thread_space();
+
 /// This CPU has other threads to run. @context any
 bool others_ready();
 

@@ -92,7 +92,7 @@ void raise_second() {
 }
 
 nmis_of_delay delay_under_nmis() {
-    second_raised = true;
+    second_raised = false; // the very first handler, too, is held
     stop_sending = false;
     started = false;
     timed = false;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // costs: how many instructions the library takes on its paths, with handlers that do nothing. The
 // tool counts them in QEMU's log between the addresses printed here. Each path is walked once.
+#include "kernel/core/address_space.hpp"
 #include "kernel/core/code.hpp"
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/patch_windows.h"
 #include "kernel/experiments/patched_sites.hpp"
@@ -129,6 +131,27 @@ void measure_marker() {
         fail("calls of the marker's probe", 1, mark_calls);
 }
 
+bool on_page_fault(x86::trap_frame& frame, uintptr_t address) {
+    return handle_lazy_fault(frame, address) == vmalloc::fault::resolved;
+}
+
+/// From the entry to the instruction behind the one that faulted, which is executed again, in an
+/// address space that lacks the entry. @return the bytes that an address space takes.
+uintptr_t measure_vmalloc_fault() {
+    const auto made = vmalloc::vmalloc(vmalloc_area, 1, vmalloc::permission::read_write);
+    const uintptr_t before = pages_in_use();
+    address_space* const space = create_address_space();
+    const uintptr_t pages = pages_in_use() - before;
+    print_measure("vmalloc-fault",
+                  reinterpret_cast<const char*>(trap::entry_address(X86_VECTOR_PF)),
+                  window_page_fault_end);
+    trap::set_page_fault_handler(on_page_fault);
+    switch_to(*space);
+    window_page_fault(made.value_or(nullptr));
+    switch_to(kernel_space());
+    return pages * page_size;
+}
+
 } // namespace
 
 extern "C" void marker_action() {
@@ -148,7 +171,7 @@ void costs() {
     measure_probe("kprobe-copied",
                   {window_probed_add, window_probed_add_begin, window_probed_add_end});
     measure_marker();
-    print_row(nullptr);
+    print_row(nullptr, false, {"address_space_bytes", measure_vmalloc_fault()});
 }
 
 } // namespace kernel

@@ -17,6 +17,7 @@
 #include "kernel/experiments/every_instruction.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/test_page.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/windows.h"
@@ -208,8 +209,9 @@ void sweep_or_trace(const swept_path& which, nmisafe::trap::page_fault_handler o
 
 void every_instruction() {
     nmisafe::x86::disable_interrupts();
-    for (const swept_path& which : paths)
-        sweep_or_trace(which);
+    if (!is_removed(defence::cr3)) // which matters to vmalloc's paths alone
+        for (const swept_path& which : paths)
+            sweep_or_trace(which);
     sweep_vmalloc_paths();
 }
 

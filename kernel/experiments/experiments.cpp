@@ -31,6 +31,8 @@ constexpr struct {
     {"kprobe-sweep", kprobe_sweep},
     {"vmalloc-in-nmi", vmalloc_in_nmi},
     {"vmalloc-under-change", vmalloc_under_change},
+    {"module-in-nmi", module_in_nmi},
+    {"module-mutated", module_mutated},
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -32,6 +32,8 @@ void kprobe_sweep(); // kprobe_in_nmi.cpp
 void vmalloc_in_nmi();
 void vmalloc_under_change();
 void vmalloc_torn_down();
+void module_in_nmi();
+void module_mutated();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

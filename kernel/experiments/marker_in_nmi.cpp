@@ -8,9 +8,11 @@
 //   turning-off    and back. Before the switch the probe is called through the INT3
 //   grace-period   a probe that is being called on another CPU is waited for
 //
-// Under the policy iret the breakpoint's return lets the next NMI in on top of the handler.
+// As a control of the last, without=grace lets nobody wait. Under the policy iret the breakpoint's
+// return lets the next NMI in on top of the handler.
 #include "kernel/core/code.hpp"
 #include "kernel/core/console.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/hpet.hpp"
 #include "kernel/core/smp.hpp"
 #include "kernel/experiments/active_delay.hpp"
@@ -230,6 +232,8 @@ void grace_period() {
 } // namespace
 
 void marker_in_nmi() {
+    if (is_removed(defence::grace))
+        return grace_period(); // the other paths do without
     path("turning-on", true, turn_on);
     path("turning-off", false, turn_off);
     if (scene.count.nested == 0) // a control has no symptom to show there

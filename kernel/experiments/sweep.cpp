@@ -8,7 +8,6 @@
 namespace kernel {
 namespace {
 
-constexpr uint32_t step = 4; // ticks
 // The arming itself takes a few instructions: a shorter delay could be over before it is armed, and
 // the one-shot would then come only when the counter has gone round.
 constexpr uint32_t shortest_delay = 80;
@@ -41,7 +40,7 @@ void run(const sweep& the_plan) {
     plan = &the_plan;
     injections = 0;
     uint32_t late = 0;
-    for (delay = shortest_delay; late < late_in_a_row; delay += step) {
+    for (delay = shortest_delay; late < late_in_a_row; delay += the_plan.step) {
         if (delay > longest_delay) {
             fail("the window does not end", longest_delay, delay);
             return;

@@ -24,6 +24,9 @@ struct sweep {
     /// After each injection that was not abandoned: counts what did not arrive in time, or went
     /// wrong.
     void (*check)();
+    /// Ticks from one delay to the next. Fewer where the way is not always as long, because another
+    /// CPU is waited for.
+    uint32_t step = 4;
 };
 
 /// Runs the sweep with the one-shot raising NMIs at CPU 0, with ever longer delays, until the event

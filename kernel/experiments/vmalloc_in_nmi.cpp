@@ -73,14 +73,7 @@ void touch_all_pages(const marker::marker&, void*, const marker::arguments&) {
 
 constinit marker::probe toucher(touch_all_pages, nullptr);
 
-shared_flag fresh; // no NMI handler has run in this address space
-
-/// The very first handler is held by a second NMI too: it is the one that faults.
 void body(trap_frame&) {
-    if (fresh) {
-        fresh = false;
-        raise_nmi_here();
-    }
     raise_second();
     _trace_mark(kernel, nmi_touches_buffer, MARK_NOARGS);
 }
@@ -102,7 +95,6 @@ uint32_t entries_of(const buffer& which) {
 nmis_of_delay seen;
 
 void in_new_space(void*) {
-    fresh = true;
     const nmis_of_delay more = delay_under_nmis();
     seen.passes += more.passes;
     seen.sent += more.sent;

@@ -8,6 +8,8 @@
 //   switch-vmalloc  a thread gives way to one in another address space, and that one at once gives
 //                   way again; the NMI is delivered at each boundary of both switches: so also
 //                   where CR3 and the running thread belong to different address spaces (W17)
+#include "kernel/core/controls.hpp"
+#include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/every_instruction.hpp"
 #include "kernel/experiments/lazy_pages.hpp"
@@ -115,6 +117,22 @@ void prepare_switch() {
     partner_turns = 0;
 }
 
+/// A control: looks the fault up in the running thread's address space. Where that has the entry
+/// there is nothing to be done, and the fault comes again; here it is noticed, and mended.
+bool naive_page_fault(trap_frame& frame, uintptr_t address) {
+    static uintptr_t latest;
+    ++scene.page_faults;
+    show_resume_flag(frame);
+    if (latest != address && has_lazy_page(thread_space(), 0)) {
+        latest = address;
+        return true;
+    }
+    if (latest == address)
+        fail("the same page fault again", 0, address);
+    latest = 0;
+    return resolve_lazy_fault(frame, address);
+}
+
 void check_switch() {
     check_both();
     if (partner_turns != 1)
@@ -164,13 +182,14 @@ extern "C" void switch_action() {
 void sweep_vmalloc_paths() {
     set_up_lazy_pages();
     space = create_address_space();
-    join(create_thread(0, sweep_in_space, nullptr, space));
+    if (!is_removed(defence::cr3))
+        join(create_thread(0, sweep_in_space, nullptr, space));
     // A nested NMI would abandon a switch half-way, and nothing runs after that.
     if (trap::current_policy() == trap::return_policy::iret)
         return;
     thread* const other = create_thread(0, partner, nullptr, space);
     yield(); // its first turn goes another way than all others
-    sweep_or_trace(in_the_kernels_space);
+    sweep_or_trace(in_the_kernels_space, is_removed(defence::cr3) ? naive_page_fault : nullptr);
     partner_ends = true;
     join(other);
 }

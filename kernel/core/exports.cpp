@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// What modules may use of the kernel and of the library.
+#include "nmisafe/module_loader/exports.hpp"
+#include "kernel/modules/nmi_probe.hpp"
+#include "nmisafe/marker/marker.hpp"
+
+namespace kernel {
+
+constinit nmi_probe_counts nmi_probe_count{};
+constinit nmisafe::immediate::immediate<uint32_t, 1> nmi_probe_value;
+
+} // namespace kernel
+
+using registered =
+    nmisafe::base::expected<const nmisafe::marker::marker*, nmisafe::marker::marker_error>;
+
+NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_count);
+NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_value);
+NMISAFE_EXPORT_SYMBOL(nmisafe::marker::run_probes);
+NMISAFE_EXPORT_SYMBOL(nmisafe::marker::register_probe);
+NMISAFE_EXPORT_SYMBOL(
+    static_cast<registered (&)(nmisafe::marker::probe&)>(nmisafe::marker::unregister_probe));

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Modules: loaded from the boot image into the lazy areas, joined to the kernel's code and tables.
+#pragma once
+
+#include "kernel/core/text.hpp"
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/immediate/join.hpp"
+#include "nmisafe/marker/join.hpp"
+#include "nmisafe/module_loader/module_loader.hpp"
+
+namespace kernel {
+
+/// Room for one module. @context thread, all of it
+struct kernel_module {
+    nmisafe::module_loader::loaded_module loaded;
+
+    // While it is live.
+    nmisafe::immediate::site_range sites;
+    nmisafe::marker::marker_range markers;
+};
+
+/// An object file in the boot image.
+struct boot_module {
+    const uint8_t* bytes;
+    size_t size;
+};
+
+/// The object made of modules/<name>.cpp; of size 0 if there is none. @context any
+boot_module find_boot_module(text name);
+
+/// Puts a module into memory; nothing of it runs. @context thread, interrupts on
+nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
+load_module(kernel_module& into, const void* image, size_t size);
+
+/// Joins it: its code becomes text that can be patched and probed, its sites and markers the
+/// kernel's. Then its init. @context thread, interrupts on
+nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
+start_module(kernel_module& which);
+
+/// Exit, leaving, a grace period, and its memory is free. `busy`: a probe stands on its code.
+/// @context thread, interrupts on, preempt count 0
+nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
+unload_module(kernel_module& which);
+
+} // namespace kernel
