@@ -58,7 +58,7 @@ struct synchronisation {
     size_t copied;
 };
 
-void bring_up_to_date(uint64_t top_table, void* argument) {
+void synchronise_space(uint64_t top_table, void* argument) {
     auto& work = *static_cast<synchronisation*>(argument);
     const uintptr_t begin = work.where.begin();
     const unsigned level = work.where.shared_level();
@@ -71,6 +71,8 @@ void bring_up_to_date(uint64_t top_table, void* argument) {
 } // namespace
 
 expected<size_t, vmalloc_error> set_up(const area& where) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     const locked hold;
     if (make_table(contract::kernel_top_table(), where.begin(), where.shared_level()) == 0)
         return unexpected(vmalloc_error::no_memory);
@@ -78,6 +80,8 @@ expected<size_t, vmalloc_error> set_up(const area& where) {
 }
 
 expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     const locked hold;
     size_t pages = 0;
     uint64_t mine = top_table;
@@ -106,7 +110,9 @@ expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where) {
     return pages;
 }
 
-size_t remove_from(uint64_t top_table, const area& where) {
+expected<size_t, vmalloc_error> remove_from(uint64_t top_table, const area& where) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     const locked hold;
     size_t pages = 0;
     // The lowest table first: the way to it goes through the others.
@@ -124,10 +130,12 @@ size_t remove_from(uint64_t top_table, const area& where) {
     return pages;
 }
 
-size_t vmalloc_sync_mappings(const area& where) {
+expected<size_t, vmalloc_error> vmalloc_sync_mappings(const area& where) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     const locked hold;
     synchronisation work{where, 0};
-    contract::for_each_top_table(bring_up_to_date, &work);
+    contract::for_each_top_table(synchronise_space, &work);
     return work.copied;
 }
 

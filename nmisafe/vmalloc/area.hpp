@@ -45,23 +45,24 @@ class area {
 };
 
 /// Makes the kernel's own tables for an area, down to the shared level. Before any address space
-/// but the kernel's is made. @context thread @locks the mapping lock @return 0, or no_memory
+/// but the kernel's is made. @context thread, interrupts on @locks the mapping lock, as all that
+/// follow @return 0; or no_memory, also if a large page is in the way.
 base::expected<size_t, vmalloc_error> set_up(const area& where);
 
 /// Prepares another address space: gives it tables of its own above the shared level, in which what
 /// is not the area's is as in the kernel's, and none of the area's mappings. `top_table` is what
 /// its CR3 will be; no CPU uses it yet. Areas may have such tables in common.
-/// @context thread @locks the mapping lock @return the pages it took; or no_memory: then give what
+/// @context thread, interrupts on @return the pages it took; or no_memory: then give what
 /// was made back by remove_from().
 base::expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where);
 
 /// Gives those tables back, also those in common with other areas. No CPU uses the address space
-/// any more. @context thread @locks the mapping lock @return the pages given back.
-size_t remove_from(uint64_t top_table, const area& where);
+/// any more. @context thread, interrupts on @return the pages given back.
+base::expected<size_t, vmalloc_error> remove_from(uint64_t top_table, const area& where);
 
 /// For those who want no faults: brings all address spaces up to date. Mappings made later need it
-/// again, if they are the first in their entry. @context thread @locks the mapping lock
-/// @return the entries copied.
-size_t vmalloc_sync_mappings(const area& where);
+/// again, if they are the first in their entry, and so do address spaces made later.
+/// @context thread, interrupts on @return the entries copied.
+base::expected<size_t, vmalloc_error> vmalloc_sync_mappings(const area& where);
 
 } // namespace nmisafe::vmalloc

@@ -12,12 +12,9 @@ namespace nmisafe::vmalloc {
 /// Not by the running thread's address space, which during a switch is not the one in CR3.
 [[gnu::section("nmisafe_trap_text"), gnu::used]] fault
 handle_fault(const area& where, const x86::trap_frame& frame, uintptr_t address) {
-    const fault result = internal::resolve(where, frame.error, address, x86::read_cr3());
-    // What the TLB may hold from before a permission was added. An entry that is not present it
-    // never holds, so most faults do without.
-    if (result == fault::resolved && (frame.error & x86::page_fault_error::present) != 0)
-        x86::invalidate_page(reinterpret_cast<const void*>(address));
-    return result;
+    // No INVLPG: what the TLB held of the address, from before a permission was added, the fault
+    // itself has dropped. [intel/vol3 4.10.4.1]
+    return internal::resolve(where, frame.error, address, x86::read_cr3());
 }
 
 uint64_t physical_address(const area& where, uintptr_t address) {

@@ -20,8 +20,6 @@ using base::expected;
 using base::unexpected;
 using x86::page_size;
 
-constexpr vmalloc_error no_error{};
-
 /// Pages that have been taken and not been mapped yet: each holds the address of the next one in
 /// its first word. What is left is given back.
 class page_chain {
@@ -81,18 +79,21 @@ uintptr_t find_gap(const area& where, size_t pages) {
     return 0;
 }
 
-/// Where `pages` can be mapped, with all tables made.
-expected<uintptr_t, vmalloc_error> reserve(const area& where, size_t pages) {
-    const uintptr_t begin = find_gap(where, pages);
-    if (begin == 0)
-        return unexpected(vmalloc_error::no_space);
+/// Makes the tables for so many pages. False: no memory.
+bool make_tables(uintptr_t begin, size_t pages) {
     for (size_t i = 0; i < pages; ++i) {
         const uintptr_t address = begin + i * page_size;
         const bool needs_look = i == 0 || index_of(address, 1) == 0;
         if (needs_look && make_table(contract::kernel_top_table(), address, 1) == 0)
-            return unexpected(vmalloc_error::no_memory);
+            return false;
     }
-    return begin;
+    return true;
+}
+
+/// Whether a physical address is a page's that an entry can hold.
+bool is_page(uint64_t address) {
+    return address == table_of(address) &&
+           (split_entries || address == static_cast<entry_word>(address));
 }
 
 /// Sets the entries of a mapping; `next_page` gives its pages, one after the other.
@@ -126,14 +127,10 @@ bool is_foreign_mapping(uintptr_t begin) {
     return (cursor(begin).load() & is_foreign) != 0;
 }
 
-/// Whether this is a place from which other CPUs may be waited for: for their flushes, or for the
-/// lock, whose holder may be waiting for this CPU's flush.
-vmalloc_error check_waiting() {
-    if (in_nmi())
-        return vmalloc_error::in_nmi;
-    if (!contract::may_synchronise())
-        return vmalloc_error::cannot_synchronise;
-    return no_error;
+void change_all(uintptr_t begin, size_t pages, uint64_t take, uint64_t add) {
+    cursor at(begin);
+    for (size_t i = 0; i < pages; ++i, at.advance())
+        at.here().change(take, add);
 }
 
 void flush(uintptr_t begin, size_t pages) {
@@ -176,16 +173,16 @@ expected<void*, vmalloc_error> vmalloc(const area& where, size_t size, permissio
     const size_t pages = (size - 1) / page_size + 1;
     page_chain memory;
     const locked hold;
-    if (find_gap(where, pages) == 0)
+    const uintptr_t begin = find_gap(where, pages);
+    if (begin == 0)
         return unexpected(vmalloc_error::no_space);
     for (size_t i = 0; i < pages; ++i)
         if (!memory.add())
             return unexpected(vmalloc_error::no_memory);
-    const auto begin = reserve(where, pages);
-    if (!begin)
-        return unexpected(begin.error());
-    enter(*begin, pages, bits_of(may), [&](size_t) { return memory.take(); });
-    return to_pointer(*begin);
+    if (!make_tables(begin, pages))
+        return unexpected(vmalloc_error::no_memory);
+    enter(begin, pages, bits_of(may), [&](size_t) { return memory.take(); });
+    return to_pointer(begin);
 }
 
 expected<size_t, vmalloc_error> vfree(const area& where, const void* address) {
@@ -199,14 +196,16 @@ expected<void*, vmalloc_error> vmap(const area& where, const uint64_t* pages, si
     if (count == 0 || count > (where.end() - where.begin()) / page_size)
         return unexpected(vmalloc_error::bad_size);
     for (size_t i = 0; i < count; ++i)
-        if (pages[i] != table_of(pages[i]))
+        if (!is_page(pages[i]))
             return unexpected(vmalloc_error::bad_page);
     const locked hold;
-    const auto begin = reserve(where, count);
-    if (!begin)
-        return unexpected(begin.error());
-    enter(*begin, count, bits_of(may) | is_foreign, [&](size_t i) { return pages[i]; });
-    return to_pointer(*begin);
+    const uintptr_t begin = find_gap(where, count);
+    if (begin == 0)
+        return unexpected(vmalloc_error::no_space);
+    if (!make_tables(begin, count))
+        return unexpected(vmalloc_error::no_memory);
+    enter(begin, count, bits_of(may) | is_foreign, [&](size_t i) { return pages[i]; });
+    return to_pointer(begin);
 }
 
 expected<size_t, vmalloc_error> vunmap(const area& where, const void* address) {
@@ -222,10 +221,12 @@ expected<size_t, vmalloc_error> set_permission(const area& where, const void* ad
     const size_t pages = count_pages(where, begin);
     if (pages == 0)
         return unexpected(vmalloc_error::not_mapped);
-    cursor at(begin);
-    for (size_t i = 0; i < pages; ++i, at.advance())
-        at.here().change(permission_bits, bits_of(may));
+    // What is taken away first, on all CPUs, and only then what is added: so no CPU writes what
+    // another one executes. That a mapping may not be executed counts as taken away.
+    const uint64_t wanted = bits_of(may);
+    change_all(begin, pages, write_bits & ~wanted, page_entry::no_execute & wanted);
     flush(begin, pages);
+    change_all(begin, pages, page_entry::no_execute & ~wanted, wanted);
     return pages * page_size;
 }
 

@@ -75,7 +75,20 @@ TEST_CASE("what may be done with a mapping") {
             const auto made = vmalloc(large, page_size, from.may);
             REQUIRE(made);
             for (const auto& to : cases) {
+                // What other CPUs may do while the change is under way: no more than before and
+                // after.
+                const uint64_t before = *leaf_at(k.top, to_address(*made));
+                nmisafe_platform::during_flush = [&] {
+                    const uint64_t now = *leaf_at(k.top, to_address(*made));
+                    CHECK((now & entry::writable & ~before) == 0);
+                    CHECK((!to.writable || (before & entry::writable) == 0 ||
+                           (now & entry::writable) != 0));
+                    if (format.entry_size == 8 && no_execute)
+                        CHECK(((now & entry::no_execute) != 0 ||
+                               ((before & entry::no_execute) == 0 && to.executable)));
+                };
                 REQUIRE(set_permission(large, *made, to.may).value_or(0) == page_size);
+                nmisafe_platform::during_flush = nullptr;
                 const uint64_t leaf = *leaf_at(k.top, to_address(*made));
                 CHECK(((leaf & entry::writable) != 0) == to.writable);
                 if (format.entry_size == 8)
@@ -122,6 +135,10 @@ TEST_CASE("vmap() shows the caller's pages, and vunmap() leaves them") {
     CHECK(pages_in_use() == before);
     const uint64_t odd[] = {pages[0] + 8};
     CHECK(vmap(large, odd, 1, permission::read_only).error() == vmalloc_error::bad_page);
+    if (format.entry_size == 4) {
+        const uint64_t beyond[] = {0x100005000};
+        CHECK(vmap(large, beyond, 1, permission::read_only).error() == vmalloc_error::bad_page);
+    }
 }
 
 TEST_CASE("only what begins there, and was made by the same function, is torn down") {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Kernel mappings that an address space learns of when it first touches them: also in an NMI.
 ///
-///     constexpr vmalloc::area buffers(BEGIN, END, 4);     // level 4: shared by entries of the
-///     PML4
+///     constexpr vmalloc::area buffers(BEGIN, END, 4); // shared by entries of the PML4
 ///
 ///     const auto memory = vmalloc::vmalloc(buffers, 20 << 20, vmalloc::permission::read_write);
 ///     ...

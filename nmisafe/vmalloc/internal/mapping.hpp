@@ -24,8 +24,7 @@ inline uint64_t bits_of(permission may) {
         bits |= page_entry::no_execute;
     return bits;
 }
-inline constexpr uint64_t permission_bits =
-    page_entry::writable | page_entry::dirty | page_entry::no_execute;
+inline constexpr uint64_t write_bits = page_entry::writable | page_entry::dirty;
 
 /// Walks along the last level of the kernel's own tables, from page to page.
 class cursor {
@@ -67,8 +66,16 @@ class locked {
     locked& operator=(const locked&) = delete;
 };
 
-inline bool in_nmi() {
-    return contract::this_cpu().nmi_in_progress != 0;
+inline constexpr vmalloc_error no_error{};
+
+/// Whether this is a place from which other CPUs may be waited for: for their flushes, or for the
+/// lock, whose holder may be waiting for this CPU's flush.
+inline vmalloc_error check_waiting() {
+    if (contract::this_cpu().nmi_in_progress != 0)
+        return vmalloc_error::in_nmi;
+    if (!contract::may_synchronise())
+        return vmalloc_error::cannot_synchronise;
+    return no_error;
 }
 
 } // namespace nmisafe::vmalloc::internal

@@ -113,13 +113,15 @@ class slot {
     return table;
 }
 
-/// The same, and makes what is missing. 0: no memory.
+/// The same, and makes what is missing. 0: no memory, or a large page is in the way.
 inline uint64_t make_table(uint64_t top, uintptr_t address, unsigned level) {
     uint64_t table = top & page_entry::address;
     for (unsigned above = format.levels; above != level; --above) {
         const slot link(table, index_of(address, above));
         const uint64_t value = link.load();
         if (is_present(value)) {
+            if ((value & page_entry::large) != 0)
+                return 0;
             table = table_of(value);
             continue;
         }
