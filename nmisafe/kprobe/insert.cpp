@@ -97,10 +97,10 @@ probe_error insert_planned(probe& what, const plan& how, uint8_t first_byte) {
     what.internal.first_byte = first_byte;
     if (how.code_size != 0)
         write_slot(what.slot, how);
-    announce_change();
     if (how.code_size != 0)
         internal::all.slots.add(what.internal.slot, what.slot, what);
     internal::all.sites.add(what.internal.site, what.address, what);
+    announce_change(); // behind both: a late handler that sees the count finds the probe
     __atomic_store_n(&what.internal.armed, 1, __ATOMIC_SEQ_CST);
     const probe_error why = exchange_first_byte(what, first_byte, text_patch::breakpoint);
     if (why == no_error) {

@@ -47,9 +47,10 @@ struct probe {
 
 /// Puts a probe on an instruction.
 ///
-/// Everything is checked before a byte is written. What patches the same code by other means, a
-/// text_patch::apply() of the caller's, must not run between: insert() reads the instruction and
-/// writes it last. Costs two synchronisations of all CPUs, without a slot one.
+/// Everything is checked before a byte is written. What patches the same instruction by other means
+/// must not run between, be it text_patch::apply(), immediate::set(), or a marker turned on or off:
+/// insert() reads the instruction and writes it last. Costs two synchronisations of all CPUs,
+/// without a slot one.
 ///
 /// @context thread, interrupts on. @return the length of the instruction.
 base::expected<size_t, probe_error> insert(probe& what);

@@ -95,7 +95,8 @@ bool put_push_of_operand(writer& to, const uint8_t* bytes, const instruction& wh
     return put_copy(to, push, what, address, slot);
 }
 
-/// Needs no register and no flag, and leaves nothing half done that an NMI could see.
+/// Needs no register and no flag. On x86-64 the upper half follows the push: in between, only who
+/// walks the stack sees it.
 void put_push_of_address(writer& to, uintptr_t address) {
     to.put(0x68); // push imm32, which is sign-extended
     to.put_word(static_cast<uint32_t>(address));

@@ -191,8 +191,9 @@ bool write_first_bytes(const patch* patches, size_t count) {
 void publish(const patch* patches, size_t count) {
     internal::active.count = count;
     internal::active.switched = 0;
-    __atomic_fetch_add(&internal::active.batches, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&internal::active.patches, patches, __ATOMIC_RELEASE);
+    // Last: a late handler that sees the count sees the batch too, and else it looks again.
+    __atomic_fetch_add(&internal::active.batches, 1, __ATOMIC_SEQ_CST);
 }
 
 /// Handlers from here on see no batch. They find the instruction after at the site and let the CPU

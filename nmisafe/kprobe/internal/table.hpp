@@ -74,7 +74,7 @@ class table {
 struct tables {
     table sites;      // by the address of the instruction
     table slots;      // by the begin of the slot
-    uint32_t changes; // of either table, counted before each
+    uint32_t changes; // of either table: counted after what is added, before what is taken out
 };
 
 extern tables all;

@@ -22,7 +22,8 @@ struct active_batch {
     size_t count;
     uint32_t switched; ///< 0: a hit emulates the instruction before, 1: the one after.
     uint32_t readers;  ///< Handlers that may be reading the batch.
-    uint32_t batches;  ///< How many there have been: changes before a batch writes its first INT3.
+    uint32_t batches;  ///< How many there have been: changes between a batch's publication and its
+                       ///< first INT3.
 };
 
 extern active_batch active;
