@@ -18,7 +18,7 @@ TEST_CASE_FIXTURE(fixture, "the object is good as it is") {
     REQUIRE(pointers != nullptr);
     CHECK(pointers[0] == module.code().begin);
     constexpr size_t per_slot = 8 / sizeof(word);
-    CHECK(module.data().contains(pointers[per_slot]));
+    CHECK(module.data().holds(pointers[per_slot], 1));
     CHECK(pointers[per_slot] % 16 == 0);
     CHECK(pointers[2 * per_slot] == 0);
     const address_range zeros = module.find_section(".bss");

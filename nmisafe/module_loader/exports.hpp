@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// Symbols that a program offers to modules.
 ///
-///     NMISAFE_EXPORT_SYMBOL(print);                               // at namespace scope, not in
-///     headers NMISAFE_EXPORT_SYMBOL(kernel::counter); NMISAFE_EXPORT_SYMBOL(static_cast<int
-///     (&)(int)>(overloaded));
+///     NMISAFE_EXPORT_SYMBOL(kernel::counter); // at namespace scope, not in headers
+///     NMISAFE_EXPORT_SYMBOL(static_cast<int (&)(int)>(overloaded));
 ///
 ///     const uintptr_t address = module_loader::program_exports().find("_ZN6kernel7counterE");
 ///

@@ -16,7 +16,7 @@ TEST_CASE_FIXTURE(fixture, "all three segments in one area, and two modules at o
     load_and_start(from);
     check_features();
     const uintptr_t use_data = module_exports(other).find("use_data");
-    CHECK(other.code().contains(use_data));
+    CHECK(other.code().holds(use_data, 1));
     CHECK(reinterpret_cast<int (*)()>(use_data)() == 42); // each has its own data
     REQUIRE(unload(other));
     CHECK(call("use_data") == 44);

@@ -15,6 +15,7 @@
 ///     const char nmisafe_module_name[];         at most 63 characters (declare.hpp)
 #pragma once
 
+#include "nmisafe/base/address_range.hpp"
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/module_loader/load_error.hpp"
@@ -23,13 +24,7 @@
 
 namespace nmisafe::module_loader {
 
-/// [begin, end); both 0 if there is none.
-struct address_range {
-    uintptr_t begin;
-    uintptr_t end;
-
-    bool contains(uintptr_t address) const { return address - begin < end - begin; }
-};
+using base::address_range; // both ends 0: there is none
 
 /// Where the three segments of a module go. The areas may be one and the same, and must stay.
 ///

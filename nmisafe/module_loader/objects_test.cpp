@@ -47,7 +47,7 @@ void fixture::check_features() {
     CHECK(call("use_data") == 42);
     CHECK(call("use_data") == 43);
     const uintptr_t initialised = module_exports(module).find("initialised");
-    CHECK(module.data().contains(initialised));
+    CHECK(module.data().holds(initialised, 1));
     CHECK(*reinterpret_cast<int*>(initialised) == 43);
     for (unsigned i = 0; i < 1000; ++i)
         REQUIRE(function<int(unsigned)>("use_zero")(i) == 0);
@@ -77,10 +77,10 @@ void fixture::check_features() {
     CHECK(test::data_area.contains(module.data().begin));
 
     const address_range no_probe = module.find_section("test_no_probe");
-    CHECK(no_probe.contains(reinterpret_cast<uintptr_t>(function<int()>("no_probe"))));
+    CHECK(no_probe.holds(reinterpret_cast<uintptr_t>(function<int()>("no_probe")), 1));
     CHECK(no_probe.begin >= module.code().begin);
     CHECK(no_probe.end <= module.code().end);
-    CHECK_FALSE(no_probe.contains(reinterpret_cast<uintptr_t>(function<int()>("use_data"))));
+    CHECK_FALSE(no_probe.holds(reinterpret_cast<uintptr_t>(function<int()>("use_data")), 1));
     CHECK(call("no_probe") == 77);
     for (const char* const none : {"test_no_prob", "test_no_probe_", "", "no"})
         CHECK(module.find_section(none).begin == 0);
@@ -93,7 +93,7 @@ void fixture::check_sites(std::initializer_list<int> numbers) {
     for (uintptr_t at = sites.begin; at < sites.end; at += 4) {
         const auto address =
             at + static_cast<uintptr_t>(intptr_t{*reinterpret_cast<const int32_t*>(at)});
-        CHECK(module.code().contains(address));
+        CHECK(module.code().holds(address, 1));
     }
 }
 

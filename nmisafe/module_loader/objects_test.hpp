@@ -77,7 +77,7 @@ struct fixture {
     F* function(const char* name) {
         const uintptr_t address = module_exports(module).find(name);
         REQUIRE_MESSAGE(address != 0, name);
-        CHECK(module.code().contains(address));
+        CHECK(module.code().holds(address, 1));
         return reinterpret_cast<F*>(address);
     }
     int call(const char* name) { return function<int()>(name)(); }
