@@ -47,7 +47,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
 
     {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
-    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel},
 
     {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc", .instruction_count = true, .architectures = every_kernel},
 
@@ -84,7 +84,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4, .timeout_seconds = 120},
 
-    {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
+    {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 
     {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .timeout_seconds = 180, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
@@ -104,6 +104,8 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
     {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .architectures = every_kernel},
+
+    {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .architectures = every_kernel},
 
     {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind"},
 

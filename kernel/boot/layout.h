@@ -2,13 +2,11 @@
 // Where things are in the kernel's address spaces, for C++, assembly and the linker scripts alike.
 //
 //   x86-64                                                x86-32
-//   ffffffff80000000  image (physical address + this)     c0000000  all RAM up to 768 MiB, the
-//   image
-//                                                                   in it (physical address + this)
-//   ffffffffc0000000  modules: code, constants, data      f8000000  modules: code, constants, data
+//   ffffffffc0000000  modules: code, constants, data      fec00000  MMIO, at its physical address
+//   ffffffff80000000  image (physical address + this)     f8000000  modules: code, constants, data
 //   ffff900000000000  vmalloc                             f2000000  vmalloc
 //   ffff808000000000  pages: stacks, test pages           f0000000  pages: stacks, test pages
-//   ffff800000000000  low 4 GiB (RAM, MMIO)               fec00000  MMIO, at its physical address
+//   ffff800000000000  low 4 GiB (RAM, MMIO)               c0000000  RAM up to 768 MiB, image in it
 //   below             the address space's own             below     the address space's own
 #ifndef KERNEL_BOOT_LAYOUT_H
 #define KERNEL_BOOT_LAYOUT_H

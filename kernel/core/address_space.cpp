@@ -121,10 +121,13 @@ void destroy_address_space(address_space* space) {
     for (uintptr_t entry = 0; entry < first_shared_entry; ++entry)
         if (entry_at(space->top_table, entry) != 0)
             panic("the low half of an address space is not empty", nullptr, entry);
-    remove_lazy_areas(space->top_table);
-    free_page(space->top_table);
-    const locked hold(lock);
-    space->top_table = 0;
+    const uintptr_t top_table = space->top_table;
+    {
+        const locked hold(lock); // from here on for_each_top_table() leaves it out
+        space->top_table = 0;
+    }
+    remove_lazy_areas(top_table);
+    free_page(top_table);
 }
 
 uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address) {

@@ -5,6 +5,7 @@
 #include "kernel/core/controls.hpp"
 #include "kernel/core/interrupts.hpp"
 #include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/panic.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -35,6 +36,8 @@ volatile uint8_t* alias_of(uintptr_t address) {
     const uintptr_t physical = address < text_address(kernel_text_end)
                                    ? address - KERNEL_IMAGE_BASE
                                    : static_cast<uintptr_t>(lazy_physical_address(address));
+    if (physical == 0)
+        panic("code that is to be written is not mapped", nullptr, address);
     return reinterpret_cast<volatile uint8_t*>(KERNEL_DIRECT_BASE + physical);
 }
 

@@ -29,7 +29,8 @@ void add_lazy_areas(uintptr_t top_table) {
 
 void remove_lazy_areas(uintptr_t top_table) {
     for (const auto* area : areas)
-        vmalloc::remove_from(top_table, *area);
+        if (!vmalloc::remove_from(top_table, *area))
+            panic("an address space's tables could not be given back", nullptr, area->begin());
 }
 
 [[gnu::section("nmisafe_trap_text")]] vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame,

@@ -39,7 +39,7 @@ nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 start_module(kernel_module& which);
 
 /// Exit, leaving, a grace period, and its memory is free. `busy`: a probe stands on its code.
-/// @context thread, interrupts on, preempt count 0
+/// @context thread, interrupts on, preempt count 0; one call at a time for each module
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 unload_module(kernel_module& which);
 

@@ -63,7 +63,7 @@ void measure_breakpoint() {
 // --- what stands on them -------------------------------------------------------------------------
 
 /// As an embedding kernel's: the patcher is asked first.
-bool on_breakpoint(x86::trap_frame& frame) {
+[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
     return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
 }
 

@@ -6,9 +6,8 @@
 //   thread-breakpoint  a thread hits INT3; an NMI is delivered at each boundary, its handler raises
 //                      another NMI and hits INT3 itself
 //   thread-breakpoint-if  the same in a thread with interrupts on: the return ends in STI and RET
-//   thread-page-fault  a thread faults on page 0; the NMI's handler raises another NMI and faults
-//   on
-//                      page 1 (W16: CR2 is in flight in the thread)
+//   thread-page-fault  a thread faults on page 0; the NMI's handler raises another NMI and
+//                      faults on page 1 (W16: CR2 is in flight in the thread)
 //
 // and of the faults of vmalloc's areas (vmalloc_paths.cpp).
 //

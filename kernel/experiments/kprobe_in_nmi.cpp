@@ -50,7 +50,7 @@ shared_flag raising; // each handler of a probe raises an NMI
 bool follow;         // all instructions are probed: check where each one is entered
 uintptr_t next_ip;
 
-bool on_breakpoint(trap_frame& frame) {
+[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(trap_frame& frame) {
     ++scene.breakpoints;
     return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
 }
@@ -130,6 +130,15 @@ void expect_refusal_inside(uint32_t number) {
         fail("a probe inside an instruction", static_cast<uintptr_t>(probe_error::not_boundary), 0);
 }
 
+/// A probe on what runs between a probe and its handler would never come to an end.
+void expect_refusal_on_the_handler() {
+    probe on_handler{};
+    on_handler.address = on_handler.function = reinterpret_cast<uintptr_t>(on_breakpoint);
+    const auto inserted = kprobe::insert(on_handler);
+    if (inserted || inserted.error() != probe_error::no_probe)
+        fail("a probe on the breakpoint handler", static_cast<uintptr_t>(probe_error::no_probe), 0);
+}
+
 /// Each call of the function executes instruction `number` as often as the assembler says.
 void expect_hits(uint32_t number, uint32_t calls, uint32_t missed_calls) {
     const probe& what = probes[number];
@@ -188,6 +197,7 @@ bool each_path() {
     }
     if (hits == 0)
         fail("hits in all", 1, 0);
+    expect_refusal_on_the_handler();
     finish("each", hits);
     return true;
 }

@@ -3,9 +3,9 @@
 //
 //   faults   in address spaces that have none of the module's mappings, under a stream of NMIs: the
 //            module's data, code and constants take one page fault each, all of them in the NMI
-//   reload   the module is unloaded and loaded again 1,000 times, while NMIs keep hitting the
-//   marker
-//            on all CPUs; afterwards nothing of it is left
+//   reload   the module is unloaded and loaded again 1,000 times, while NMIs and threads keep
+//            hitting the marker on all CPUs; afterwards nothing of it is left. As a control,
+//            without=grace waits for nobody: then a thread comes back to code that is gone.
 //   refused  a module that somebody uses, or whose code a probe stands on, stays; one whose init
 //            fails goes, with all it has joined
 //
@@ -14,9 +14,11 @@
 #include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/modules.hpp"
 #include "kernel/core/smp.hpp"
+#include "kernel/core/test_exit.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/active_delay.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -76,6 +78,21 @@ bool unload() {
 
 shared_count faults_in_code, faults_in_constants, faults_in_data, faults_in_nmi;
 
+/// The control ends where it shows its harm: nothing can be run after that.
+void end_at_bad_access(trap_frame& frame, uintptr_t address) {
+    static uint32_t ended;
+    if (handle_lazy_fault(frame, address) != vmalloc::fault::bad)
+        return;
+    if (__atomic_exchange_n(&ended, 1, __ATOMIC_RELAXED) != 0)
+        while (true) // another CPU has come back too
+            asm volatile("cli\n\thlt");
+    fail("code of a module that is gone is executed", 0, frame.ip);
+    print("@row path=reload boundaries=", uint32_t{scene.count.boundaries},
+          " nmis_raised=1 nmis_handled=1 nested=0 lost=0 corrupted=0 unsafe_irets=0 failures=",
+          uint32_t{scene.count.failures}, "\n@done\n");
+    finish(true);
+}
+
 bool on_page_fault(trap_frame& frame, uintptr_t address) {
     ++scene.page_faults;
     if (context::in_nmi())
@@ -87,6 +104,8 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     if (module_data_area.contains(address))
         ++faults_in_data;
     show_resume_flag(frame);
+    if (is_removed(defence::grace))
+        end_at_bad_access(frame, address);
     return resolve_lazy_fault(frame, address);
 }
 
@@ -260,6 +279,7 @@ void send_on(void*) {
     while (!stop) {
         const uint32_t latest = synchronisations_here();
         send_to_neighbour();
+        hit_marker();
         x86::disable_interrupts();
         if (synchronisations_here() == latest && !stop)
             asm volatile("sti\n\thlt" : : : "memory");
@@ -292,7 +312,9 @@ void reload_on_and_on(uint32_t reloads) {
             return;
         send_to_neighbour();
         hit_marker();
-        if (nmi_probe_count.latest_value != 1 + i % 3 && nmi_probe_count.calls == calls + 1)
+        if (nmi_probe_count.calls == calls)
+            fail("calls of the module's probe", calls + 1, calls);
+        if (nmi_probe_count.latest_value != 1 + i % 3)
             fail("the immediate value in the module", 1 + i % 3, nmi_probe_count.latest_value);
         with_calls += nmi_probe_count.calls - calls > 1; // an NMI has called it too
         if (!unload())
@@ -313,10 +335,10 @@ void reload() {
     thread* threads[most_cpus] = {};
     for (uint32_t id = 1; id < cpu_count(); ++id)
         threads[id] = create_thread(id, send_on, nullptr, create_address_space());
-    if (!start("nmi_probe") || !unload())
-        return; // its page tables are made now: they stay
     const module_remains before = look_for_remains();
     nmi_probe_count = {};
+    // Nobody gets out of the module in time where nobody is waited for.
+    nmi_probe_count.linger = is_removed(defence::grace) ? 3'000'000 : 1000;
     reload_on_and_on(reloads);
     stop = true;
     for (uint32_t id = 1; id < cpu_count(); ++id)
@@ -332,6 +354,8 @@ void reload() {
 } // namespace
 
 void module_in_nmi() {
+    if (is_removed(defence::grace))
+        return reload(); // the other paths do without
     faults();
     if (scene.count.nested != 0)
         return; // a control: what was run over is not to be trusted any more

@@ -95,7 +95,7 @@ void run(const char* path, text name, bool start) {
         return fail("a buffer", 0, static_cast<uintptr_t>(made.error()));
     buffer = static_cast<uint8_t*>(*made);
 
-    // Undamaged it is taken, which makes the page tables that stay.
+    // Undamaged it is taken.
     results counts{};
     __builtin_memcpy(buffer, object.bytes, object.size);
     offer(object.size, start, counts);

@@ -7,12 +7,12 @@
 namespace kernel {
 
 struct module_remains {
-    uintptr_t pages;
+    uintptr_t pages; ///< But for page tables, which stay.
     size_t sites;
     size_t markers;
 };
 
-/// What there is now. Page tables stay: so after a module has been there once. @context thread
+/// What there is now. @context thread
 module_remains look_for_remains();
 
 /// Fails unless that is all there is. @context thread

@@ -32,7 +32,7 @@ bool handle(x86::trap_frame& frame) {
     return handled;
 }
 
-bool on_breakpoint(x86::trap_frame& frame) {
+[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
     if (!handle(frame))
         return false;
     ++scene.breakpoints;

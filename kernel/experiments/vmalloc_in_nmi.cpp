@@ -133,7 +133,7 @@ void run(const char* path, const buffer& which, bool synchronised) {
     fill(which);
     const uint32_t entries = entries_of(which);
     if (synchronised) {
-        const size_t copied = vmalloc::vmalloc_sync_mappings(which.where);
+        const size_t copied = vmalloc::vmalloc_sync_mappings(which.where).value_or(0);
         if (copied != entries * spaces)
             fail("entries copied to address spaces", entries * spaces, copied);
     }

@@ -4,8 +4,7 @@
 // and in NMI handlers, so that it is in every TLB.
 //
 //   freed        no CPU reads it any more, neither in a thread nor in an NMI; its address comes
-//   back
-//                with another page, and every CPU sees that one
+//                back with another page, and every CPU sees that one
 //   unmapped     the same with vmap() and vunmap()
 //   read-only    no CPU can write it any more, and all can read it
 //   waits        vfree() does not return while an NMI handler that uses the mapping is in progress,
@@ -169,12 +168,21 @@ void end(const char* path) {
 
 void freed() {
     begin();
+    uintptr_t kept = 0;
     for (uint32_t round = 0; round < rounds; ++round) {
         uint32_t* const mapped = allocate(round);
         all_try(access::read, true, round);
+        const uint64_t page = lazy_physical_address(reinterpret_cast<uintptr_t>(mapped));
         expect(vmalloc::vfree(vmalloc_area, mapped).has_value(), "vfree()");
         all_try(access::read, false, 0);
+        // The next one gets another page.
+        const uintptr_t latest = allocate_page();
+        expect(latest == page, "the page was given back");
+        if (kept != 0)
+            free_page(kept);
+        kept = latest;
     }
+    free_page(kept);
     end("freed");
 }
 

@@ -146,8 +146,8 @@ void prepare() {
     if (tearing_down)
         *address = torn_content;
     ask(question_forget);
-    x86::disable_interrupts();
     forget_lazy_pages(*nmi_space);
+    x86::disable_interrupts();
     here.seen_later = there.seen_later = false;
 }
 

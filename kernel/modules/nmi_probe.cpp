@@ -4,6 +4,7 @@
 // each takes a page fault, in the NMI. It also has a marker, an immediate value and a second probe
 // of its own.
 #include "kernel/modules/nmi_probe.hpp"
+#include "nmisafe/context/count.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/module_loader/declare.hpp"
 
@@ -38,7 +39,13 @@ void on_own_mark(const marker::marker&, void*, const marker::arguments& values) 
 }
 constinit marker::probe own_probe(on_own_mark, nullptr);
 
-/// @context any: called in NMI handlers
+/// Stays for a while where interrupts are on: who unloads the module then has to wait for this.
+void linger() {
+    for (uint32_t i = 0; i < kernel::nmi_probe_count.linger; ++i)
+        static_cast<void>(__atomic_load_n(&turn, __ATOMIC_RELAXED));
+}
+
+/// @context any: called in NMI handlers, and in threads
 void on_kernel_mark(const marker::marker&, void* private_data, const marker::arguments&) {
     const uint32_t index = __atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % table_size;
     latest[index] = table.words[index];
@@ -49,6 +56,8 @@ void on_kernel_mark(const marker::marker&, void* private_data, const marker::arg
         count(kernel::nmi_probe_count.wrong_values);
     __atomic_store_n(&kernel::nmi_probe_count.latest_value, value, __ATOMIC_RELAXED);
     count(kernel::nmi_probe_count.calls);
+    if (!context::in_interrupt())
+        linger();
     trace_mark(nmi_probe, called, "index %u", index);
 }
 constinit marker::probe kernel_probe(on_kernel_mark, latest);
@@ -60,18 +69,43 @@ constinit marker::probe kernel_probe(on_kernel_mark, latest);
 
 } // namespace
 
+namespace {
+
+/// Markers are changed by one thread at a time: who comes second tries again. What was not
+/// unregistered would be called when the module is gone.
+template <typename Step>
+bool insist(Step step) {
+    for (;;) {
+        const auto done = step();
+        if (done)
+            return true;
+        if (done.error() != marker::marker_error::busy)
+            return false;
+    }
+}
+
+void unregister(marker::probe& which) {
+    if (!insist([&] { return marker::unregister_probe(which); }))
+        count(kernel::nmi_probe_count.wrong);
+}
+
+} // namespace
+
 bool nmisafe_module_init() {
     count(kernel::nmi_probe_count.started);
-    if (!marker::register_probe("nmi_probe", "called", "index %u", own_probe))
+    if (!insist(
+            [] { return marker::register_probe("nmi_probe", "called", "index %u", own_probe); }))
         return false;
-    if (marker::register_probe("kernel", "nmi_calls_module", nullptr, kernel_probe))
+    if (insist([] {
+            return marker::register_probe("kernel", "nmi_calls_module", nullptr, kernel_probe);
+        }))
         return true;
-    static_cast<void>(marker::unregister_probe(own_probe));
+    unregister(own_probe);
     return false;
 }
 
 void nmisafe_module_exit() {
     count(kernel::nmi_probe_count.stopped);
-    static_cast<void>(marker::unregister_probe(kernel_probe));
-    static_cast<void>(marker::unregister_probe(own_probe));
+    unregister(kernel_probe);
+    unregister(own_probe);
 }

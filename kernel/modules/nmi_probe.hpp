@@ -8,7 +8,7 @@
 
 namespace kernel {
 
-/// Written by the module, each word by one instruction.
+/// Written by the module, but for the last, each word by one instruction.
 struct nmi_probe_counts {
     uint32_t calls;        ///< Of the module's probe.
     uint32_t wrong;        ///< It found its data or its constants other than they are.
@@ -17,6 +17,7 @@ struct nmi_probe_counts {
     uint32_t own_marks;    ///< Hits of the module's own marker, as its second probe saw them.
     uint32_t started;      ///< Inits.
     uint32_t stopped;      ///< Exits.
+    uint32_t linger;       ///< Set by the kernel: how long a call in a thread takes.
 };
 extern nmi_probe_counts nmi_probe_count;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// Markers of code that is loaded later: a module brings the table that its own linking has made.
 ///
-///     nmisafe::marker::marker_range markers{.begin = ..., .end = ..., .data = ..., .constants =
-///     ...}; const auto joined = nmisafe::marker::join(markers);   // after immediate::join() of
-///     its sites
+///     nmisafe::marker::marker_range markers{.begin = ..., .end = ..., .data = ...,
+///                                           .constants = ...};
+///     const auto joined = nmisafe::marker::join(markers);   // after immediate::join()
 ///     ...
 ///     const auto left = nmisafe::marker::leave(markers);    // nothing runs its code any more
 ///     const auto done = nmisafe::marker::synchronise();     // then its memory may go
