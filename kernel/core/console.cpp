@@ -24,17 +24,21 @@ constexpr uint8_t serial_can_send = 0x20;
 bool has_debug_port;
 uint32_t line_owner; // CPU id + 1 of the line being written, 0 if none
 
+/// An NMI handler gives another CPU time to end its line, no more: that CPU may be in an NMI
+/// handler of its own that waits for this one.
+constexpr uint32_t most_pauses_in_nmi = 1'000'000;
+
 /// False if waiting would be pointless: this CPU itself is in the middle of a line, or must not
-/// wait.
+/// wait on.
 bool take_line() {
     const uint32_t self = this_cpu().id + 1;
-    const bool may_wait = !context::in_nmi() && !panicking();
-    while (true) {
+    const bool in_nmi = context::in_nmi();
+    for (uint32_t pauses = 0;; ++pauses) {
         uint32_t owner = 0;
         if (__atomic_compare_exchange_n(&line_owner, &owner, self, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED))
             return true;
-        if (owner == self || !may_wait)
+        if (owner == self || panicking() || (in_nmi && pauses == most_pauses_in_nmi))
             return false;
         x86::pause();
     }

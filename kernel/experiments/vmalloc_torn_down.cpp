@@ -234,8 +234,12 @@ void waits() {
         expect(vmalloc::vfree(vmalloc_area, mapped).has_value(), "vfree()");
         ++scene.count.boundaries;
         expect(has_left, "vfree() waited for the NMI handler");
-        if (!has_left)
-            break; // a control: the next round would take this one's handler by surprise
+        if (!has_left) {
+            // A control. The next round would take this one's handler by surprise.
+            if (!wait_for([] { return bool{has_left}; }))
+                ++scene.count.lost;
+            break;
+        }
     }
     end("waits");
 }
