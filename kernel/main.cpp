@@ -154,8 +154,7 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
     start_other_cpus(found);
     x86::enable_interrupts();
     run_experiment(option("experiment"));
-    print("@done\n");
-    finish(true);
+    finish_with_done();
 }
 
 } // namespace

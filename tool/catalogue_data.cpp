@@ -83,15 +83,17 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .timeout_seconds = 300, .what = "four CPUs execute a site from threads, interrupts and NMIs while it is toggled 20,000 times: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4, .timeout_seconds = 120},
+    {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .processors = 4, .timeout_seconds = 120},
 
     {.experiment = "costs", .policies = every_policy, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 
     {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .timeout_seconds = 180, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
-    {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, NMIs pending while it is stepped: same result, every hit counted"},
+    {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion compiled", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, and of a compiled NMI handler, NMIs pending while it is stepped: same result, every hit counted"},
     {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},
 
     {.experiment = "kprobe-sweep", .policies = always_safe, .paths = "sweep", .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .what = "an NMI at every instruction boundary of probes hit in a thread, its handler hitting the same probes: none is missed"},
+    {.experiment = "kprobe-sweep", .policies = "iret", .expected = control, .symptom = "nested", .paths = "sweep", .instruction_count = true, .timeout_seconds = 180},
 
     {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
     {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .timeout_seconds = 120, .architectures = every_kernel},

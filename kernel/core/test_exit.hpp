@@ -8,4 +8,7 @@ namespace kernel {
 /// its shutdown port. Without either the CPU stops for good. Prints nothing. @context any
 [[noreturn]] void finish(bool ok);
 
+/// The same after an experiment that has printed all its rows, and says so. @context any
+[[noreturn]] void finish_with_done();
+
 } // namespace kernel

@@ -6,6 +6,7 @@
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/patch_windows.h"
+#include "kernel/experiments/patched_breakpoint.hpp"
 #include "kernel/experiments/patched_sites.hpp"
 #include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
@@ -61,11 +62,6 @@ void measure_breakpoint() {
 }
 
 // --- what stands on them -------------------------------------------------------------------------
-
-/// As an embedding kernel's: the patcher is asked first.
-[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
-    return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
-}
 
 bool patched_site_hit;
 
@@ -164,7 +160,7 @@ void costs() {
     set_up_patching();
     measure_nmi();
     measure_breakpoint();
-    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
     measure_patched_breakpoint();
     measure_probe("kprobe-emulated",
                   {window_probed_nop, window_probed_nop_begin, window_probed_nop_end});

@@ -8,6 +8,8 @@
 //              post handler before said
 //   recursion  the same, with the function called again by the handlers: those hits are missed, and
 //              executed nevertheless
+//   compiled   a probe on each instruction in turn of an NMI handler as the compiler made it
+//              (kprobe_compiled.cpp)
 //
 // Under the policy iret the return of the first INT3 lets the second NMI in. The handler in
 // progress is lost, and the probes with it: the run ends there.
@@ -17,12 +19,13 @@
 // handler goes through the same slots, with another NMI pending; nothing is missed.
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/panic.hpp"
+#include "kernel/experiments/compiled_handler.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/patched_breakpoint.hpp"
 #include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
 #include "kernel/experiments/sweep.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
-#include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -49,11 +52,6 @@ shared_flag recursive;
 shared_flag raising; // each handler of a probe raises an NMI
 bool follow;         // all instructions are probed: check where each one is entered
 uintptr_t next_ip;
-
-[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(trap_frame& frame) {
-    ++scene.breakpoints;
-    return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
-}
 
 void call_function() {
     next_ip = 0;
@@ -133,7 +131,7 @@ void expect_refusal_inside(uint32_t number) {
 /// A probe on what runs between a probe and its handler would never come to an end.
 void expect_refusal_on_the_handler() {
     probe on_handler{};
-    on_handler.address = on_handler.function = reinterpret_cast<uintptr_t>(on_breakpoint);
+    on_handler.address = on_handler.function = reinterpret_cast<uintptr_t>(on_patched_breakpoint);
     const auto inserted = kprobe::insert(on_handler);
     if (inserted || inserted.error() != probe_error::no_probe)
         fail("a probe on the breakpoint handler", static_cast<uintptr_t>(probe_error::no_probe), 0);
@@ -169,7 +167,7 @@ bool pass() {
 
 void set_up() {
     set_scene(nmi_body);
-    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
     follow = false;
     recursive = false;
     raising = true;
@@ -253,7 +251,8 @@ void sweep_path() {
     for (uint32_t i = 0; i < instruction_count; ++i)
         if (probed_instructions[i].in_sweep == PROBED_IN_SWEEP)
             put_on(i);
-    const sweep plan{window_probed, prepare_pass, both_handled, check_pass};
+    sweep plan{window_probed, prepare_pass, both_handled, check_pass};
+    plan.once = true;
     if (option("mode") == "trace") {
         print_window("sweep", window_probed_begin, window_probed_end);
         plan.prepare();
@@ -262,6 +261,8 @@ void sweep_path() {
     }
     sweep_nmi(plan);
     scene.count.boundaries = recorded();
+    if (scene.count.nested != 0) // a control: its probes are in progress for good
+        return print_row("sweep");
     uint32_t probed = 0;
     for (uint32_t i = 0; i < instruction_count; ++i)
         if (probed_instructions[i].in_sweep == PROBED_IN_SWEEP) {
@@ -296,6 +297,7 @@ void kprobe_in_nmi() {
         return;
     all_path("all", false);
     all_path("recursion", true);
+    probe_compiled_handler();
 }
 
 void kprobe_sweep() {

@@ -56,6 +56,8 @@ void run(const sweep& the_plan) {
         one_shot_disarm();
         if (completed)
             plan->check();
+        else if (plan->once)
+            return;
         late = came_after ? late + 1 : 0;
     }
 }

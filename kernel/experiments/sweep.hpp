@@ -27,6 +27,9 @@ struct sweep {
     /// Ticks from one delay to the next. Fewer where the way is not always as long, because another
     /// CPU is waited for.
     uint32_t step = 4;
+    /// Whether an injection that was abandoned is the last, because what it leaves behind is in the
+    /// way of others.
+    bool once = false;
 };
 
 /// Runs the sweep with the one-shot raising NMIs at CPU 0, with ever longer delays, until the event
