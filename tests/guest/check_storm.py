@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs patch-storm for long: 200,000 toggles under NMIs on four CPUs, and its control.
 
-    check_storm.py TOOL IMAGES OUT ARCH
+    check_storm.py TOOL IMAGES OUT ARCH POLICY
 """
 
 import json
@@ -15,9 +15,9 @@ LIMIT = 1800  # seconds a guest; a CPU that waits for another for good is a fail
 
 
 def main():
-    tool, images, out, arch = sys.argv[1:]
+    tool, images, out, arch, policy = sys.argv[1:]
     subprocess.run([tool, "run", "--images", images, "--out", out, "--arch", arch, "--jobs", "1",
-                    "--experiment", "patch-storm", "--policy", "near", "--timeout", str(LIMIT),
+                    "--experiment", "patch-storm", "--policy", policy, "--timeout", str(LIMIT),
                     "--kernel-option", f"toggles={TOGGLES}"], check=True, timeout=LIMIT + 100)
     rows = json.loads(pathlib.Path(out, "report.json").read_text())["rows"]
     failures = []
