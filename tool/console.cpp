@@ -159,10 +159,14 @@ std::string console_reader::take_record(const record& line) {
     }
     if (line.kind == "measure") {
         std::string name;
-        address_range range;
+        measure_range measure;
         std::string error = take_text(line, "name", name);
-        error = error.empty() ? take_range(line, "from", "to", range) : error;
-        if (error.empty() && !content_.measures.emplace(name, range).second) {
+        error = error.empty() ? take_range(line, "from", "to", measure.range) : error;
+        if (error.empty() && line.find("items") != nullptr) {
+            error = take_number(line, "items", measure.items);
+            error = error.empty() && measure.items == 0 ? "items is 0" : error;
+        }
+        if (error.empty() && !content_.measures.emplace(name, measure).second) {
             error = "a second @measure of this name";
         }
         return error;

@@ -35,6 +35,12 @@ struct address_range {
     std::uint64_t end = 0;
 };
 
+// What is measured, and how many items it does its work on.
+struct measure_range {
+    address_range range;
+    std::uint64_t items = 1;
+};
+
 struct hello_record {
     std::string arch, experiment, policy, without;
 };
@@ -46,7 +52,7 @@ struct console_content {
     std::optional<std::string> panic;
     std::map<std::string, address_range> windows;        // by path
     std::map<std::string, std::set<std::uint64_t>> rips; // by path
-    std::map<std::string, address_range> measures;       // by cost name
+    std::map<std::string, measure_range> measures;       // by cost name
     std::optional<address_range> text;
     std::uint64_t progress_done = 0;
     std::uint64_t progress_total = 0;

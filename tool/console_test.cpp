@@ -25,6 +25,7 @@ TEST_CASE("a whole console") {
         read("booting\n" + hello + "@progress done=1 total=4\r\n" + row +
              "@fail what=\"a b\" at=7\n@text begin=0x10 end=0x20\n"
              "@window path=p begin=0x11 end=0x13\n@measure name=nmi-entry from=1 to=2\n"
+             "@measure name=patch from=3 to=4 items=100\n"
              "@rips path=p list=0x11,0x12\n@rips path=p list=0x12\nbye\n@done\n");
     CHECK_FALSE(content.error);
     REQUIRE(content.hello);
@@ -40,7 +41,9 @@ TEST_CASE("a whole console") {
     CHECK(content.failures == std::vector<std::string>{"a b at=7"});
     CHECK(content.text->end == 0x20);
     CHECK(content.windows.at("p").begin == 0x11);
-    CHECK(content.measures.at("nmi-entry").end == 2);
+    CHECK(content.measures.at("nmi-entry").range.end == 2);
+    CHECK(content.measures.at("nmi-entry").items == 1);
+    CHECK(content.measures.at("patch").items == 100);
     CHECK(content.rips.at("p") == std::set<std::uint64_t>{0x11, 0x12});
     CHECK(content.last_text == "bye");
     CHECK(content.done);
@@ -87,6 +90,7 @@ TEST_CASE("the first break of the protocol is kept with its line") {
         {hello + "@window path=p begin=1 end=x\n", "end is not a number"},
         {hello + "@window path=p begin=1 end=2\n@window path=p begin=1 end=2\n",
          "a second @window of this path"},
+        {hello + "@measure name=m from=1 to=2 items=0\n", "items is 0"},
         {hello + "@measure name=m from=1 to=2\n@measure name=m from=1 to=2\n",
          "a second @measure of this name"},
         {hello + "@rips path=p list=1,,2\n", "list has an entry that is not a number"},

@@ -68,14 +68,14 @@ std::set<std::uint64_t> entered_by_faults(const window_trace& walked) {
 }
 
 execution_analysis::execution_analysis(const std::map<std::string, address_range>& windows,
-                                       const std::map<std::string, address_range>& measures) {
+                                       const std::map<std::string, measure_range>& measures) {
     for (const auto& [path, range] : windows) {
         window_followers_.push_back({path, follower{range}});
         window_results_[path];
     }
-    for (const auto& [name, range] : measures) {
-        measure_followers_.push_back(follower{range});
-        measure_results_.push_back({name});
+    for (const auto& [name, measure] : measures) {
+        measure_followers_.push_back(follower{measure.range});
+        measure_results_.push_back({name, measure.items});
     }
 }
 

@@ -59,6 +59,7 @@ std::set<std::uint64_t> entered_by_faults(const window_trace& walked);
 // A cost. Empty until it was seen once from its begin to its end.
 struct measure_trace {
     std::string name;
+    std::uint64_t items = 1;
     std::uint64_t occurrences = 0;
     std::uint64_t smallest = 0;
     std::uint64_t largest = 0;
@@ -68,7 +69,7 @@ struct measure_trace {
 class execution_analysis {
   public:
     execution_analysis(const std::map<std::string, address_range>& windows,
-                       const std::map<std::string, address_range>& measures);
+                       const std::map<std::string, measure_range>& measures);
 
     // The next line of the log.
     void feed(std::string_view line);

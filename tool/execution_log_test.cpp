@@ -24,7 +24,7 @@ std::string fault(std::uint64_t pc) {
 }
 
 execution_analysis analyse(std::initializer_list<std::string> lines) {
-    execution_analysis analysis({{"path", {0x10, 0x14}}}, {{"cost", {0x10, 0x14}}});
+    execution_analysis analysis({{"path", {0x10, 0x14}}}, {{"cost", {{0x10, 0x14}}}});
     for (const std::string& line : lines) {
         analysis.feed(line);
     }
@@ -124,7 +124,7 @@ TEST_CASE("a fault of another instruction than the last does not count") {
 }
 
 TEST_CASE("a path that is a loop ends and begins at one address") {
-    execution_analysis analysis({{"loop", {0x10, 0x10}}}, {{"loop", {0x10, 0x10}}});
+    execution_analysis analysis({{"loop", {0x10, 0x10}}}, {{"loop", {{0x10, 0x10}}}});
     for (std::uint64_t pc : {0x10u, 0x11u, 0x10u, 0x12u, 0x10u}) {
         analysis.feed(executed(pc));
     }

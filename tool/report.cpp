@@ -64,11 +64,17 @@ ordered_json row_json(const report_row& row) {
     return json;
 }
 
+// Rounded up: an instruction more for all of them is an instruction more.
+std::uint64_t per_item(const cost& measured) {
+    return (measured.instructions + measured.items - 1) / measured.items;
+}
+
 ordered_json cost_json(const cost& measured) {
     return {
         {"name", measured.name},         {"arch", measured.arch},
         {"policy", measured.policy},     {"instructions", measured.instructions},
         {"smallest", measured.smallest}, {"occurrences", measured.occurrences},
+        {"items", measured.items},       {"per_item", per_item(measured)},
     };
 }
 
@@ -119,11 +125,13 @@ std::string result_table(const std::vector<report_row>& rows) {
 }
 
 std::string cost_table(const std::vector<cost>& costs) {
-    table cells = {{"cost", "arch", "policy", "instructions", "smallest", "occurrences"}};
+    table cells = {
+        {"cost", "arch", "policy", "instructions", "smallest", "occurrences", "items", "per item"}};
     for (const cost& measured : costs) {
         cells.push_back({measured.name, measured.arch, measured.policy,
                          std::to_string(measured.instructions), std::to_string(measured.smallest),
-                         std::to_string(measured.occurrences)});
+                         std::to_string(measured.occurrences), std::to_string(measured.items),
+                         std::to_string(per_item(measured))});
     }
     return format_table(cells);
 }

@@ -28,7 +28,7 @@ report sample() {
     passed.covered = coverage{"raised", 3, 2, {0xffffffff80000010}, {0x20}};
     judged_row failed{{&entry, "x86_64", "iret"}, {}, false, "quotes \xff byte", std::nullopt};
     return {{{passed, "qemu 7.2.22", "out/a.log"}, {failed, "qemu 7.2.22", "out/b.log"}},
-            {{"nmi-entry", "x86_64", "near", 40, 38, 7}}};
+            {{"nmi-entry", "x86_64", "near", 3, 40, 38, 7}}};
 }
 
 } // namespace
@@ -50,7 +50,8 @@ TEST_CASE("the report has the agreed fields with the right values") {
     CHECK(json["rows"][1]["nested"] == 0);
     CHECK_FALSE(json["rows"][1].contains("coverage"));
     CHECK(json["costs"] == nlohmann::json::parse(R"([{"name": "nmi-entry", "arch": "x86_64",
-        "policy": "near", "instructions": 40, "smallest": 38, "occurrences": 7}])"));
+        "policy": "near", "instructions": 40, "smallest": 38, "occurrences": 7,
+        "items": 3, "per_item": 14}])"));
 }
 
 TEST_CASE("the table shows every row, the reasons, the costs and the sums") {

@@ -177,7 +177,7 @@ std::vector<cost> costs_of(const guest_run& run, const execution_analysis& analy
     std::vector<cost> costs;
     for (const measure_trace& measure : analysis.measures()) {
         costs.push_back({measure.name, std::string(run.arch), std::string(run.policy),
-                         measure.largest, measure.smallest, measure.occurrences});
+                         measure.items, measure.largest, measure.smallest, measure.occurrences});
     }
     return costs;
 }

@@ -35,6 +35,7 @@ struct cost {
     std::string name;
     std::string arch;
     std::string policy;
+    std::uint64_t items = 1;        // that the instructions are spent on
     std::uint64_t instructions = 0; // the largest seen
     std::uint64_t smallest = 0;
     std::uint64_t occurrences = 0;

@@ -38,7 +38,7 @@ void measure_batch(const code_window& window, const char* name, uint32_t count, 
     }
     batch_size = count;
     applied = false;
-    print_measure(name, window.begin, window.end);
+    print_measure(name, window.begin, window.end, count);
     window.run();
     if (!applied)
         fail("the patcher refused", 1, 0);

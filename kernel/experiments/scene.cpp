@@ -253,9 +253,9 @@ void print_window(const char* path, const char* begin, const char* end) {
           " end=", hex{reinterpret_cast<uintptr_t>(end)}, "\n");
 }
 
-void print_measure(const char* name, const char* from, const char* to) {
+void print_measure(const char* name, const char* from, const char* to, uint32_t items) {
     print("@measure name=", name, " from=", hex{reinterpret_cast<uintptr_t>(from)},
-          " to=", hex{reinterpret_cast<uintptr_t>(to)}, "\n");
+          " to=", hex{reinterpret_cast<uintptr_t>(to)}, " items=", items, "\n");
 }
 
 void clear_recorded() {

@@ -142,8 +142,8 @@ void print_recorded(const char* path);
 void print_window(const char* path, const char* begin, const char* end);
 
 /// Prints between which addresses the tool counts instructions in QEMU's log, from `from` until
-/// before `to`.
-void print_measure(const char* name, const char* from, const char* to);
+/// before `to`, spent on so many items.
+void print_measure(const char* name, const char* from, const char* to, uint32_t items = 1);
 
 /// The return addresses seen: cleared, and counted.
 void clear_recorded();
