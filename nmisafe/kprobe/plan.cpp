@@ -100,7 +100,7 @@ bool put_push_of_operand(writer& to, const uint8_t* bytes, const instruction& wh
 void put_push_of_address(writer& to, uintptr_t address) {
     to.put(0x68); // push imm32, which is sign-extended
     to.put_word(static_cast<uint32_t>(address));
-    if constexpr (is_64_bit) {
+    if constexpr (x86::is_64_bit) {
         constexpr uint8_t store_high[] = {0xc7, 0x44, 0x24, 0x04}; // movl imm32, 4(%rsp)
         for (const uint8_t byte : store_high)
             to.put(byte);

@@ -18,7 +18,7 @@ constexpr uintptr_t text_begin = 0x40000000;
 constexpr uintptr_t stub = text_begin + 0x40;
 
 patch load(uintptr_t address, uint8_t before, uint8_t after) {
-    return {address, 0, 0, 5, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}};
+    return {address, 0, 0, 0, 5, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}};
 }
 
 /// Sixteen times `mov $0, %eax`, then one stub of a call from the first of them to the last.
@@ -35,7 +35,7 @@ void place() {
 }
 
 patch to_call() {
-    return {text_begin, 0, stub, 5, {0xb8, 0, 0, 0, 0}, {0xe8, 75 - 5, 0, 0, 0}};
+    return {text_begin, 0, 0, stub, 5, {0xb8, 0, 0, 0, 0}, {0xe8, 75 - 5, 0, 0, 0}};
 }
 
 /// Applies `bad` between two good patches: nothing at all may be written.
@@ -109,6 +109,50 @@ TEST_CASE("bad patches") {
     check_refused(load(~uintptr_t{0} - 2, 0, 1), patch_error::not_text); // wraps
 }
 
+TEST_CASE("off an instruction boundary, though the bytes are as expected") {
+    place();
+    // mov $0x00b80000, %eax; add %al, (%eax); add %al, ...: from the fourth byte on it looks like
+    // the load that the patch expects.
+    fake::text.bytes[3] = 0xb8;
+    for (unsigned i = 5; i < 10; ++i)
+        fake::text.bytes[i] = 0;
+    patch inside = load(text_begin + 3, 0, 1);
+    inside.function = text_begin;
+    check_refused(inside, patch_error::not_boundary);
+    inside.function = text_begin + 3; // it is one for who begins there
+    CHECK(apply(&inside, 1).has_value());
+    CHECK(fake::text.bytes[4] == 1);
+    inside = load(text_begin + 3, 1, 0);
+    inside.function = 0; // and without a place to begin the bytes decide alone
+    CHECK(apply(&inside, 1).has_value());
+}
+
+TEST_CASE("the walk to a site: where it begins, and what it meets") {
+    place();
+    patch last = load(text_begin + 20, 0, 1);
+    last.function = text_begin + 21; // behind it
+    check_refused(last, patch_error::not_boundary);
+    last.function = text_begin - 1; // no text
+    check_refused(last, patch_error::not_boundary);
+    last.function = text_begin;
+    fake::text.bytes[10] = breakpoint; // a probe, on what?
+    check_refused(last, patch_error::not_boundary);
+    fake::text.bytes[10] = 0x62; // EVEX, which the decoder does not know
+    check_refused(last, patch_error::not_boundary);
+    fake::text.bytes[10] = 0xb8;
+    patch arm = {text_begin + 15, text_begin, 0, 0, 1, {0xb8}, {breakpoint}};
+    arm.address += 1;
+    arm.before[0] = 0;
+    check_refused(arm, patch_error::not_boundary); // probes too
+    arm.address -= 1;
+    arm.before[0] = 0xb8;
+    CHECK(apply(&arm, 1).has_value());
+    std::swap(arm.before, arm.after);
+    CHECK(apply(&arm, 1).has_value()); // its own INT3 is not on the way
+    last.function = text_begin;
+    CHECK(apply(&last, 1).has_value());
+}
+
 TEST_CASE("overlaps, in any order") {
     place();
     const uintptr_t last = text_begin + 55;
@@ -120,7 +164,7 @@ TEST_CASE("overlaps, in any order") {
     // Its bytes are as expected, those of the site it lies in are not any more; give that one a
     // length that fits.
     std::vector<patch> batch = {inside,
-                                {last, 0, 0, 5, {0xb8, 0, 0, 0xb8, 0}, {0xb8, 1, 0, 0xb8, 0}}};
+                                {last, 0, 0, 0, 5, {0xb8, 0, 0, 0xb8, 0}, {0xb8, 1, 0, 0xb8, 0}}};
     const auto result = apply(batch.data(), batch.size());
     REQUIRE_FALSE(result.has_value());
     CHECK(result.error() == patch_error::overlap);
@@ -172,7 +216,7 @@ TEST_CASE("a probe: INT3 on any instruction, its hits left to others, in one syn
     fake::text.bytes[0] = 0x05; // add, which this module does not know
     fake::text.synchronise();
     const uint8_t first = 0x05;
-    patch arm = {text_begin, 0, 0, 1, {first}, {breakpoint}};
+    patch arm = {text_begin, 0, 0, 0, 1, {first}, {breakpoint}};
     bool foreign = true;
     fake::observer = [&foreign] {
         trap_frame frame = hit(text_begin);
@@ -183,7 +227,7 @@ TEST_CASE("a probe: INT3 on any instruction, its hits left to others, in one syn
     CHECK(fake::text.bytes[0] == breakpoint);
     CHECK(fake::synchronisations == 1);
     // While it is armed nobody else can patch the site.
-    check_refused({text_begin, 0, 0, 5, {0xb8, 0, 0, 0, 0}, {0xb8, 1, 0, 0, 0}},
+    check_refused({text_begin, 0, 0, 0, 5, {0xb8, 0, 0, 0, 0}, {0xb8, 1, 0, 0, 0}},
                   patch_error::unexpected_bytes);
 }
 
@@ -191,7 +235,7 @@ TEST_CASE("a probe comes off again, and a CPU that hit it before executes what i
     place();
     fake::text.bytes[0] = breakpoint;
     fake::text.synchronise();
-    patch disarm = {text_begin, 0, 0, 1, {breakpoint}, {0xb8}};
+    patch disarm = {text_begin, 0, 0, 0, 1, {breakpoint}, {0xb8}};
     REQUIRE(apply(&disarm, 1).has_value());
     CHECK(fake::text.bytes[0] == 0xb8);
     CHECK(fake::synchronisations == 1);

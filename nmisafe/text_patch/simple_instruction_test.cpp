@@ -88,7 +88,7 @@ TEST_CASE("immediates to registers") {
     check_load({0xbf, 0xff, 0xff, 0xff, 0xff}, 7, 4, ~uintptr_t{0});
     check_load({0xc7, 0xc2, 0x01, 0, 0, 0}, 2, 4, 1);
     check_load({0x66, 0xc7, 0xc5, 0x01, 0}, 5, 2, 1);
-    if constexpr (is_64_bit) {
+    if constexpr (nmisafe::x86::is_64_bit) {
         check_load({0x41, 0xb8, 0x01, 0, 0, 0}, 8, 4, 1);
         check_load({0x41, 0xb7, 0x01}, 15, 1, 1);
         check_load({0x40, 0xb6, 0x01}, 6, 1, 1); // SIL, not DH
@@ -131,7 +131,7 @@ TEST_CASE("what could be mistaken for one of them") {
             CAPTURE(int{code[0]});
         CHECK(recognised(code).what == form::unknown);
     }
-    if constexpr (is_64_bit)
+    if constexpr (nmisafe::x86::is_64_bit)
         CHECK(recognised({0x40, 0xb4, 0x01}).what == form::unknown); // SPL
     else
         CHECK(recognised({0x41}).what == form::unknown); // INC, no prefix

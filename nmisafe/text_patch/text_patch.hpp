@@ -21,6 +21,9 @@ inline constexpr uint8_t breakpoint = 0xcc;
 /// off: then that instruction may be any, and whoever hits it is left to the probe's own handler.
 struct patch {
     uintptr_t address;
+    /// Where to decode from, to be sure that an instruction begins at `address`: one at or before
+    /// it. 0: the caller is sure, as a table is that the assembler wrote together with the code.
+    uintptr_t function;
     /// For a CALL: the address of code that does `call target; jmp next`. It runs in place of the
     /// CALL, because the handler cannot push a return address (README.md). 0 if it is none.
     uintptr_t stub_before;
@@ -42,6 +45,8 @@ enum class patch_error : uint8_t {
     bad_stub,            ///< The stub of a CALL is missing or does not do what the CALL does.
     overlap,             ///< Two patches of the batch touch the same byte.
     unexpected_bytes,    ///< The site holds something else than `before`.
+    not_boundary,        ///< Decoding from `function` on does not come to the site, or meets what
+                         ///< leaves it in doubt: data, an INT3.
 };
 
 /// Replaces the instructions of a batch, all or (with an error) none.

@@ -21,7 +21,7 @@ namespace nmisafe::kprobe::internal {
 [[gnu::always_inline]] inline bool count_down(x86::trap_frame& frame, const step& what) {
     const uintptr_t mask = counter_mask(what.short_counter);
     const uintptr_t count = (frame.cx - 1) & mask;
-    frame.cx = is_64_bit ? count : count | (frame.cx & ~mask);
+    frame.cx = x86::is_64_bit ? count : count | (frame.cx & ~mask);
     if (count == 0)
         return false;
     const bool zero = (frame.flags & X86_FLAGS_ZF) != 0;

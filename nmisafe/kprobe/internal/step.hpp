@@ -43,9 +43,6 @@ struct plan {
     uint8_t code[longest_slot_code];
 };
 
-inline constexpr bool is_64_bit = sizeof(uintptr_t) == 8;
-inline constexpr x86::width this_width = is_64_bit ? x86::width::bits_64 : x86::width::bits_32;
-
 /// How to step over the instruction that `bytes` are, at `address`, with a slot at `slot`. A slot
 /// of 0 is taken to be where any operand can be reached.
 /// @context any

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/instruction.hpp"
 
 namespace nmisafe::text_patch {
 
@@ -38,7 +39,6 @@ struct simple_instruction {
     instruction.value = 0;
 }
 
-inline constexpr bool is_64_bit = sizeof(uintptr_t) == 8;
 inline constexpr uint8_t stack_pointer_number = 4;
 
 /// A little-endian value of 1, 2, 4 or 8 bytes, sign-extended.
@@ -76,7 +76,7 @@ inline constexpr uint8_t stack_pointer_number = 4;
         operand_size = true;
     for (; at < size && bytes[at] == 0x2e; ++at)
         segment = true;
-    if (is_64_bit && at < size && (bytes[at] & 0xf0) == 0x40)
+    if (x86::is_64_bit && at < size && (bytes[at] & 0xf0) == 0x40)
         rex = bytes[at++];
     const bool prefixed = at != 0;
     if (at == size)

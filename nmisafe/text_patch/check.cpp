@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// The checks of a batch, before anything is written.
+#include "nmisafe/text_patch/internal/check.hpp"
+
+#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/text_patch/internal/simple_instruction.hpp"
+#include "nmisafe/text_patch/text.hpp"
+
+namespace nmisafe::text_patch {
+
+using internal::no_error;
+using platform::contract;
+
+namespace {
+
+void sift_down(patch* patches, size_t at, size_t count) {
+    for (size_t child = 2 * at + 1; child < count; at = child, child = 2 * at + 1) {
+        if (child + 1 < count && patches[child].address < patches[child + 1].address)
+            ++child;
+        if (patches[at].address >= patches[child].address)
+            return;
+        std::swap(patches[at], patches[child]);
+    }
+}
+
+bool is_sorted(const patch* patches, size_t count) {
+    for (size_t i = 1; i < count; ++i)
+        if (patches[i].address < patches[i - 1].address)
+            return false;
+    return true;
+}
+
+/// Heap sort: in place, no recursion, no bad case.
+void sort(patch* patches, size_t count) {
+    if (is_sorted(patches, count))
+        return;
+    for (size_t i = count / 2; i-- != 0;)
+        sift_down(patches, i, count);
+    for (size_t last = count; last-- > 1;) {
+        std::swap(patches[0], patches[last]);
+        sift_down(patches, 0, last);
+    }
+}
+
+bool is_probe(const patch& site) {
+    return site.size == 1 && (site.before[0] == breakpoint) != (site.after[0] == breakpoint);
+}
+
+/// Whether the code at `stub` is `call target; jmp next`, with the target of the CALL at the site.
+bool does_the_call(uintptr_t stub, const patch& site, const simple_instruction& call) {
+    constexpr size_t call_length = 5;
+    constexpr size_t jump_lengths[] = {2, 5};
+    uint8_t bytes[call_length];
+    if (!is_code(stub, stub + call_length + jump_lengths[0]))
+        return false;
+    contract::read_text(stub, bytes, call_length);
+    const simple_instruction first = recognise(bytes, call_length);
+    if (first.what != form::call ||
+        stub + call_length + first.value != site.address + site.size + call.value)
+        return false;
+    for (const size_t length : jump_lengths) {
+        if (!is_code(stub, stub + call_length + length))
+            return false;
+        contract::read_text(stub + call_length, bytes, length);
+        const simple_instruction second = recognise(bytes, length);
+        if (second.what == form::jump)
+            return stub + call_length + length + second.value == site.address + site.size;
+    }
+    return false;
+}
+
+patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) {
+    const simple_instruction instruction = recognise(bytes, site.size);
+    if (instruction.what == form::unknown)
+        return patch_error::unknown_instruction;
+    if (instruction.what == form::call && !does_the_call(stub, site, instruction))
+        return patch_error::bad_stub;
+    return no_error;
+}
+
+patch_error check_site(const patch& site) {
+    if (site.size == 0 || site.size > longest_instruction)
+        return patch_error::bad_size;
+    const uintptr_t end = site.address + site.size;
+    if (!may_be_changed(site.address, end))
+        return patch_error::no_probe;
+    if (!is_code(site.address, end))
+        return patch_error::not_text;
+    if (site.function != 0 && !walk(site.function, site.address, nullptr))
+        return patch_error::not_boundary;
+    if (!is_probe(site)) {
+        if (const auto why = check_side(site, site.before, site.stub_before); why != no_error)
+            return why;
+        if (const auto why = check_side(site, site.after, site.stub_after); why != no_error)
+            return why;
+    }
+    uint8_t found[longest_instruction];
+    contract::read_text(site.address, found, site.size);
+    for (size_t i = 0; i < site.size; ++i)
+        if (found[i] != site.before[i])
+            return patch_error::unexpected_bytes;
+    return no_error;
+}
+
+} // namespace
+
+patch_error internal::check(patch* patches, size_t count) {
+    sort(patches, count);
+    for (size_t i = 0; i < count; ++i) {
+        if (const patch_error why = check_site(patches[i]); why != no_error)
+            return why;
+        if (i != 0 && patches[i - 1].address + patches[i - 1].size > patches[i].address)
+            return patch_error::overlap;
+    }
+    return no_error;
+}
+
+} // namespace nmisafe::text_patch

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/// What the code is that somebody wants to patch: whether it may be, and where its instructions
+/// begin. For the checks of apply(), and of who puts probes on instructions.
+#pragma once
+
+#include "nmisafe/base/expected.hpp"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/instruction.hpp"
+
+namespace nmisafe::text_patch {
+
+/// Whether all of it is code. An address near the end of the address space does not wrap around to
+/// one below the text. @context any
+bool is_code(uintptr_t begin, uintptr_t end);
+
+/// Whether none of it is code that a breakpoint must not hit: the library's own on the way to a
+/// breakpoint's handler, and what the platform names. @context any
+bool may_be_changed(uintptr_t begin, uintptr_t end);
+
+/// Puts instructions' own bytes where breakpoints have been read. May be null: there are none.
+using original_bytes = void (*)(uintptr_t address, uint8_t* bytes, size_t size);
+
+enum class walk_error : uint8_t {
+    not_text = 1,        ///< The walk leaves the code.
+    unknown_instruction, ///< The decoder refuses one on the way, or it may be a probe's INT3.
+    not_boundary,        ///< The walk does not come to the address, or begins behind it.
+};
+
+struct decoded {
+    uint8_t bytes[x86::maximum_instruction_length]; ///< Those behind the instruction mean nothing.
+    x86::instruction what;
+};
+
+/// The instruction at an address. @context thread
+base::expected<decoded, walk_error> decode_at(uintptr_t address, original_bytes restore);
+
+/// Decodes one instruction after the other, from one that begins at `from` until `to`. Without
+/// `restore` an INT3 on the way ends the walk: what it stands on is not known.
+/// @context thread. @return what the last one before `to` is; `ordinary` if there is none.
+base::expected<x86::instruction_class, walk_error> walk(uintptr_t from, uintptr_t to,
+                                                        original_bytes restore);
+
+} // namespace nmisafe::text_patch
