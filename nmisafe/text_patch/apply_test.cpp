@@ -203,6 +203,44 @@ TEST_CASE("a call needs a stub that does the same") {
     check_refused(to_call(), patch_error::bad_stub);
 }
 
+TEST_CASE("a stub is not patched in the same batch") {
+    place();
+    const auto applied_with = [](const patch& other) {
+        std::vector<patch> batch = {load(text_begin + 10, 0, 1), to_call(), other,
+                                    load(text_begin + 15, 0, 1), load(text_begin + 20, 0, 1)};
+        return apply(batch.data(), batch.size());
+    };
+    const auto check_bad_stub = [&](const patch& other) {
+        const auto bytes = fake::text.bytes;
+        const auto result = applied_with(other);
+        REQUIRE_FALSE(result.has_value());
+        CHECK(result.error() == patch_error::bad_stub);
+        CHECK(fake::text.bytes == bytes);
+        CHECK(fake::synchronisations == 0);
+    };
+    // The stub's second instruction; probes on its last byte and its first.
+    check_bad_stub({stub + 5, 0, 0, 0, 2, {0xeb, 5 - 0x47 + 256}, {0x66, 0x90}});
+    check_bad_stub({stub + 6, 0, 0, 0, 1, {5 - 0x47 + 256}, {breakpoint}});
+    check_bad_stub({stub, 0, 0, 0, 1, {0xe8}, {breakpoint}});
+    // Both ends of what reaches into it.
+    fake::text.write(stub - 1, 0xb0);
+    check_bad_stub({stub - 1, 0, 0, 0, 2, {0xb0, 0xe8}, {0xb0, 0}});
+    // What is beside it may be.
+    std::vector<patch> beside = {to_call(),
+                                 {stub - 1, 0, 0, 0, 1, {0xb0}, {breakpoint}},
+                                 {stub + 7, 0, 0, 0, 1, {0}, {breakpoint}}};
+    CHECK(apply(beside.data(), beside.size()).has_value());
+    // The way back: now the stub belongs to what is replaced.
+    patch back = to_call();
+    std::swap(back.before, back.after);
+    std::swap(back.stub_before, back.stub_after);
+    std::vector<patch> both = {back, {stub, 0, 0, 0, 1, {0xe8}, {breakpoint}}};
+    const auto result = apply(both.data(), both.size());
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error() == patch_error::bad_stub);
+    CHECK(apply(both.data(), 1).has_value());
+}
+
 TEST_CASE("an empty batch does nothing") {
     place();
     const auto result = apply(nullptr, 0);

@@ -46,34 +46,36 @@ bool is_probe(const patch& site) {
     return site.size == 1 && (site.before[0] == breakpoint) != (site.after[0] == breakpoint);
 }
 
-/// Whether the code at `stub` is `call target; jmp next`, with the target of the CALL at the site.
-bool does_the_call(uintptr_t stub, const patch& site, const simple_instruction& call) {
+/// The length of the code at `stub` if it is `call target; jmp next`, with the target of the CALL
+/// at the site; else 0.
+size_t stub_length(uintptr_t stub, const patch& site, const simple_instruction& call) {
     constexpr size_t call_length = 5;
     constexpr size_t jump_lengths[] = {2, 5};
     uint8_t bytes[call_length];
     if (!is_code(stub, stub + call_length + jump_lengths[0]))
-        return false;
+        return 0;
     contract::read_text(stub, bytes, call_length);
     const simple_instruction first = recognise(bytes, call_length);
     if (first.what != form::call ||
         stub + call_length + first.value != site.address + site.size + call.value)
-        return false;
-    for (const size_t length : jump_lengths) {
-        if (!is_code(stub, stub + call_length + length))
-            return false;
-        contract::read_text(stub + call_length, bytes, length);
-        const simple_instruction second = recognise(bytes, length);
+        return 0;
+    for (const size_t jump_length : jump_lengths) {
+        const size_t length = call_length + jump_length;
+        if (!is_code(stub, stub + length))
+            return 0;
+        contract::read_text(stub + call_length, bytes, jump_length);
+        const simple_instruction second = recognise(bytes, jump_length);
         if (second.what == form::jump)
-            return stub + call_length + length + second.value == site.address + site.size;
+            return stub + length + second.value == site.address + site.size ? length : 0;
     }
-    return false;
+    return 0;
 }
 
 patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) {
     const simple_instruction instruction = recognise(bytes, site.size);
     if (instruction.what == form::unknown)
         return patch_error::unknown_instruction;
-    if (instruction.what == form::call && !does_the_call(stub, site, instruction))
+    if (instruction.what == form::call && stub_length(stub, site, instruction) == 0)
         return patch_error::bad_stub;
     return no_error;
 }
@@ -102,6 +104,31 @@ patch_error check_site(const patch& site) {
     return no_error;
 }
 
+/// Whether a patch of the batch touches these bytes. The batch is sorted, without overlaps.
+bool is_patched(const patch* patches, size_t count, uintptr_t begin, uintptr_t end) {
+    size_t first = 0; // of those that end behind `begin`
+    for (size_t last = count; first != last;) {
+        const size_t half = first + (last - first) / 2;
+        if (patches[half].address + patches[half].size > begin)
+            last = half;
+        else
+            first = half + 1;
+    }
+    return first != count && patches[first].address < end;
+}
+
+/// A CPU runs a stub while the batch is applied: so it must not change then.
+bool has_patched_stub(const patch* patches, size_t count, const patch& site) {
+    const auto is_bad = [&](const uint8_t* bytes, uintptr_t stub) {
+        if (stub == 0)
+            return false;
+        const simple_instruction instruction = recognise(bytes, site.size);
+        return instruction.what == form::call &&
+               is_patched(patches, count, stub, stub + stub_length(stub, site, instruction));
+    };
+    return is_bad(site.before, site.stub_before) || is_bad(site.after, site.stub_after);
+}
+
 } // namespace
 
 patch_error internal::check(patch* patches, size_t count) {
@@ -112,6 +139,9 @@ patch_error internal::check(patch* patches, size_t count) {
         if (i != 0 && patches[i - 1].address + patches[i - 1].size > patches[i].address)
             return patch_error::overlap;
     }
+    for (size_t i = 0; i < count; ++i)
+        if (has_patched_stub(patches, count, patches[i]))
+            return patch_error::bad_stub;
     return no_error;
 }
 

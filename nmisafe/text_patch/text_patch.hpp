@@ -42,7 +42,8 @@ enum class patch_error : uint8_t {
     no_probe,            ///< In code that must not be patched.
     not_text,            ///< Not code, as the platform sees it.
     unknown_instruction, ///< Before or after: no form the handler emulates, or not of that length.
-    bad_stub,            ///< The stub of a CALL is missing or does not do what the CALL does.
+    bad_stub,            ///< The stub of a CALL is missing, does not do what the CALL does, or is
+                         ///< patched in the same batch.
     overlap,             ///< Two patches of the batch touch the same byte.
     unexpected_bytes,    ///< The site holds something else than `before`.
     not_boundary,        ///< Decoding from `function` on does not come to the site, or meets what
