@@ -232,6 +232,27 @@ TEST_CASE_FIXTURE(fixture, "all sites of a table or none") {
     CHECK(*immediate::join(memory.first.range) == 2); // it holds 6, which is as good as 5
 }
 
+TEST_CASE_FIXTURE(fixture, "a probe on a site: nothing is written, and the error says why") {
+    REQUIRE(immediate::join(memory.first.range));
+    for (const size_t site : {shared_number_at, shared_flag_at}) {
+        const uintptr_t where = memory.first.at(site);
+        const uint8_t first = byte_at(memory.first, site);
+        fake::text.write(where, text_patch::breakpoint);
+        const unsigned writes = fake::text_writes;
+        const auto changed = site == shared_number_at ? immediate::set(shared_number, 9)
+                                                      : immediate::set(shared_flag, true);
+        REQUIRE_FALSE(changed);
+        // Not that the instruction is unknown: the value may be set when the probe is off.
+        CHECK(changed.error() == patch_error::unexpected_bytes);
+        CHECK(fake::text_writes == writes);
+        fake::text.write(where, first);
+    }
+    CHECK(shared_number.stored() == 5);
+    CHECK_FALSE(shared_flag.stored());
+    CHECK(*immediate::set(shared_number, 9) == 1);
+    CHECK(*immediate::set(shared_flag, true) == 1);
+}
+
 TEST_CASE_FIXTURE(fixture, "where and when") {
     auto& range = memory.first.range;
     fake::cpu.nmi_in_progress = 1;
