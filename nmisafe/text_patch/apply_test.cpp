@@ -137,9 +137,11 @@ TEST_CASE("the walk to a site: where it begins, and what it meets") {
     last.function = text_begin;
     fake::text.bytes[10] = breakpoint; // a probe, on what?
     check_refused(last, patch_error::not_boundary);
-    fake::text.bytes[10] = 0x62; // EVEX, which the decoder does not know
+    fake::text.bytes[10] = 0x0f; // UD0, whose length the decoder does not know
+    fake::text.bytes[11] = 0xff;
     check_refused(last, patch_error::not_boundary);
     fake::text.bytes[10] = 0xb8;
+    fake::text.bytes[11] = 0;
     patch arm = {text_begin + 15, text_begin, 0, 0, 1, {0xb8}, {breakpoint}};
     arm.address += 1;
     arm.before[0] = 0;
