@@ -14,7 +14,7 @@ namespace {
 
 using base::expected;
 using base::unexpected;
-using internal::plan;
+using internal::checked;
 using text_patch::decoded;
 using text_patch::is_code;
 using text_patch::may_be_changed;
@@ -92,7 +92,7 @@ probe_error check_slot(const probe& what, uintptr_t length) {
 
 } // namespace
 
-expected<plan, probe_error> internal::check(const probe& what, uint8_t& first_byte) {
+expected<checked, probe_error> internal::check(const probe& what) {
     if (!is_code(what.address, what.address + 1))
         return unexpected(probe_error::not_text);
     if (!may_be_changed(what.address, what.address + 1) ||
@@ -103,12 +103,20 @@ expected<plan, probe_error> internal::check(const probe& what, uint8_t& first_by
     const auto found = find_instruction(what);
     if (!found)
         return unexpected(found.error());
-    first_byte = found->bytes[0];
-    const auto result = internal::make_plan(found->bytes, found->what, what.address, what.slot);
-    if (!result || result->code_size == 0)
-        return result;
-    if (const probe_error why = check_slot(what, found->what.length); why != no_error)
-        return unexpected(why);
+    const size_t length = found->what.length;
+    for (size_t i = 1; i < length; ++i)
+        if (internal::all.sites.find(what.address + i) != nullptr)
+            return unexpected(probe_error::not_boundary); // one of the two is not on one
+    const auto how = internal::make_plan(found->bytes, found->what, what.address, what.slot);
+    if (!how)
+        return unexpected(how.error());
+    if (how->code_size != 0)
+        if (const probe_error why = check_slot(what, length); why != no_error)
+            return unexpected(why);
+    checked result{};
+    result.how = *how;
+    for (size_t i = 0; i < length; ++i)
+        result.bytes[i] = found->bytes[i];
     return result;
 }
 

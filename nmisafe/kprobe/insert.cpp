@@ -17,6 +17,7 @@ namespace {
 
 using base::expected;
 using base::unexpected;
+using internal::checked;
 using internal::plan;
 using internal::state;
 using platform::contract;
@@ -59,11 +60,16 @@ void write_slot(uintptr_t slot, const plan& how) {
         contract::write_text(slot, how.code, how.code_size);
 }
 
-probe_error exchange_first_byte(const probe& what, uint8_t before, uint8_t after) {
+/// Nothing is written unless the instruction is as it has been read: a copy of another one would
+/// be stepped. With INT3 on it nobody else patches it.
+probe_error exchange_first_byte(const probe& what, const uint8_t* before, size_t expected_size,
+                                uint8_t after) {
     text_patch::patch change{};
     change.address = what.address;
     change.size = 1;
-    change.before[0] = before;
+    change.expected_size = static_cast<uint8_t>(expected_size);
+    for (size_t i = 0; i < expected_size; ++i)
+        change.before[i] = before[i];
     change.after[0] = after;
     const auto changed = text_patch::apply(&change, 1);
     if (changed)
@@ -89,12 +95,13 @@ void take_out_slot(const probe& what) {
     contract::synchronise_cpus();
 }
 
-probe_error insert_planned(probe& what, const plan& how, uint8_t first_byte) {
+probe_error insert_checked(probe& what, const checked& found) {
+    const plan& how = found.how;
     what.hits = 0;
     what.completed = 0;
     what.missed = 0;
     what.internal.step = how.what;
-    what.internal.first_byte = first_byte;
+    what.internal.first_byte = found.bytes[0];
     if (how.code_size != 0)
         write_slot(what.slot, how);
     if (how.code_size != 0)
@@ -102,7 +109,8 @@ probe_error insert_planned(probe& what, const plan& how, uint8_t first_byte) {
     internal::all.sites.add(what.internal.site, what.address, what);
     announce_change(); // behind both: a late handler that sees the count finds the probe
     __atomic_store_n(&what.internal.armed, 1, __ATOMIC_SEQ_CST);
-    const probe_error why = exchange_first_byte(what, first_byte, text_patch::breakpoint);
+    const probe_error why =
+        exchange_first_byte(what, found.bytes, how.what.length, text_patch::breakpoint);
     if (why == no_error) {
         what.internal.now = state::inserted;
         return why;
@@ -132,11 +140,10 @@ expected<size_t, probe_error> insert(probe& what) {
     if (what.internal.now != state::idle) {
         why = probe_error::wrong_state;
     } else {
-        uint8_t first_byte = 0;
-        const auto how = internal::check(what, first_byte);
-        why = how ? insert_planned(what, *how, first_byte) : how.error();
-        if (how)
-            length = how->what.length;
+        const auto found = internal::check(what);
+        why = found ? insert_checked(what, *found) : found.error();
+        if (found)
+            length = found->how.what.length;
     }
     leave();
     if (why != no_error)
@@ -150,7 +157,7 @@ expected<size_t, probe_error> remove(probe& what) {
         return unexpected(why);
     why = what.internal.now != state::inserted
               ? probe_error::wrong_state
-              : exchange_first_byte(what, text_patch::breakpoint, what.internal.first_byte);
+              : exchange_first_byte(what, &text_patch::breakpoint, 1, what.internal.first_byte);
     if (why == no_error) {
         disarm(what);
         announce_change();

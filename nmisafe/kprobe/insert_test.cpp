@@ -1,57 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What insert() refuses, before it writes a byte; what it writes, and in which order; removal.
-#include "nmisafe/kprobe/kprobe.hpp"
-#include "nmisafe/platform/fake/nmisafe_platform.hpp"
-#include "nmisafe/text_patch/text_patch.hpp"
-
-#include <doctest/doctest.h>
-#include <vector>
+// With others at work meanwhile: busy_test.cpp.
+#include "nmisafe/kprobe/insert_test.hpp"
 
 using namespace nmisafe::kprobe;
+using namespace nmisafe::kprobe::test;
 using nmisafe::x86::trap_frame;
-using bytes = std::vector<uint8_t>;
 
 namespace {
-
-using fake = nmisafe_platform;
-
-constexpr uintptr_t function = 0x40000000;
-constexpr uintptr_t slots = function + 0x100;
-constexpr uintptr_t text_end = function + 0x180;
-
-/// Code at the begin of the text, two slots' worth of INT3 and what else is at its end.
-void place(const bytes& code) {
-    bytes text(text_end - function, 0xcc);
-    std::copy(code.begin(), code.end(), text.begin());
-    fake::reset();
-    fake::text.place(function, text);
-}
-
-/// mov $5, %eax; push; pop; jmp .; ret
-const bytes ordinary = {0xb8, 5, 0, 0, 0, 0x50, 0x58, 0xeb, 0xfe, 0xc3};
-
-probe at(unsigned offset, uintptr_t slot = slots) {
-    probe what{};
-    what.address = function + offset;
-    what.function = function;
-    what.slot = slot;
-    return what;
-}
-
-/// Inserts for one test.
-class inserted {
-  public:
-    explicit inserted(probe& what) : what_(what) { REQUIRE(insert(what).has_value()); }
-    ~inserted() {
-        CHECK(remove(what_).has_value());
-        CHECK(release(what_).has_value());
-    }
-    inserted(const inserted&) = delete;
-    inserted& operator=(const inserted&) = delete;
-
-  private:
-    probe& what_;
-};
 
 void check_refused(probe what, probe_error why) {
     const bytes before = fake::text.bytes;
@@ -286,6 +242,14 @@ TEST_CASE("another probe's INT3 is not taken for an instruction") {
     check_refused(inside, probe_error::not_boundary);
 }
 
+TEST_CASE("a probe within the instruction: one of the two is on no boundary") {
+    place(ordinary);
+    probe inside = at(1);
+    inside.function = inside.address;
+    const inserted one(inside);
+    check_refused(at(0, slots + 32), probe_error::not_boundary);
+}
+
 TEST_CASE("the slot is there before the INT3, for every CPU") {
     place(ordinary);
     probe what = at(0);
@@ -316,34 +280,4 @@ TEST_CASE("the slot is there before the INT3, for every CPU") {
     CHECK(fake::synchronisations == 4);
     CHECK(what.hits != 0);
     CHECK(fake::text.bytes[0] == 0xb8);
-}
-
-TEST_CASE("while others patch") {
-    place(ordinary);
-    // Once the checks are over, somebody writes to the site.
-    fake::observer = [] { fake::text.write(function, 0xb9); };
-    probe what = at(0);
-    const auto result = insert(what);
-    REQUIRE_FALSE(result.has_value());
-    CHECK(result.error() == probe_error::busy);
-    fake::observer = nullptr;
-    trap_frame frame{};
-    frame.ip = function + 1;
-    CHECK(handle_breakpoint(frame)); // nobody's, but gone
-    CHECK(frame.ip == function);
-    const inserted again(what); // and nothing of it is left
-
-    // An insert() inside another one, as if on another CPU.
-    probe other = at(5, slots + 32);
-    bool asked = false;
-    fake::observer = [&] {
-        if (asked)
-            return;
-        asked = true;
-        probe third = at(6, slots + 64);
-        CHECK(insert(third).error() == probe_error::busy);
-    };
-    const inserted two(other);
-    fake::observer = nullptr;
-    CHECK(asked);
 }

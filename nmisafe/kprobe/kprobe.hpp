@@ -47,9 +47,9 @@ struct probe {
 
 /// Puts a probe on an instruction.
 ///
-/// Everything is checked before a byte is written. What patches the same instruction by other means
-/// must not run between, be it text_patch::apply(), immediate::set(), or a marker turned on or off:
-/// insert() reads the instruction and writes it last. Costs two synchronisations of all CPUs,
+/// Everything is checked before the instruction is written. Who patches it meanwhile by
+/// text_patch::apply(), by immediate::set() or by turning a marker on or off, does so before this,
+/// which is `busy` then, or finds the INT3 and is refused. Costs two synchronisations of all CPUs,
 /// without a slot one.
 ///
 /// @context thread, interrupts on. @return the length of the instruction.

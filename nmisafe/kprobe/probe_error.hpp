@@ -10,12 +10,14 @@ enum class probe_error : uint8_t {
     in_nmi = 1,          ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
     cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off),
                          ///< or this is a handler, for which remove() would wait.
-    busy,                ///< Another insert(), remove() or text_patch::apply() is at work or was.
+    busy,                ///< Another insert(), remove() or text_patch::apply() is at work, or has
+                         ///< changed the instruction meanwhile.
     wrong_state,         ///< Inserted already, or not inserted, or not released yet.
     no_probe,            ///< In code that must not be probed: the trap path, a slot.
     not_text,            ///< Not code, as the platform sees it.
     unknown_instruction, ///< Between `function` and `address` is something the decoder refuses.
-    not_boundary,        ///< `address` is within an instruction, or before `function`.
+    not_boundary,        ///< `address` is within an instruction, or before `function`, or another
+                         ///< probe is within its instruction.
     occupied,            ///< There is a probe already.
     unsupported,         ///< An instruction that can be neither stepped nor emulated (README.md).
     no_slot,             ///< The instruction needs a slot, and there is none.

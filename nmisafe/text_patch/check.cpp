@@ -81,9 +81,11 @@ patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) 
 }
 
 patch_error check_site(const patch& site) {
-    if (site.size == 0 || site.size > longest_instruction)
+    const size_t expected = site.expected_size != 0 ? site.expected_size : site.size;
+    if (site.size == 0 || expected > longest_instruction || expected < site.size ||
+        (expected != site.size && !is_probe(site)))
         return patch_error::bad_size;
-    const uintptr_t end = site.address + site.size;
+    const uintptr_t end = site.address + expected;
     if (!may_be_changed(site.address, end))
         return patch_error::no_probe;
     if (!is_code(site.address, end))
@@ -97,8 +99,8 @@ patch_error check_site(const patch& site) {
             return why;
     }
     uint8_t found[longest_instruction];
-    contract::read_text(site.address, found, site.size);
-    for (size_t i = 0; i < site.size; ++i)
+    contract::read_text(site.address, found, expected);
+    for (size_t i = 0; i < expected; ++i)
         if (found[i] != site.before[i])
             return patch_error::unexpected_bytes;
     return no_error;

@@ -29,6 +29,8 @@ struct patch {
     uintptr_t stub_before;
     uintptr_t stub_after;
     uint8_t size;
+    /// Of a probe: how long its instruction is, if all of it must be as in `before`. 0: `size`.
+    uint8_t expected_size;
     uint8_t before[longest_instruction]; ///< What the caller takes to be there.
     uint8_t after[longest_instruction];
 };
@@ -38,7 +40,8 @@ enum class patch_error : uint8_t {
     cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off).
     busy,                ///< Another apply() is at work. Not waited for: try again.
     no_room,             ///< More sites than the storage given holds. (Never from apply().)
-    bad_size,            ///< The size is 0 or larger than longest_instruction.
+    bad_size,            ///< The size is 0 or larger than longest_instruction; or expected_size is,
+                         ///< or is less than the size, or not that though this is no probe.
     no_probe,            ///< In code that must not be patched.
     not_text,            ///< Not code, as the platform sees it.
     unknown_instruction, ///< Before or after: no form the handler emulates, or not of that length.

@@ -13,8 +13,14 @@ struct probe;
 
 namespace nmisafe::kprobe::internal {
 
-/// How to step over the instruction of a probe, if it may be probed. `first_byte` becomes the
-/// instruction's own. Nobody inserts, removes or releases meanwhile. @context thread
-base::expected<plan, probe_error> check(const probe& what, uint8_t& first_byte);
+/// A probe that may be inserted.
+struct checked {
+    plan how;
+    uint8_t bytes[x86::maximum_instruction_length]; // what has been read: of the instruction
+};
+
+/// How to step over the instruction of a probe, if it may be probed. Nobody inserts, removes or
+/// releases meanwhile; but the instruction may be patched. @context thread
+base::expected<checked, probe_error> check(const probe& what);
 
 } // namespace nmisafe::kprobe::internal
