@@ -37,7 +37,9 @@ void broadcast::wait_for_answer(uint32_t id, uint32_t request) const {
 }
 
 bool may_broadcast() {
-    return cpu_count() == 1 || (nmisafe::x86::read_flags() & X86_FLAGS_IF) != 0;
+    if ((nmisafe::x86::read_flags() & X86_FLAGS_IF) != 0)
+        return true;
+    return cpu_count() == 1 && this_cpu().nmisafe.nmi_in_progress == 0;
 }
 
 } // namespace kernel

@@ -35,7 +35,8 @@ class broadcast {
     uint32_t answered_[most_cpus] = {};
 };
 
-/// Whether broadcasts may be made here: who waits for another CPU must let that one's in.
+/// Whether broadcasts may be made here: who waits for another CPU must let that one's in. Not in an
+/// NMI handler, though there be one CPU only.
 /// @context any
 bool may_broadcast();
 

@@ -6,6 +6,7 @@
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/platform/waiting.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -21,6 +22,7 @@ using internal::checked;
 using internal::plan;
 using internal::state;
 using platform::contract;
+using platform::waiting;
 
 constexpr probe_error no_error{};
 
@@ -39,9 +41,10 @@ bool in_handler() {
 
 /// Whether text can be changed from here, by nobody else meanwhile; if so, until leave().
 probe_error enter() {
-    if (contract::this_cpu().nmi_in_progress != 0)
+    const waiting where = platform::waiting_here();
+    if (where == waiting::in_nmi)
         return probe_error::in_nmi;
-    if (in_handler() || !contract::may_synchronise())
+    if (where != waiting::allowed || in_handler())
         return probe_error::cannot_synchronise;
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
         return probe_error::busy;

@@ -5,6 +5,7 @@
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/marker/internal/registration.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/platform/waiting.hpp"
 
 namespace nmisafe::marker {
 
@@ -19,6 +20,7 @@ using base::unexpected;
 using internal::no_error;
 using internal::periods;
 using platform::contract;
+using platform::waiting;
 
 void run_probes(const marker& which, const uint64_t* values) {
     // The section that a grace period waits for. It begins before the list is looked at.
@@ -74,10 +76,11 @@ expected<probe*, marker_error> unregister_probe(const char* channel, const char*
 }
 
 expected<uint32_t, marker_error> synchronise() {
-    if (contract::this_cpu().nmi_in_progress != 0)
+    const waiting where = platform::waiting_here();
+    if (where == waiting::in_nmi)
         return unexpected(marker_error::in_nmi);
     // With the count raised this would wait for itself.
-    if (context::preempt_count() != 0 || !contract::may_synchronise())
+    if (where != waiting::allowed || context::preempt_count() != 0)
         return unexpected(marker_error::cannot_synchronise);
     const uint32_t mine = __atomic_add_fetch(&periods.begun, 1, __ATOMIC_SEQ_CST);
     contract::wait_for_grace_period();

@@ -2,7 +2,7 @@
 // Lists of probes and rings of twins, as one thread at a time changes them.
 #include "nmisafe/marker/internal/registration.hpp"
 
-#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/platform/waiting.hpp"
 
 namespace nmisafe::marker {
 
@@ -14,7 +14,6 @@ using base::expected;
 using base::unexpected;
 using internal::no_error;
 using internal::same;
-using platform::contract;
 
 namespace {
 
@@ -57,7 +56,7 @@ bool internal::same(const char* a, const char* b) {
 }
 
 marker_error registration::acquire() {
-    if (contract::this_cpu().nmi_in_progress != 0)
+    if (platform::waiting_here() == platform::waiting::in_nmi)
         return marker_error::in_nmi;
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
         return marker_error::busy;

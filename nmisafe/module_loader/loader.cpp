@@ -8,7 +8,7 @@
 #include "nmisafe/module_loader/module_loader.hpp"
 
 #include "nmisafe/module_loader/internal/link.hpp"
-#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/platform/waiting.hpp"
 
 namespace nmisafe::module_loader {
 
@@ -17,7 +17,6 @@ namespace {
 using base::expected;
 using base::unexpected;
 using internal::elf_native;
-using platform::contract;
 
 constexpr load_error no_error{};
 constexpr size_t working_mapping = internal::segment_count;
@@ -29,7 +28,7 @@ class loader {
     explicit loader(loaded_module& which) : module_(which) {}
 
     load_error take(module_state from) {
-        if (contract::this_cpu().nmi_in_progress != 0)
+        if (platform::waiting_here() == platform::waiting::in_nmi)
             return load_error::in_nmi;
         auto found = static_cast<uint32_t>(from);
         if (__atomic_compare_exchange_n(&module_.state_, &found,

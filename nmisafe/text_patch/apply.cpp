@@ -14,6 +14,7 @@
 // instruction: so no step changes bytes that a CPU may fetch together with others of another age,
 // and a synchronisation stands between any two. [intel/vol3 8.1.3]
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/platform/waiting.hpp"
 #include "nmisafe/text_patch/internal/batch.hpp"
 #include "nmisafe/text_patch/internal/check.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
@@ -29,6 +30,7 @@ using base::expected;
 using base::unexpected;
 using internal::no_error;
 using platform::contract;
+using platform::waiting;
 
 uint32_t busy; // an apply() is at work
 
@@ -111,10 +113,9 @@ void write(const patch* patches, size_t count) {
 } // namespace
 
 expected<size_t, patch_error> apply(patch* patches, size_t count) {
-    if (contract::this_cpu().nmi_in_progress != 0)
-        return unexpected(patch_error::in_nmi);
-    if (!contract::may_synchronise())
-        return unexpected(patch_error::cannot_synchronise);
+    if (const waiting where = platform::waiting_here(); where != waiting::allowed)
+        return unexpected(where == waiting::in_nmi ? patch_error::in_nmi
+                                                   : patch_error::cannot_synchronise);
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
         return unexpected(patch_error::busy);
     const patch_error why = internal::check(patches, count);

@@ -76,6 +76,8 @@ struct nmisafe_platform {
 
     static inline uint32_t count = 0;
     static inline nmisafe::platform::cpu_state cpu{};
+    /// The CPU of a thread that moves to this one behind each this_cpu(). Null: it stays.
+    static inline nmisafe::platform::cpu_state* left = nullptr;
     static inline std::vector<nmisafe::platform::fake::record> calls;
     static inline std::vector<nmisafe::platform::return_image> returns;
 
@@ -102,6 +104,7 @@ struct nmisafe_platform {
     static void reset(uint32_t start = 0) {
         count = start;
         cpu = {};
+        left = nullptr;
         calls.clear();
         returns.clear();
         text = {};
@@ -128,7 +131,7 @@ struct nmisafe_platform {
         count += delta;
         note(call::add_preempt_count);
     }
-    static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
+    static nmisafe::platform::cpu_state& this_cpu() { return left != nullptr ? *left : cpu; }
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         throw nmisafe::platform::fake::panicked{why.what, why.value, why.frame};
     }
@@ -164,7 +167,7 @@ struct nmisafe_platform {
             return begin < range.end && end > range.begin;
         });
     }
-    static bool may_synchronise() { return can_synchronise; }
+    static bool may_synchronise() { return can_synchronise && cpu.nmi_in_progress == 0; }
     static void synchronise_cpus() {
         if (++synchronisations != without_synchronisation)
             text.synchronise();

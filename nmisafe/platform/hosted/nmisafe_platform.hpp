@@ -155,8 +155,12 @@ struct nmisafe_platform {
         return begin >= reinterpret_cast<uintptr_t>(__executable_start) &&
                end <= reinterpret_cast<uintptr_t>(etext);
     }
-    [[gnu::always_inline]] static bool is_no_probe(uintptr_t, uintptr_t) { return false; }
-    static bool may_synchronise() { return true; }
+    [[gnu::always_inline]] static bool is_no_probe(uintptr_t, uintptr_t) {
+        return false;
+    }
+    static bool may_synchronise() {
+        return cpu.nmi_in_progress == 0;
+    }
 
     /// Each running thread of the process executes a serializing instruction; the others do when
     /// they run next. [membarrier(2)]

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/platform/waiting.hpp"
 #include "nmisafe/vmalloc/area.hpp"
 #include "nmisafe/vmalloc/internal/tables.hpp"
 #include "nmisafe/vmalloc/vmalloc.hpp"
@@ -71,11 +72,14 @@ inline constexpr vmalloc_error no_error{};
 /// Whether this is a place from which other CPUs may be waited for: for their flushes, or for the
 /// lock, whose holder may be waiting for this CPU's flush.
 inline vmalloc_error check_waiting() {
-    if (contract::this_cpu().nmi_in_progress != 0)
+    switch (platform::waiting_here()) {
+    case platform::waiting::allowed:
+        return no_error;
+    case platform::waiting::in_nmi:
         return vmalloc_error::in_nmi;
-    if (!contract::may_synchronise())
+    default:
         return vmalloc_error::cannot_synchronise;
-    return no_error;
+    }
 }
 
 } // namespace nmisafe::vmalloc::internal
