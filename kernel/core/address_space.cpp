@@ -45,10 +45,10 @@ constexpr uintptr_t link_bits(unsigned level) {
     return entry_present | (is_pae && level == format.levels - 1 ? 0 : entry_writable);
 }
 
-/// Walks to the last level. With `create`, tables that lack are made.
-uintptr_t* walk(const address_space& space, uintptr_t address, bool create) {
+/// Walks to a level, the last one being 0. With `create`, tables that lack are made.
+uintptr_t* walk(const address_space& space, uintptr_t address, bool create, unsigned to = 0) {
     uintptr_t table = space.top_table;
-    for (unsigned level = format.levels - 1; level != 0; --level) {
+    for (unsigned level = format.levels - 1; level != to; --level) {
         uintptr_t& entry = entry_at(table, index_at(address, level));
         if ((entry & entry_present) == 0) {
             if (!create)
@@ -59,7 +59,7 @@ uintptr_t* walk(const address_space& space, uintptr_t address, bool create) {
             return nullptr;
         table = entry & entry_address;
     }
-    return &entry_at(table, index_at(address, 0));
+    return &entry_at(table, index_at(address, to));
 }
 
 void copy_shared_entries(uintptr_t from, uintptr_t to) {
@@ -130,8 +130,8 @@ void destroy_address_space(address_space* space) {
     free_page(top_table);
 }
 
-uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address) {
-    return walk(space, virtual_address, false);
+uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address, unsigned level) {
+    return walk(space, virtual_address, false, level - 1);
 }
 
 void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable) {

@@ -62,9 +62,10 @@ void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bo
 /// @context thread
 void unmap(address_space& space, uintptr_t virtual_address);
 
-/// The page-table entry of a 4 KiB page, null where there is no page table for it. With PAE its low
-/// word: the high one is 0, because nothing that this file maps needs it. @context any
-uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address);
+/// The entry for an address at a level (1: the page's own), null where no table of that level leads
+/// to it. With PAE its low word: the high one is 0, because nothing that this file maps needs it.
+/// @context any
+uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address, unsigned level = 1);
 
 /// Calls `function` with the top-level table of every address space. @context thread
 void for_each_top_table(void (*function)(uint64_t top_table, void* argument), void* argument);

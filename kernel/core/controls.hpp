@@ -14,6 +14,7 @@ enum class defence : uint32_t {
     shootdown = 4, ///< The flush of the other CPUs' TLBs.
     grace = 8,     ///< The wait for those who look at what is about to go.
     cr3 = 16,      ///< That a page fault is looked up in CR3's address space, not in the thread's.
+    leaf = 32,     ///< That a page fault is tried again only if the last level allows the access.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

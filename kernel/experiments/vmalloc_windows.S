@@ -8,5 +8,7 @@ calling_window window_thread_vmalloc, thread_vmalloc_action
 calling_window window_switch, switch_action
 calling_window window_map, map_action
 calling_window window_unmap, unmap_action
+calling_window window_fault_created, read_twice_action
+calling_window window_fault_torn_down, read_twice_action
 
     .section .note.GNU-stack, "", @progbits

@@ -11,9 +11,14 @@ void window_map();
 extern const char window_map_begin[], window_map_end[];
 void window_unmap();
 extern const char window_unmap_begin[], window_unmap_end[];
+void window_fault_created();
+extern const char window_fault_created_begin[], window_fault_created_end[];
+void window_fault_torn_down();
+extern const char window_fault_torn_down_begin[], window_fault_torn_down_end[];
 
 void thread_vmalloc_action();
 void switch_action();
 void map_action();
 void unmap_action();
+void read_twice_action();
 }
