@@ -106,6 +106,9 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
     {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
 
+    {.experiment = "vmalloc-parallel", .policies = always_safe, .paths = "together apart", .processors = 4, .counts_boundaries = true, .timeout_seconds = 120, .architectures = every_kernel, .what = "four CPUs make, use and tear down mappings of one area at once, under NMIs: no address and no page has two owners"},
+    {.experiment = "vmalloc-parallel", .policies = "near", .expected = control, .symptom = "failures", .without = "lock", .paths = "together", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
+
     {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
     {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .architectures = every_kernel},
 

@@ -15,6 +15,7 @@ enum class defence : uint32_t {
     grace = 8,     ///< The wait for those who look at what is about to go.
     cr3 = 16,      ///< That a page fault is looked up in CR3's address space, not in the thread's.
     leaf = 32,     ///< That a page fault is tried again only if the last level allows the access.
+    lock = 64,     ///< The lock of who changes mappings.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

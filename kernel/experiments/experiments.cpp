@@ -31,6 +31,7 @@ constexpr struct {
     {"kprobe-sweep", kprobe_sweep},
     {"vmalloc-in-nmi", vmalloc_in_nmi},
     {"vmalloc-under-change", vmalloc_under_change},
+    {"vmalloc-parallel", vmalloc_parallel},
     {"module-in-nmi", module_in_nmi},
     {"module-mutated", module_mutated},
     {"vmalloc-torn-down", vmalloc_torn_down},

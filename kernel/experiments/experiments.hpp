@@ -31,6 +31,7 @@ void kprobe_in_nmi();
 void kprobe_sweep(); // kprobe_in_nmi.cpp
 void vmalloc_in_nmi();
 void vmalloc_under_change();
+void vmalloc_parallel();
 void vmalloc_torn_down();
 void module_in_nmi();
 void module_mutated();

@@ -5,6 +5,7 @@ namespace kernel {
 
 #ifdef NMISAFE_TRAP_CONTROLS
 void (*nmi_window_hook)() = nullptr;
+void (*allocation_hook)() = nullptr;
 #endif
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE

@@ -22,6 +22,9 @@ namespace kernel {
 /// which the count says nothing of an NMI). Null means no hook. The controls image only, so that
 /// the NMI path of the others stays what a user of the library gets.
 extern void (*nmi_window_hook)();
+
+/// Called, if set, whenever the library asks for a page. @context thread
+extern void (*allocation_hook)();
 #endif
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
@@ -83,12 +86,28 @@ struct nmisafe_platform {
     [[gnu::always_inline]] static void* page_at(uint64_t physical) {
         return reinterpret_cast<void*>(KERNEL_DIRECT_BASE + static_cast<uintptr_t>(physical));
     }
-    static uint64_t allocate_page() { return kernel::try_allocate_page(); }
-    static void free_page(uint64_t page) { kernel::free_page(static_cast<uintptr_t>(page)); }
-    static bool has_no_execute() { return kernel::has_no_execute(); }
-    static void flush_tlb(uintptr_t begin, uintptr_t end) { kernel::flush_tlb(begin, end); }
-    static void lock_mappings() { kernel::lock_mappings(); }
-    static void unlock_mappings() { kernel::unlock_mappings(); }
+    static uint64_t allocate_page() {
+#ifdef NMISAFE_TRAP_CONTROLS
+        if (kernel::allocation_hook != nullptr)
+            kernel::allocation_hook();
+#endif
+        return kernel::try_allocate_page();
+    }
+    static void free_page(uint64_t page) {
+        kernel::free_page(static_cast<uintptr_t>(page));
+    }
+    static bool has_no_execute() {
+        return kernel::has_no_execute();
+    }
+    static void flush_tlb(uintptr_t begin, uintptr_t end) {
+        kernel::flush_tlb(begin, end);
+    }
+    static void lock_mappings() {
+        kernel::lock_mappings();
+    }
+    static void unlock_mappings() {
+        kernel::unlock_mappings();
+    }
     static void for_each_top_table(void (*function)(uint64_t, void*), void* argument) {
         kernel::for_each_top_table(function, argument);
     }
