@@ -3,7 +3,7 @@
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
 // image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate,
-// shootdown, grace, cr3, leaf, lock. Experiments have more.
+// shootdown, grace, cr3, leaf, lock, order. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
@@ -26,6 +26,7 @@
 #include "kernel/experiments/experiments.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/vmalloc/controls.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -92,7 +93,7 @@ bool take_out_defences(text names) {
     } own_defences[] = {
         {"int3", defence::int3},   {"emulate", defence::emulate}, {"shootdown", defence::shootdown},
         {"grace", defence::grace}, {"cr3", defence::cr3},         {"leaf", defence::leaf},
-        {"lock", defence::lock},
+        {"lock", defence::lock},   {"order", defence::order},
     };
     bool shared_stacks = false;
     while (!names.empty()) {
@@ -116,6 +117,7 @@ bool take_out_defences(text names) {
         if (!known)
             panic("unknown defence", nullptr, 0);
     }
+    vmalloc::present_word_first = is_removed(defence::order);
     return shared_stacks;
 }
 #else

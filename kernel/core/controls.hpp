@@ -16,6 +16,7 @@ enum class defence : uint32_t {
     cr3 = 16,      ///< That a page fault is looked up in CR3's address space, not in the thread's.
     leaf = 32,     ///< That a page fault is tried again only if the last level allows the access.
     lock = 64,     ///< The lock of who changes mappings.
+    order = 128,   ///< That a new entry's word with the present bit is written last, with PAE.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

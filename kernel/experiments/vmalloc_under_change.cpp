@@ -10,7 +10,9 @@
 // And the reverse, with CPU 1 at work on the mapping while CPU 0 stands in the fault:
 // vmalloc_changed_fault.cpp.
 //
-// As a control, without=shootdown lets a CPU go on with its TLB.
+// As controls, without=shootdown lets a CPU go on with its TLB, and without=order writes the first
+// word of a PAE entry, with the present bit, before the second.
+#include "kernel/core/address_space.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/controls.hpp"
 #include "kernel/core/thread.hpp"
@@ -29,10 +31,26 @@ using x86::trap_frame;
 
 bool worked;
 
+/// What a CPU that walks the tables would find now. With PAE an entry is two words: one that is
+/// present must be whole, else a CPU may execute what is to be written.
+void expect_whole_entry() {
+    if constexpr (x86::format_of(paging).entry_size == 8) {
+        const auto* const words =
+            find_entry(kernel_space(), reinterpret_cast<uintptr_t>(mapping.address));
+        if (words == nullptr)
+            return;
+        const uint64_t entry = *reinterpret_cast<const volatile uint64_t*>(words);
+        const bool is_whole = ((entry & x86::page_entry::no_execute) != 0) == has_no_execute();
+        if ((entry & x86::page_entry::present) != 0 && !is_whole)
+            fail("an entry that is present is whole", 1, static_cast<uintptr_t>(entry));
+    }
+}
+
 void body(trap_frame& frame) {
     sweep_event();
     if (first_of_pass(frame))
         raise_nmi_here();
+    expect_whole_entry();
     look_at_mapping(false);
 }
 
@@ -69,8 +87,8 @@ const swept_path paths[] = {
 void sweep_changes() {
     for (const swept_path& which : paths) {
         mapping.tearing_down = &which != paths;
-        if (!mapping.tearing_down && is_removed(defence::shootdown))
-            continue; // what is made needs no flush
+        if (is_removed(mapping.tearing_down ? defence::order : defence::shootdown))
+            continue; // what is made needs no flush, what is torn down no order
         mapping.mapped_seen = mapping.unmapped_seen = 0;
         sweep_or_trace(which, on_observed_fault);
         if (mapping.mapped_seen == 0 || mapping.unmapped_seen == 0)
@@ -83,7 +101,8 @@ void run(void*) {
     // A nested NMI would abandon vmalloc() half-way, with the lock held.
     if (trap::current_policy() != trap::return_policy::iret && !is_removed(defence::leaf))
         sweep_changes();
-    sweep_changed_faults();
+    if (!is_removed(defence::order))
+        sweep_changed_faults();
 }
 
 } // namespace

@@ -11,6 +11,10 @@
 
 namespace nmisafe::vmalloc {
 
+#ifdef NMISAFE_VMALLOC_CONTROLS
+constinit bool present_word_first = false;
+#endif
+
 static_assert(platform::check_vmalloc_contract<platform::contract>());
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/vmalloc/controls.hpp"
 #include "nmisafe/x86/paging.hpp"
 
 namespace nmisafe::vmalloc::internal {
@@ -44,8 +45,11 @@ class slot {
 
     /// Makes an entry that is not present valid. Release: what it leads to is there before.
     [[gnu::always_inline]] void set(uint64_t value) const {
-        if constexpr (split_entries)
+        if constexpr (split_entries) {
+            if (present_word_first) // a control
+                __atomic_store_n(&words_[0], static_cast<entry_word>(value), __ATOMIC_RELEASE);
             __atomic_store_n(&words_[1], static_cast<entry_word>(value >> 32), __ATOMIC_RELEASE);
+        }
         __atomic_store_n(&words_[0], static_cast<entry_word>(value), __ATOMIC_RELEASE);
     }
 
