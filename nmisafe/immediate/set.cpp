@@ -109,8 +109,8 @@ void batch::add(const key& which, uintptr_t bits) {
 }
 
 void batch::add(const site& where, uintptr_t bits) {
-    uint8_t before[text_patch::longest_instruction];
-    uint8_t after[text_patch::longest_instruction];
+    uint8_t before[x86::maximum_instruction_length];
+    uint8_t after[x86::maximum_instruction_length];
     contract::read_text(where.code(), before, where.size);
     encode_site(after, where, bits);
     if (!differ(before, after, where.size))

@@ -82,7 +82,7 @@ patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) 
 
 patch_error check_site(const patch& site) {
     const size_t expected = site.expected_size != 0 ? site.expected_size : site.size;
-    if (site.size == 0 || expected > longest_instruction || expected < site.size ||
+    if (site.size == 0 || expected > x86::maximum_instruction_length || expected < site.size ||
         (expected != site.size && !is_probe(site)))
         return patch_error::bad_size;
     const uintptr_t end = site.address + expected;
@@ -98,7 +98,7 @@ patch_error check_site(const patch& site) {
         if (const auto why = check_side(site, site.after, site.stub_after); why != no_error)
             return why;
     }
-    uint8_t found[longest_instruction];
+    uint8_t found[x86::maximum_instruction_length];
     contract::read_text(site.address, found, expected);
     for (size_t i = 0; i < expected; ++i)
         if (found[i] != site.before[i])

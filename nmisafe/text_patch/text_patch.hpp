@@ -4,12 +4,10 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/instruction.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::text_patch {
-
-/// The longest instruction of x86. [intel/vol2 2.3.11]
-inline constexpr size_t longest_instruction = 15;
 
 /// INT3, the one instruction that fits over the first byte of any other.
 inline constexpr uint8_t breakpoint = 0xcc;
@@ -31,8 +29,8 @@ struct patch {
     uint8_t size;
     /// Of a probe: how long its instruction is, if all of it must be as in `before`. 0: `size`.
     uint8_t expected_size;
-    uint8_t before[longest_instruction]; ///< What the caller takes to be there.
-    uint8_t after[longest_instruction];
+    uint8_t before[x86::maximum_instruction_length]; ///< What the caller takes to be there.
+    uint8_t after[x86::maximum_instruction_length];
 };
 
 enum class patch_error : uint8_t {
@@ -40,8 +38,8 @@ enum class patch_error : uint8_t {
     cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off).
     busy,                ///< Another apply() is at work. Not waited for: try again.
     no_room,             ///< More sites than the storage given holds. (Never from apply().)
-    bad_size,            ///< The size is 0 or larger than longest_instruction; or expected_size is,
-                         ///< or is less than the size, or not that though this is no probe.
+    bad_size,            ///< The size is 0 or more than an instruction has; or expected_size is
+                         ///< more, or less than the size, or not that though this is no probe.
     no_probe,            ///< In code that must not be patched.
     not_text,            ///< Not code, as the platform sees it.
     unknown_instruction, ///< Before or after: no form the handler emulates, or not of that length.
