@@ -4,6 +4,7 @@
 
 #include "nmisafe/immediate/internal/batch.hpp"
 #include "nmisafe/immediate/internal/check.hpp"
+#include "nmisafe/immediate/translate.hpp"
 
 namespace nmisafe::immediate {
 
@@ -13,21 +14,6 @@ using base::expected;
 using base::unexpected;
 using internal::all;
 using text_patch::patch_error;
-
-join_error translate(patch_error why) {
-    switch (why) {
-    case patch_error::in_nmi:
-        return join_error::in_nmi;
-    case patch_error::cannot_synchronise:
-        return join_error::cannot_synchronise;
-    case patch_error::busy:
-        return join_error::busy;
-    case patch_error::no_room:
-        return join_error::no_room;
-    default:
-        return join_error::not_patched;
-    }
-}
 
 /// The pointer to the range in the list; null if it is not there.
 site_range** find_link(const site_range& which) {
@@ -46,7 +32,7 @@ size_t size_of(const site_range& range) {
 expected<size_t, join_error> join(site_range& added) {
     internal::batch changes;
     if (changes.error() != patch_error{})
-        return unexpected(translate(changes.error()));
+        return unexpected(translate<join_error>(changes.error()));
     if (find_link(added) != nullptr)
         return unexpected(join_error::joined_already);
     if (const join_error why = internal::check(added); why != join_error{})
@@ -55,7 +41,7 @@ expected<size_t, join_error> join(site_range& added) {
         changes.add(*where, reinterpret_cast<const key*>(where->key_address())->bits);
     const auto changed = changes.apply();
     if (!changed)
-        return unexpected(translate(changed.error()));
+        return unexpected(translate<join_error>(changed.error()));
     added.next = all.joined;
     all.joined = &added;
     __atomic_store_n(&all.joined_sites, all.joined_sites + size_of(added), __ATOMIC_RELAXED);
@@ -65,7 +51,7 @@ expected<size_t, join_error> join(site_range& added) {
 expected<size_t, join_error> leave(site_range& gone) {
     const internal::batch nothing;
     if (nothing.error() != patch_error{})
-        return unexpected(translate(nothing.error()));
+        return unexpected(translate<join_error>(nothing.error()));
     site_range** const link = find_link(gone);
     if (link == nullptr)
         return unexpected(join_error::not_joined);

@@ -2,6 +2,7 @@
 // Lists of probes and rings of twins, as one thread at a time changes them.
 #include "nmisafe/marker/internal/registration.hpp"
 
+#include "nmisafe/immediate/translate.hpp"
 #include "nmisafe/platform/waiting.hpp"
 
 namespace nmisafe::marker {
@@ -17,8 +18,6 @@ using internal::same;
 
 namespace {
 
-using text_patch::patch_error;
-
 uint32_t busy; // there is a registration
 
 /// The descriptors are writable; the table only shows them as const.
@@ -32,21 +31,6 @@ void publish(probe*& link, probe* target) {
 }
 
 } // namespace
-
-marker_error internal::translate(patch_error why) {
-    switch (why) {
-    case patch_error::in_nmi:
-        return marker_error::in_nmi;
-    case patch_error::cannot_synchronise:
-        return marker_error::cannot_synchronise;
-    case patch_error::busy:
-        return marker_error::busy;
-    case patch_error::no_room:
-        return marker_error::no_room;
-    default:
-        return marker_error::not_patched;
-    }
-}
 
 bool internal::same(const char* a, const char* b) {
     for (; *a == *b; ++a, ++b)
@@ -95,7 +79,7 @@ marker_error registration::turn(marker& which, bool on) {
     const auto patched = immediate::set_together([&](auto change) {
         for_each_twin(which, [&](marker& one) { change(one.on_.as_key(), on); });
     });
-    return patched ? no_error : internal::translate(patched.error());
+    return patched ? no_error : immediate::translate<marker_error>(patched.error());
 }
 
 void registration::set_first(marker& which, probe* first) {
@@ -177,7 +161,7 @@ marker_error registration::turn_like_twins(const marker_range& added) {
             change(one.on_.as_key(), known != nullptr && known->arm_count_ != 0);
         }
     });
-    return patched ? no_error : internal::translate(patched.error());
+    return patched ? no_error : immediate::translate<marker_error>(patched.error());
 }
 
 void registration::hide(marker& added) {

@@ -21,8 +21,6 @@ inline constexpr marker_error no_error{};
 /// successor, as a probe does.
 extern marker_range* joined;
 
-marker_error translate(text_patch::patch_error why);
-
 /// Whether two strings are the same.
 bool same(const char* a, const char* b);
 
