@@ -14,15 +14,64 @@ function(nmisafe_add_unit_test name)
         FAIL_REGULAR_EXPRESSION "test cases: *0 \\|")
 endfunction()
 
-# nmisafe_add_unit_tests(name SOURCES ... LINK ...)
+# nmisafe_make_x86_32(target)
 #
-# The same test for both widths, as unit.<name>.x86_64 and unit.<name>.x86_32. The latter runs under
-# QEMU's user emulation: nmisafe/trap/CMakeLists.txt says why.
-function(nmisafe_add_unit_tests name)
-    nmisafe_add_unit_test(${name}.x86_64 ${ARGN})
-    nmisafe_add_unit_test(${name}.x86_32 ${ARGN})
-    target_compile_options(test_${name}.x86_32 PRIVATE -m32 -fno-pie
+# Builds a program for the other width. It runs under QEMU's user emulation, because a 64-bit Linux may
+# refuse 32-bit programs. -idirafter: asm/*.h serve both widths, but Debian's 32-bit search path lacks
+# them unless gcc-multilib is installed, which excludes every cross compiler.
+function(nmisafe_make_x86_32 target)
+    target_compile_options(${target} PRIVATE -m32 -fno-pie
         -idirafter /usr/include/x86_64-linux-gnu)
-    target_link_options(test_${name}.x86_32 PRIVATE -m32 -static)
-    set_target_properties(test_${name}.x86_32 PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+    target_link_options(${target} PRIVATE -m32 -static)
+    set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+endfunction()
+
+# nmisafe_add_unit_tests(name SOURCES ... LINK ... OPTIONS ...)
+#
+# The same test for both widths, as unit.<name>.x86_64 and unit.<name>.x86_32, with these options of the
+# compiler.
+function(nmisafe_add_unit_tests name)
+    cmake_parse_arguments(test "" "" "SOURCES;LINK;OPTIONS" ${ARGN})
+    foreach(width IN ITEMS x86_64 x86_32)
+        nmisafe_add_unit_test(${name}.${width} SOURCES ${test_SOURCES} LINK ${test_LINK})
+        target_compile_options(test_${name}.${width} PRIVATE ${test_OPTIONS})
+    endforeach()
+    nmisafe_make_x86_32(test_${name}.x86_32)
+endfunction()
+
+# nmisafe_add_hosted_tests(name SOURCES ... LINK ...)
+#
+# A program that patches itself, for both widths, all optimisations and both linkers, as
+# unit.<name>.<width>.O<level>.<linker>. Objects are compiled once for both linkers, module sources
+# included; so the programs do not link the module again. Sections of their own, for --gc-sections.
+function(nmisafe_add_hosted_tests name)
+    cmake_parse_arguments(hosted "" "" "SOURCES;LINK" ${ARGN})
+    find_package(Threads REQUIRED)
+    find_program(NMISAFE_LLD ld.lld REQUIRED)
+    foreach(width IN ITEMS x86_64 x86_32)
+        foreach(level IN ITEMS 0 1 2 3)
+            set(objects ${name}_hosted_${width}_O${level})
+            add_library(${objects} OBJECT ${hosted_SOURCES})
+            target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR})
+            target_link_libraries(${objects} PRIVATE nmisafe_warnings ${hosted_LINK})
+            target_compile_options(${objects} PRIVATE -O${level} -g -fno-pie -ffunction-sections
+                -fdata-sections)
+            set(programs)
+            foreach(linker IN ITEMS bfd lld)
+                set(test ${name}.${width}.O${level}.${linker})
+                add_executable(test_${test} $<TARGET_OBJECTS:${objects}>)
+                target_link_options(test_${test} PRIVATE -fuse-ld=${linker} -Wl,--gc-sections -no-pie)
+                target_link_libraries(test_${test} PRIVATE Threads::Threads)
+                add_test(NAME unit.${test} COMMAND test_${test})
+                set_tests_properties(unit.${test} PROPERTIES TIMEOUT 120 LABELS unit
+                    PASS_REGULAR_EXPRESSION "checks [1-9][0-9]*, failures 0,")
+                list(APPEND programs test_${test})
+            endforeach()
+            if(width STREQUAL "x86_32")
+                foreach(target IN LISTS objects programs)
+                    nmisafe_make_x86_32(${target})
+                endforeach()
+            endif()
+        endforeach()
+    endforeach()
 endfunction()

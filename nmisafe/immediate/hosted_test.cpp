@@ -34,20 +34,6 @@ using text_patch::patch_error;
 namespace hosted = platform::hosted;
 
 text_patch::patch workspace[256];
-unsigned checks;
-unsigned failures;
-
-} // namespace
-
-void check(bool condition, const char* what, const char* file, int line) {
-    ++checks;
-    if (condition)
-        return;
-    ++failures;
-    std::printf("%s:%d: %s\n", file, line, what);
-}
-
-namespace {
 
 /// The value as all sites of a key in this file read it. noinline, so that each has its sites once.
 template <auto& Key>
@@ -247,14 +233,15 @@ extern "C" int main() {
     test_joined_table();
     const uint32_t breakpoints = hosted::process.breakpoints;
     const unsigned toggles = hosted::process.one_thread_only ? 0 : test_threads();
-    std::printf("checks %u, failures %u, sites %zu, toggles %u with %u breakpoints\n", checks,
-                failures, site_count(), toggles, hosted::process.breakpoints - breakpoints);
+    std::printf("checks %u, failures %u, sites %zu, toggles %u with %u breakpoints\n",
+                hosted::checks, hosted::failures, site_count(), toggles,
+                hosted::process.breakpoints - breakpoints);
     // Two steps of each toggle leave INT3 at the sites.
     if (hosted::process.breakpoints - breakpoints < 2 * toggles) {
         std::printf("too few breakpoints were hit by the other thread\n");
         return 1;
     }
-    return failures == 0 ? 0 : 1;
+    return hosted::failures == 0 ? 0 : 1;
 }
 
 } // namespace nmisafe::immediate::test

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/immediate/immediate.hpp"
+#include "nmisafe/platform/hosted/checks.hpp"
 
 namespace nmisafe::immediate::test {
 
@@ -37,10 +38,6 @@ inline unsigned inline_branch() {
         return 1;
     return 0;
 }
-
-// hosted_test.cpp
-void check(bool condition, const char* what, const char* file, int line);
-#define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
 
 // hosted_other_test.cpp
 uint32_t other_word();

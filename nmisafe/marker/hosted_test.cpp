@@ -17,20 +17,6 @@ namespace {
 namespace hosted = platform::hosted;
 
 text_patch::patch workspace[64];
-unsigned checks;
-unsigned failures;
-
-} // namespace
-
-void check(bool condition, const char* what, const char* file, int line) {
-    ++checks;
-    if (condition)
-        return;
-    ++failures;
-    std::printf("%s:%d: %s\n", file, line, what);
-}
-
-namespace {
 
 constexpr size_t most_values = 8;
 
@@ -298,9 +284,9 @@ extern "C" int main() {
     test_steps();
     test_joined_table();
     const unsigned turns = hosted::process.one_thread_only ? 0 : test_threads();
-    std::printf("checks %u, failures %u, breakpoints %u, turns with another thread %u\n", checks,
-                failures, hosted::process.breakpoints, turns);
-    return failures == 0 ? 0 : 1;
+    std::printf("checks %u, failures %u, breakpoints %u, turns with another thread %u\n",
+                hosted::checks, hosted::failures, hosted::process.breakpoints, turns);
+    return hosted::failures == 0 ? 0 : 1;
 }
 
 } // namespace nmisafe::marker::test

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "nmisafe/marker/trace_mark.hpp"
+#include "nmisafe/platform/hosted/checks.hpp"
 
 namespace nmisafe::marker::test {
 
@@ -24,10 +25,6 @@ struct class_with_mark {
         in_lambda();
     }
 };
-
-// hosted_test.cpp
-void check(bool condition, const char* what, const char* file, int line);
-#define CHECK(condition) check((condition), #condition, __FILE__, __LINE__)
 
 // hosted_other_test.cpp
 void other_marks(unsigned value);
