@@ -8,8 +8,11 @@
 //   small-entries the same with 12 MB where 2 MiB (x86-32 without PAE: 4 MiB) share an entry
 //   synchronised  after vmalloc_sync_mappings(): no fault
 //
-// Under the policy iret a fault's return lets the next NMI in.
+// Under the policy iret a fault's return lets the next NMI in. The options megabytes= and spaces=
+// make the buffer and the number of address spaces smaller, for slow emulators.
+#include "kernel/core/command_line.hpp"
 #include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/panic.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/active_delay.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -25,7 +28,8 @@ namespace {
 using namespace nmisafe;
 using x86::trap_frame;
 
-constexpr uint32_t spaces = 8;
+constexpr uint32_t most_spaces = 8;
+constexpr uint32_t most_megabytes = 20;
 constexpr size_t megabyte = 1 << 20;
 
 struct buffer {
@@ -37,19 +41,27 @@ struct buffer {
 #ifdef __x86_64__
 constexpr uintptr_t large_entry = uintptr_t{1} << 39;
 constexpr uintptr_t small_entry = 2 * megabyte;
-// Half of it in one entry of the PML4, half in the next.
-constexpr uintptr_t large_begin = KERNEL_VMALLOC_BASE + large_entry - 10 * megabyte;
 #else
 constexpr uintptr_t small_entry = paging == x86::paging_mode::pae ? 2 * megabyte : 4 * megabyte;
 constexpr uintptr_t large_entry = small_entry;
-constexpr uintptr_t large_begin = KERNEL_VMALLOC_BASE;
 #endif
 
-constexpr buffer whole_buffer = {
-    {large_begin, large_begin + 24 * megabyte, vmalloc_area.shared_level()},
-    20 * megabyte,
-    large_entry};
-constexpr buffer small_buffer = {module_data_area, 12 * megabyte, small_entry};
+uint32_t spaces;
+
+/// Half of it in one entry of the shared level, half in the next.
+buffer large_buffer(uint32_t megabytes) {
+    const size_t size = megabytes * megabyte;
+    // Not in the first one if an entry covers less than half of the buffer.
+    const uintptr_t middle =
+        KERNEL_VMALLOC_BASE + (size / 2 + large_entry - 1) / large_entry * large_entry;
+    const uintptr_t begin = middle - size / 2;
+    return {{begin, begin + size + 4 * megabyte, vmalloc_area.shared_level()}, size, large_entry};
+}
+
+buffer small_buffer(uint32_t megabytes) {
+    constexpr uint32_t most = 12; // of the module area
+    return {module_data_area, (megabytes < most ? megabytes : most) * megabyte, small_entry};
+}
 
 uintptr_t first_page;
 size_t page_count;
@@ -123,9 +135,9 @@ void fill(const buffer& which) {
 }
 
 void run(const char* path, const buffer& which, bool synchronised) {
-    address_space* made[spaces];
-    for (auto& space : made)
-        space = create_address_space(); // before the buffer: they know nothing of it
+    address_space* made[most_spaces];
+    for (uint32_t i = 0; i < spaces; ++i)
+        made[i] = create_address_space(); // before the buffer: they know nothing of it
     set_scene(body);
     trap::set_page_fault_handler(on_page_fault);
     wrong_pages = faults_in_nmi = probe_calls = 0;
@@ -154,18 +166,24 @@ void run(const char* path, const buffer& which, bool synchronised) {
     print_row(path, false, {"page_faults", scene.page_faults});
     if (!vmalloc::vfree(which.where, reinterpret_cast<void*>(first_page)))
         fail("the buffer could be freed", 1, 0);
-    for (auto* space : made)
-        destroy_address_space(space);
+    for (uint32_t i = 0; i < spaces; ++i)
+        destroy_address_space(made[i]);
 }
 
 } // namespace
 
 void vmalloc_in_nmi() {
-    run("buffer", whole_buffer, false);
+    const uint32_t megabytes = option_number("megabytes", most_megabytes);
+    spaces = option_number("spaces", most_spaces);
+    if (megabytes < 2 || megabytes > most_megabytes || megabytes % 2 != 0)
+        panic("megabytes= takes an even number from 2 to 20", nullptr, megabytes);
+    if (spaces == 0 || spaces > most_spaces)
+        panic("spaces= takes a number from 1 to 8", nullptr, spaces);
+    run("buffer", large_buffer(megabytes), false);
     if (scene.count.nested != 0)
         return; // a control: what was run over is not to be trusted any more
-    run("small-entries", small_buffer, false);
-    run("synchronised", whole_buffer, true);
+    run("small-entries", small_buffer(megabytes), false);
+    run("synchronised", large_buffer(megabytes), true);
 }
 
 } // namespace kernel

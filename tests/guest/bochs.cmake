@@ -2,14 +2,21 @@
 # and each boot through GRUB takes a while. Each row needs a CD image of its own, since Bochs cannot pass
 # a command line.
 #
-# nmisafe_add_bochs_test(arch experiment policy variant cpus [arguments of check_bochs.py...])
+# nmisafe_add_bochs_test(arch experiment policy variant cpus [OPTIONS more of the command line]
+#                        [WITHOUT defence] [arguments of check_bochs.py...])
 function(nmisafe_add_bochs_test arch experiment policy variant cpus)
+    cmake_parse_arguments(bochs "" "OPTIONS;WITHOUT" "" ${ARGN})
     set(name ${experiment}.${policy}.${arch})
+    if(bochs_WITHOUT)
+        string(APPEND name .without-${bochs_WITHOUT})
+        string(APPEND bochs_OPTIONS " without=${bochs_WITHOUT}")
+    endif()
     nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso
-        "experiment=${experiment} policy=${policy}")
+        "experiment=${experiment} policy=${policy} ${bochs_OPTIONS}")
     add_test(NAME guest.bochs.${name}
         COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py
             --iso ${PROJECT_BINARY_DIR}/kernel/bochs-${name}.iso --cpus ${cpus}
-            --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log ${ARGN})
+            --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log
+            ${bochs_UNPARSED_ARGUMENTS})
     set_tests_properties(guest.bochs.${name} PROPERTIES LABELS guest TIMEOUT 240)
 endfunction()
