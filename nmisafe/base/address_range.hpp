@@ -16,6 +16,13 @@ struct address_range {
     constexpr bool holds(uintptr_t address, size_t size) const {
         return begin <= address && address <= end && size <= end - address;
     }
+
+    /// Whether any byte lies in both. @context any
+    constexpr bool overlaps(const address_range& other) const {
+        const uintptr_t first = begin > other.begin ? begin : other.begin;
+        const uintptr_t last = end < other.end ? end : other.end;
+        return first < last;
+    }
 };
 
 } // namespace nmisafe::base

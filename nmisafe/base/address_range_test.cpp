@@ -27,3 +27,15 @@ TEST_CASE("no address and no size wraps around") {
     CHECK_FALSE(address_range{0x2000, 0x1000}.holds(0x1800, 0));
     CHECK_FALSE(address_range{}.holds(0, 1));
 }
+
+TEST_CASE("ranges that share a byte") {
+    constexpr address_range range{0x1000, 0x2000};
+    CHECK(range.overlaps({0x1fff, 0x3000}));
+    CHECK(range.overlaps({0, 0x1001}));
+    CHECK(range.overlaps({0x1800, 0x1801}));
+    CHECK(range.overlaps({0, ~uintptr_t{0}}));
+    CHECK_FALSE(range.overlaps({0x2000, 0x3000}));
+    CHECK_FALSE(range.overlaps({0, 0x1000}));
+    CHECK_FALSE(range.overlaps({0x1800, 0x1800})); // empty
+    CHECK_FALSE(address_range{0x2000, 0x1000}.overlaps({0x1800, 0x1900}));
+}
