@@ -73,6 +73,13 @@ uint32_t synchronisations_here() {
     return synchronisations.answered(this_cpu().id);
 }
 
+void sleep_unless_synchronised(uint32_t last) {
+    x86::disable_interrupts();
+    if (synchronisations_here() == last)
+        asm volatile("sti\n\thlt" : : : "memory");
+    x86::enable_interrupts();
+}
+
 void set_up_synchronisation() {
     trap::set_handler(static_cast<uint8_t>(vector::synchronise), on_synchronise);
 }

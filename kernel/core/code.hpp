@@ -40,6 +40,11 @@ void synchronise_cpus();
 /// The latest of these that the CPU which runs this has answered, by its number. @context any
 uint32_t synchronisations_here();
 
+/// Sleeps until the next interrupt, unless this CPU has answered one of these since the latest was
+/// `last`. So who does something each time has done it in every state that a patcher leaves code
+/// in, however few CPUs the host has. With start_tick(): a wake-up can be lost. @context thread
+void sleep_unless_synchronised(uint32_t last);
+
 /// Sets the handler of the interrupt that synchronise_cpus() sends. @context boot, once
 void set_up_synchronisation();
 

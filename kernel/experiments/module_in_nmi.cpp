@@ -280,10 +280,7 @@ void send_on(void*) {
         const uint32_t latest = synchronisations_here();
         send_to_neighbour();
         hit_marker();
-        x86::disable_interrupts();
-        if (synchronisations_here() == latest && !stop)
-            asm volatile("sti\n\thlt" : : : "memory");
-        x86::enable_interrupts();
+        sleep_unless_synchronised(latest);
     }
     stop_tick();
 }

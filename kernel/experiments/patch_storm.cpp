@@ -11,6 +11,7 @@
 // Under the policy iret the return of an INT3 lets the pending NMI in. That one ends the run: what
 // it has run over cannot go on.
 #include "kernel/core/apic.hpp"
+#include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
 #include "kernel/core/controls.hpp"
@@ -126,14 +127,6 @@ void send_to_neighbour(uint32_t self) {
     }
 }
 
-/// Until the next interrupt, unless a synchronisation has come since `last`.
-void sleep(uint32_t last) {
-    x86::disable_interrupts();
-    if (synchronisations_here() == last && !stop)
-        asm volatile("sti\n\thlt" : : : "memory");
-    x86::enable_interrupts();
-}
-
 void work(void*) {
     const uint32_t self = this_cpu().id;
     storm_cpu& mine = cpus[self];
@@ -143,7 +136,7 @@ void work(void*) {
         for (uint32_t i = 0; i < executions_in_thread; ++i)
             execute(mine.executions);
         send_to_neighbour(self);
-        sleep(last);
+        sleep_unless_synchronised(last);
     }
     stop_tick();
 }
