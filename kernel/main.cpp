@@ -3,7 +3,7 @@
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
 // image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate,
-// shootdown, grace, cr3, leaf, lock, order. Experiments have more.
+// shootdown, grace, cr3, leaf, lock, order, close. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/core/acpi.hpp"
 #include "kernel/core/address_space.hpp"
@@ -93,7 +93,7 @@ bool take_out_defences(text names) {
     } own_defences[] = {
         {"int3", defence::int3},   {"emulate", defence::emulate}, {"shootdown", defence::shootdown},
         {"grace", defence::grace}, {"cr3", defence::cr3},         {"leaf", defence::leaf},
-        {"lock", defence::lock},   {"order", defence::order},
+        {"lock", defence::lock},   {"order", defence::order},     {"close", defence::close},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

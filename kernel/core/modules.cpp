@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/core/modules.hpp"
 
+#include "kernel/core/controls.hpp"
+#include "kernel/core/insist.hpp"
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/module_text.hpp"
 #include "kernel/core/panic.hpp"
 #include "kernel/core/spinlock.hpp"
-#include "kernel/core/thread.hpp"
-#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/marker.hpp"
 #include "nmisafe/module_loader/exports.hpp"
 
@@ -19,6 +19,8 @@ uint32_t live_modules;
 namespace {
 
 using namespace nmisafe;
+using base::expected;
+using base::unexpected;
 using module_loader::load_error;
 using module_loader::loaded_module;
 
@@ -87,38 +89,24 @@ kernel_module& module_of(loaded_module& which) {
     return reinterpret_cast<kernel_module&>(which);
 }
 
-/// Repeats what was refused because somebody else is at work, on another CPU or in a thread that
-/// was preempted. @return whether it was done.
-template <typename Step>
-bool insist(Step step) {
-    for (;;) {
-        const auto done = step();
-        if (done)
-            return true;
-        if (done.error() != decltype(done.error())::busy)
-            return false;
-        yield();
-    }
+/// From here on no probe can be put on the module's code, nor is one there; other patching goes on.
+expected<size_t, kprobe::probe_error> close_to_probes(kernel_module& which) {
+    if (is_removed(defence::close))
+        return size_t{0};
+    return insist([&] { return kprobe::close(which.closed); });
 }
 
-/// Probes on code, or with a slot in it.
-size_t count_probes(uintptr_t begin, uintptr_t end) {
-    size_t probes = 0;
-    const bool counted = insist([&] {
-        const auto found = kprobe::probes_in(begin, end);
-        probes = found.value_or(0);
-        return found;
-    });
-    return counted ? probes : 1;
+void open_to_probes(kernel_module& which) {
+    if (!is_removed(defence::close) && !insist([&] { return kprobe::open(which.closed); }))
+        panic("a module was not closed to probes", nullptr, which.loaded.code().begin);
 }
 
-/// From here on no probe can be put on the module's code. @return whether none is there.
-bool close_to_probes(const loaded_module& which) {
-    const auto code = which.code();
-    code_range& range = *find_range(code.begin);
-    write(range.no_probe_begin, code.begin);
-    write(range.no_probe_end, code.end);
-    return count_probes(code.begin, code.end) == 0;
+load_error why_not_closed(kprobe::probe_error why) {
+    if (why == kprobe::probe_error::in_nmi)
+        return load_error::in_nmi;
+    if (why == kprobe::probe_error::cannot_synchronise)
+        return load_error::cannot_synchronise;
+    return load_error::busy; // occupied
 }
 
 template <typename Entry>
@@ -131,10 +119,29 @@ void set_table(const loaded_module& which, const char* section, const Entry*& be
 
 extern "C" const char kernel_image_begin[], kernel_image_end[];
 
+/// The code is opened when it is text no more: what comes to stand there next is not to be mistaken
+/// for it.
+void forget_code(kernel_module& module) {
+    remove_code(module.loaded);
+    open_to_probes(module);
+}
+
+void forget_sites(kernel_module& module) {
+    if (!insist([&] { return immediate::leave(module.sites); }))
+        panic("a module's sites cannot leave", nullptr, module.loaded.code().begin);
+    forget_code(module);
+}
+
+/// The code is closed to probes until init has succeeded: one whose init fails has to go.
 bool join(void*, loaded_module& which) {
     kernel_module& module = module_of(which);
-    if (!add_code(which))
+    module.closed = {which.code(), nullptr};
+    if (!close_to_probes(module))
         return false;
+    if (!add_code(which)) {
+        open_to_probes(module);
+        return false;
+    }
     module.sites = {};
     set_table(which, "nmisafe_immediate_sites", module.sites.begin, module.sites.end);
     module.sites.code = which.code();
@@ -142,7 +149,7 @@ bool join(void*, loaded_module& which) {
     module.sites.shared = {reinterpret_cast<uintptr_t>(kernel_image_begin),
                            reinterpret_cast<uintptr_t>(kernel_image_end)};
     if (!insist([&] { return immediate::join(module.sites); })) {
-        remove_code(which);
+        forget_code(module);
         return false;
     }
     module.markers = {};
@@ -150,23 +157,18 @@ bool join(void*, loaded_module& which) {
     module.markers.data = which.data();
     module.markers.constants = which.read_only();
     if (!insist([&] { return marker::join(module.markers); })) {
-        insist([&] { return immediate::leave(module.sites); });
-        remove_code(which);
+        forget_sites(module);
         return false;
     }
     return true;
 }
 
-/// unload_module() has seen no probe. Who puts one on while the module is on its way out, or on one
-/// whose init then fails, is too quick: the code cannot go, and there is nobody to tell.
+/// The code is closed to probes: unload_module() has closed it, or start_module() not opened it.
 void leave(void*, loaded_module& which) {
     kernel_module& module = module_of(which);
-    if (!close_to_probes(which))
-        panic("a probe is on a module that leaves", nullptr, which.code().begin);
-    if (!insist([&] { return marker::leave(module.markers); }) ||
-        !insist([&] { return immediate::leave(module.sites); }))
-        panic("a module cannot leave", nullptr, which.code().begin);
-    remove_code(which);
+    if (!insist([&] { return marker::leave(module.markers); }))
+        panic("a module's markers cannot leave", nullptr, which.code().begin);
+    forget_sites(module);
 }
 
 /// The markers' grace period: then nobody is in the module's probes, all of which its exit has
@@ -192,23 +194,29 @@ constexpr module_loader::areas module_areas{&module_code_area, &module_constants
 
 } // namespace
 
-base::expected<size_t, load_error> load_module(kernel_module& into, const void* image,
-                                               size_t size) {
+expected<size_t, load_error> load_module(kernel_module& into, const void* image, size_t size) {
     return module_loader::load(into.loaded, image, size, module_areas, host);
 }
 
-base::expected<size_t, load_error> start_module(kernel_module& which) {
-    return module_loader::start(which.loaded);
+expected<size_t, load_error> start_module(kernel_module& which) {
+    const auto started = module_loader::start(which.loaded);
+    if (started)
+        open_to_probes(which);
+    return started;
 }
 
-/// The code is closed to probes only after exit, in leave(): what must not be probed must not be
-/// patched either, and exit turns markers off that may have sites in it.
-base::expected<size_t, load_error> unload_module(kernel_module& which) {
-    const auto code = which.loaded.code();
-    if (which.loaded.state() == module_loader::module_state::live &&
-        count_probes(code.begin, code.end) != 0)
-        return base::unexpected(load_error::busy);
-    return module_loader::unload(which.loaded);
+/// The code is closed first, and to probes only: exit still turns markers off that may have sites
+/// in it.
+expected<size_t, load_error> unload_module(kernel_module& which) {
+    using module_loader::module_state;
+    if (which.loaded.state() != module_state::live)
+        return module_loader::unload(which.loaded);
+    if (const auto closed = close_to_probes(which); !closed)
+        return unexpected(why_not_closed(closed.error()));
+    const auto gone = module_loader::unload(which.loaded);
+    if (which.loaded.state() == module_state::live)
+        open_to_probes(which);
+    return gone;
 }
 
 [[gnu::section("nmisafe_trap_text")]] bool internal::is_module_text(uintptr_t begin,

@@ -6,6 +6,7 @@
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/immediate/join.hpp"
+#include "nmisafe/kprobe/closed_range.hpp"
 #include "nmisafe/marker/join.hpp"
 #include "nmisafe/module_loader/module_loader.hpp"
 
@@ -14,6 +15,8 @@ namespace kernel {
 /// Room for one module. @context thread, all of it
 struct kernel_module {
     nmisafe::module_loader::loaded_module loaded;
+
+    nmisafe::kprobe::closed_range closed; ///< But while it is live.
 
     // While it is live.
     nmisafe::immediate::site_range sites;
@@ -33,12 +36,13 @@ boot_module find_boot_module(text name);
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 load_module(kernel_module& into, const void* image, size_t size);
 
-/// Joins it: its code becomes text that can be patched and probed, its sites and markers the
-/// kernel's. Then its init. @context thread, interrupts on
+/// Joins it: its code becomes text that can be patched, its sites and markers the kernel's. Then
+/// its init; if that succeeds, the code can be probed. @context thread, interrupts on
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 start_module(kernel_module& which);
 
-/// Exit, leaving, a grace period, and its memory is free. `busy`: a probe stands on its code.
+/// Exit, leaving, a grace period, and its memory is free. `busy`: somebody uses it, or a probe
+/// stands on its code, and nothing has happened.
 /// @context thread, interrupts on, preempt count 0; one call at a time for each module
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 unload_module(kernel_module& which);

@@ -23,6 +23,12 @@ using x86::instruction_class;
 
 constexpr probe_error no_error{};
 
+/// Whether all of it is code that stays. Closed code may be half there, or half gone: it is not
+/// looked at. What is open stays until it is closed, for which somebody else would have to wait.
+bool is_open(uintptr_t begin, uintptr_t end) {
+    return is_code(begin, end) && !internal::is_closed(begin, end);
+}
+
 /// The first bytes of what other probes stand on.
 void restore(uintptr_t address, uint8_t* bytes, size_t size) {
     for (size_t i = 0; i < size; ++i)
@@ -56,17 +62,22 @@ bool may_lose_shadow(instruction_class after) {
 
 /// The instruction of a probe, found by decoding all that come before it.
 expected<decoded, probe_error> find_instruction(const probe& what) {
+    if (internal::is_closed(what.function, what.address))
+        return unexpected(probe_error::not_text);
     const auto before = text_patch::walk(what.function, what.address, restore);
     if (!before)
         return unexpected(translate(before.error()));
     const auto found = text_patch::decode_at(what.address, restore);
     if (!found)
         return unexpected(translate(found.error()));
+    const uintptr_t end = what.address + found->what.length;
+    if (!is_open(what.address, end))
+        return unexpected(probe_error::not_text);
     if (!may_follow(*before))
         return unexpected(probe_error::unsupported);
     if (found->what.kind == instruction_class::enable_interrupts) {
-        const auto next = text_patch::decode_at(what.address + found->what.length, restore);
-        if (!next || !may_lose_shadow(next->what.kind))
+        const auto next = text_patch::decode_at(end, restore);
+        if (!is_open(end, end + 1) || !next || !may_lose_shadow(next->what.kind))
             return unexpected(probe_error::unsupported);
     }
     return *found;
@@ -77,7 +88,7 @@ probe_error check_slot(const probe& what, uintptr_t length) {
     const uintptr_t slot = what.slot;
     if (slot == 0)
         return probe_error::no_slot;
-    if (slot % slot_size != 0 || !is_code(slot, slot + slot_size) ||
+    if (slot % slot_size != 0 || !is_open(slot, slot + slot_size) ||
         !may_be_changed(slot, slot + slot_size) || internal::all.slots.find(slot) != nullptr)
         return probe_error::bad_slot;
     if (slot < what.address + length && slot + slot_size > what.function)
@@ -93,7 +104,7 @@ probe_error check_slot(const probe& what, uintptr_t length) {
 } // namespace
 
 expected<checked, probe_error> internal::check(const probe& what) {
-    if (!is_code(what.address, what.address + 1))
+    if (!is_open(what.address, what.address + 1))
         return unexpected(probe_error::not_text);
     if (!may_be_changed(what.address, what.address + 1) ||
         internal::all.slots.find(what.address & ~uintptr_t{slot_size - 1}) != nullptr)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Puts probes on and takes them off.
-#include "nmisafe/context/count.hpp"
 #include "nmisafe/kprobe/internal/check.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
+#include "nmisafe/kprobe/internal/turn.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/contract.hpp"
-#include "nmisafe/platform/waiting.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -19,41 +18,13 @@ namespace {
 using base::expected;
 using base::unexpected;
 using internal::checked;
+using internal::enter;
+using internal::leave;
 using internal::plan;
 using internal::state;
 using platform::contract;
-using platform::waiting;
 
 constexpr probe_error no_error{};
-
-uint32_t busy; // an insert(), remove() or release() is at work
-
-/// Whether this is a handler, of a thread's hit or of an NMI's: remove() would wait for that very
-/// handler. With one CPU only, may_synchronise() may hold in it, though interrupts are off. The
-/// thread stays on its CPU meanwhile: on another one somebody else's handler may be running.
-bool in_handler() {
-    context::preempt_disable();
-    const auto& mine = contract::this_cpu().in_probe_handler;
-    const bool inside = mine[0] != 0 || mine[1] != 0;
-    context::preempt_enable_no_resched();
-    return inside;
-}
-
-/// Whether text can be changed from here, by nobody else meanwhile; if so, until leave().
-probe_error enter() {
-    const waiting where = platform::waiting_here();
-    if (where == waiting::in_nmi)
-        return probe_error::in_nmi;
-    if (where != waiting::allowed || in_handler())
-        return probe_error::cannot_synchronise;
-    if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
-        return probe_error::busy;
-    return no_error;
-}
-
-void leave() {
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
-}
 
 /// Nobody executes the slot yet; but CPUs may hold what stood there before.
 void write_slot(uintptr_t slot, const plan& how) {
@@ -188,28 +159,6 @@ expected<size_t, probe_error> release(probe& what) {
     if (why != no_error)
         return unexpected(why);
     return what.slot != 0 ? slot_size : 0;
-}
-
-expected<size_t, probe_error> probes_in(uintptr_t begin, uintptr_t end) {
-    const probe_error why = enter();
-    if (why != no_error)
-        return unexpected(why);
-    const auto overlaps = [=](uintptr_t address, uintptr_t size) {
-        return address < end && address + size > begin;
-    };
-    size_t count = 0;
-    internal::all.sites.for_each([&](const probe& one) {
-        count += overlaps(one.address, one.internal.step.length) ||
-                 (has_slot(one) && overlaps(one.slot, slot_size));
-    });
-    // Removed ones, too: from the slot a thread goes on behind the instruction.
-    internal::all.slots.for_each([&](const probe& one) {
-        count += one.internal.now == state::removed &&
-                 (overlaps(one.slot, slot_size) ||
-                  overlaps(one.address, one.internal.step.length + uintptr_t{1}));
-    });
-    leave();
-    return count;
 }
 
 } // namespace nmisafe::kprobe

@@ -9,20 +9,6 @@ using nmisafe::x86::trap_frame;
 
 namespace {
 
-void check_refused(probe what, probe_error why) {
-    const bytes before = fake::text.bytes;
-    const unsigned writes = fake::text_writes;
-    const unsigned synchronisations = fake::synchronisations;
-    const auto result = insert(what);
-    REQUIRE_FALSE(result.has_value());
-    CHECK(result.error() == why);
-    CHECK(fake::text_writes == writes);
-    CHECK(fake::synchronisations == synchronisations);
-    CHECK(fake::text.bytes == before);
-    CHECK(internal::all.sites.find(what.address) != &what);
-    CHECK(internal::all.slots.find(what.slot) != &what);
-}
-
 /// The first instruction of `code` is refused.
 void check_code_refused(const bytes& code, probe_error why) {
     place(code);
@@ -171,46 +157,6 @@ TEST_CASE("a probe is its owner's when no handler can be on its links any more")
     CHECK(insert(what).error() == probe_error::busy);
     CHECK(fake::synchronisations == before + 3);
     fake::observer = nullptr;
-}
-
-TEST_CASE("probes in a range: instructions, slots, and what is not released") {
-    place(ordinary);
-    const auto count = [](uintptr_t begin, uintptr_t end) {
-        const auto result = probes_in(begin, end);
-        REQUIRE(result.has_value());
-        return *result;
-    };
-    CHECK(count(0, ~uintptr_t{0}) == 0);
-    probe move = at(0); // 5 bytes
-    probe jump = at(7, 0);
-    REQUIRE(insert(move).has_value());
-    REQUIRE(insert(jump).has_value());
-    CHECK(count(function, text_end) == 2); // each once, though a slot lies in it too
-    CHECK(count(function, function + 1) == 1);
-    CHECK(count(function + 4, function + 5) == 1);
-    CHECK(count(function + 5, function + 7) == 0);
-    CHECK(count(function + 8, function + 9) == 1);
-    CHECK(count(function + 9, slots) == 0);
-    CHECK(count(slots + 31, text_end) == 1);
-    CHECK(count(slots + 32, text_end) == 0);
-    REQUIRE(remove(move).has_value());
-    REQUIRE(remove(jump).has_value());
-    CHECK(count(function, function + 1) == 1);     // who is in the slot
-    CHECK(count(function + 5, function + 6) == 1); // goes on there
-    CHECK(count(function + 6, slots) == 0);
-    CHECK(count(slots, slots + 1) == 1);
-    REQUIRE(release(move).has_value());
-    REQUIRE(release(jump).has_value());
-    CHECK(count(0, ~uintptr_t{0}) == 0);
-
-    fake::observer = [] { CHECK(probes_in(function, text_end).error() == probe_error::busy); };
-    REQUIRE(insert(move).has_value());
-    fake::observer = nullptr;
-    fake::cpu.nmi_in_progress = 1;
-    CHECK(probes_in(function, text_end).error() == probe_error::in_nmi);
-    fake::cpu.nmi_in_progress = 0;
-    REQUIRE(remove(move).has_value());
-    REQUIRE(release(move).has_value());
 }
 
 TEST_CASE("one probe an instruction, in one state at a time") {

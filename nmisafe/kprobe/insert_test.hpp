@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Code to be probed, and room for slots, in the text of the fake platform.
+// Code to be probed, and room for slots, in the text of the fake platform; what is asked of
+// insert().
 #pragma once
 
 #include "nmisafe/kprobe/kprobe.hpp"
@@ -51,5 +52,19 @@ class inserted {
   private:
     probe& what_;
 };
+
+inline void check_refused(probe what, probe_error why) {
+    const bytes before = fake::text.bytes;
+    const unsigned writes = fake::text_writes;
+    const unsigned synchronisations = fake::synchronisations;
+    const auto result = insert(what);
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error() == why);
+    CHECK(fake::text_writes == writes);
+    CHECK(fake::synchronisations == synchronisations);
+    CHECK(fake::text.bytes == before);
+    CHECK(internal::all.sites.find(what.address) != &what);
+    CHECK(internal::all.slots.find(what.slot) != &what);
+}
 
 } // namespace nmisafe::kprobe::test

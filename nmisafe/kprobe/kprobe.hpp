@@ -70,15 +70,6 @@ base::expected<size_t, probe_error> remove(probe& what);
 /// @context thread, interrupts on. @return slot_size, or 0 if there is no slot.
 base::expected<size_t, probe_error> release(probe& what);
 
-/// How many probes stand in the way of unmapping the code in [begin, end): whose instruction lies
-/// in it, or whose slot, until it is released; and those which are removed and not released, from
-/// whose slots a thread may still go on there.
-///
-/// To be relied on when no insert() can follow: let is_text() refuse the code first, or
-/// is_no_probe() accept it. An insert() that was at work then is over, or the error is `busy`.
-/// @context thread, interrupts on
-base::expected<size_t, probe_error> probes_in(uintptr_t begin, uintptr_t end);
-
 /// For the embedding kernel's #BP handler to call after text_patch::handle_breakpoint(). True if
 /// the INT3 was a probe's, or the end of a slot: then the frame goes on with the instruction
 /// executed, or in the slot. False: the breakpoint is somebody else's.

@@ -7,18 +7,18 @@
 namespace nmisafe::kprobe {
 
 enum class probe_error : uint8_t {
-    in_nmi = 1,          ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
-    cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off),
-                         ///< or this is a handler, for which remove() would wait.
-    busy,                ///< Another insert(), remove() or text_patch::apply() is at work, or has
-                         ///< changed the instruction meanwhile.
-    wrong_state,         ///< Inserted already, or not inserted, or not released yet.
-    no_probe,            ///< In code that must not be probed: the trap path, a slot.
-    not_text,            ///< Not code, as the platform sees it.
+    in_nmi = 1,         ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
+    cannot_synchronise, ///< The platform cannot reach the other CPUs from here (interrupts off),
+                        ///< or this is a handler, for which remove() would wait.
+    busy,               ///< Another insert(), remove() or text_patch::apply() is at work, or has
+                        ///< changed the instruction meanwhile.
+    wrong_state,        ///< Inserted already, or not inserted, or not released yet; closed already.
+    no_probe,           ///< In code that must not be probed: the trap path, a slot.
+    not_text,           ///< Not code, as the platform sees it, or closed to probes.
     unknown_instruction, ///< Between `function` and `address` is something the decoder refuses.
     not_boundary,        ///< `address` is within an instruction, or before `function`, or another
                          ///< probe is within its instruction.
-    occupied,            ///< There is a probe already.
+    occupied,            ///< There is a probe already. From close(): it stands in the way.
     unsupported,         ///< An instruction that can be neither stepped nor emulated (README.md).
     no_slot,             ///< The instruction needs a slot, and there is none.
     bad_slot,            ///< The slot is not aligned, not code, in no-probe code, in use,

@@ -19,6 +19,10 @@ struct checked {
     uint8_t bytes[x86::maximum_instruction_length]; // what has been read: of the instruction
 };
 
+/// Whether any of the range is closed to probes (closed_range.hpp). Nobody inserts, closes or opens
+/// meanwhile. @context thread
+bool is_closed(uintptr_t begin, uintptr_t end);
+
 /// How to step over the instruction of a probe, if it may be probed. Nobody inserts, removes or
 /// releases meanwhile; but the instruction may be patched. @context thread
 base::expected<checked, probe_error> check(const probe& what);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Code that is closed to probes: what stands in the way of closing it, and what it refuses then.
+#include "nmisafe/kprobe/closed_range.hpp"
+#include "nmisafe/kprobe/insert_test.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+
+using namespace nmisafe::kprobe;
+using namespace nmisafe::kprobe::test;
+
+namespace {
+
+/// Closes a range, and opens it again if that went well. @return the error, or none.
+probe_error try_to_close(uintptr_t begin, uintptr_t end) {
+    closed_range range{{begin, end}, nullptr};
+    const auto closed = close(range);
+    if (!closed)
+        return closed.error();
+    CHECK(*closed == end - begin);
+    CHECK(*open(range) == end - begin);
+    return probe_error{};
+}
+
+void check_free(uintptr_t begin, uintptr_t end) {
+    CHECK(try_to_close(begin, end) == probe_error{});
+}
+void check_occupied(uintptr_t begin, uintptr_t end) {
+    CHECK(try_to_close(begin, end) == probe_error::occupied);
+}
+
+/// Closes a range for one test.
+class closed {
+  public:
+    closed(uintptr_t begin, uintptr_t end) : range_{{begin, end}, nullptr} {
+        REQUIRE(close(range_).has_value());
+    }
+    ~closed() { CHECK(open(range_).has_value()); }
+    closed(const closed&) = delete;
+    closed& operator=(const closed&) = delete;
+
+    closed_range& range() { return range_; }
+
+  private:
+    closed_range range_;
+};
+
+} // namespace
+
+TEST_CASE("closed code takes no probe") {
+    place(ordinary);
+    {
+        const closed code(function, function + 6);
+        check_refused(at(0), probe_error::not_text);
+        check_refused(at(5), probe_error::not_text);
+        check_refused(at(6), probe_error::not_text); // decoded through what is closed
+        probe behind = at(6);
+        behind.function = behind.address;
+        const inserted one(behind);
+    }
+    probe what = at(0);
+    const inserted again(what);
+}
+
+TEST_CASE("an instruction that reaches into closed code is not read") {
+    place(ordinary);
+    const closed code(function + 4, function + 5);
+    check_refused(at(0), probe_error::unknown_instruction);
+}
+
+TEST_CASE("closed code takes no slot") {
+    place(ordinary);
+    const closed code(slots + 31, slots + 32);
+    check_refused(at(0), probe_error::bad_slot);
+    probe what = at(0, slots + 32);
+    const inserted one(what);
+}
+
+TEST_CASE("closed code is patched by others") {
+    place(ordinary);
+    const closed code(function, text_end);
+    nmisafe::text_patch::patch change{};
+    change.address = function;
+    change.size = 5;
+    const bytes before = {0xb8, 5, 0, 0, 0};
+    const bytes after = {0xb8, 6, 0, 0, 0};
+    std::copy(before.begin(), before.end(), change.before);
+    std::copy(after.begin(), after.end(), change.after);
+    CHECK(nmisafe::text_patch::apply(&change, 1).has_value());
+}
+
+TEST_CASE("ranges that are closed, in any number and order") {
+    place(ordinary);
+    closed_range ranges[3] = {{{function, function + 5}, nullptr},
+                              {{function + 5, function + 6}, nullptr},
+                              {{function, function + 6}, nullptr}};
+    for (closed_range& one : ranges) {
+        CHECK(close(one).has_value());
+        CHECK(close(one).error() == probe_error::wrong_state);
+    }
+    for (const unsigned next : {1U, 2U, 0U}) {
+        check_refused(at(0), probe_error::not_text);
+        CHECK(open(ranges[next]).has_value());
+        CHECK(open(ranges[next]).error() == probe_error::wrong_state);
+    }
+    probe what = at(0);
+    const inserted one(what);
+}
+
+TEST_CASE("what stands in the way: instructions, slots, and what is not released") {
+    place(ordinary);
+    check_free(0, ~uintptr_t{0});
+    probe move = at(0); // 5 bytes
+    probe jump = at(7, 0);
+    REQUIRE(insert(move).has_value());
+    REQUIRE(insert(jump).has_value());
+    check_occupied(function, text_end);
+    closed_range refused{{function, function + 1}, nullptr};
+    CHECK(close(refused).error() == probe_error::occupied);
+    CHECK(open(refused).error() == probe_error::wrong_state);
+    check_occupied(function + 4, function + 5);
+    check_free(function + 5, function + 7);
+    check_occupied(function + 8, function + 9);
+    check_free(function + 9, slots);
+    check_occupied(slots + 31, text_end);
+    check_free(slots + 32, text_end);
+    check_free(function + 1, function + 1);
+    REQUIRE(remove(move).has_value());
+    REQUIRE(remove(jump).has_value());
+    check_occupied(function, function + 1);     // who is in the slot
+    check_occupied(function + 5, function + 6); // goes on there
+    check_free(function + 6, slots);
+    check_occupied(slots, slots + 1);
+    REQUIRE(release(move).has_value());
+    REQUIRE(release(jump).has_value());
+    check_free(0, ~uintptr_t{0});
+}
+
+TEST_CASE("closing and probing exclude each other") {
+    place(ordinary);
+    closed code(slots + 32, text_end);
+    bool asked = false;
+    // As if on another CPU, in the middle of insert(), when the probe cannot be seen by all yet.
+    fake::observer = [&] {
+        asked = true;
+        CHECK(try_to_close(function, text_end) == probe_error::busy);
+        CHECK(open(code.range()).error() == probe_error::busy);
+    };
+    probe what = at(0);
+    {
+        const inserted one(what);
+        fake::observer = nullptr;
+        CHECK(asked);
+        check_occupied(function, function + 1);
+    }
+    fake::cpu.nmi_in_progress = 1;
+    closed_range range{{function, text_end}, nullptr};
+    CHECK(close(range).error() == probe_error::in_nmi);
+    CHECK(open(code.range()).error() == probe_error::in_nmi);
+    fake::cpu.nmi_in_progress = 0;
+    fake::can_synchronise = false;
+    CHECK(close(range).error() == probe_error::cannot_synchronise);
+    fake::can_synchronise = true;
+}
