@@ -115,6 +115,9 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .architectures = every_kernel},
 
+    {.experiment = "module-probed", .policies = "near", .paths = "come-and-go", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "one CPU probes a module's code while another loads and unloads it: a module with a probe on it stays, and one that comes or goes takes none"},
+    {.experiment = "module-probed", .policies = "near", .expected = control, .symptom = "failures", .without = "close", .paths = "come-and-go", .processors = 2, .architectures = every_kernel},
+
     {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind"},
 
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},

@@ -33,6 +33,7 @@ constexpr struct {
     {"vmalloc-under-change", vmalloc_under_change},
     {"vmalloc-parallel", vmalloc_parallel},
     {"module-in-nmi", module_in_nmi},
+    {"module-probed", module_probed},
     {"module-mutated", module_mutated},
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"crash-double-fault", crash_double_fault},

@@ -34,6 +34,7 @@ void vmalloc_under_change();
 void vmalloc_parallel();
 void vmalloc_torn_down();
 void module_in_nmi();
+void module_probed();
 void module_mutated();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// module-probed: CPU 1 puts a probe on a module's code and takes it off, whenever an interrupt
+// wakes it, while CPU 0 loads and unloads it `reloads=` times. Every other module is one whose init
+// fails. A probe is put on live modules only, and while it stands the module stays. As a control,
+// without=close closes no code to probes: then the code goes with the probe on it.
+#include "kernel/core/apic.hpp"
+#include "kernel/core/code.hpp"
+#include "kernel/core/command_line.hpp"
+#include "kernel/core/console.hpp"
+#include "kernel/core/controls.hpp"
+#include "kernel/core/insist.hpp"
+#include "kernel/core/modules.hpp"
+#include "kernel/core/thread.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/module_remains.hpp"
+#include "kernel/experiments/patched_sites.hpp"
+#include "kernel/experiments/probed_function.h"
+#include "kernel/experiments/scene.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace nmisafe;
+using kprobe::probe_error;
+using module_loader::load_error;
+
+constexpr uint32_t default_reloads = 200;
+
+constinit kernel_module module{};
+constinit kprobe::probe probe{};
+
+// CPU 0 to CPU 1.
+shared_word<uintptr_t> target; // where to put the probe; 0: nowhere yet
+shared_flag hold;              // leave it there
+shared_flag stop;
+
+// CPU 1 to CPU 0.
+shared_flag standing; // the probe, from after insert() until before remove()
+shared_count insertions;
+shared_count refusals;
+
+/// Whether the probe is on.
+bool insert() {
+    probe = {};
+    probe.address = probe.function = target;
+    probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    const auto done = insist([] { return kprobe::insert(probe); });
+    if (!done && done.error() != probe_error::not_text)
+        fail("why a probe was refused", static_cast<uintptr_t>(probe_error::not_text),
+             static_cast<uintptr_t>(done.error()));
+    return done.has_value();
+}
+
+/// The instruction is executed when the module comes or goes only, so nobody is in the slot.
+void remove() {
+    if (!insist([] { return kprobe::remove(probe); }) ||
+        !insist([] { return kprobe::release(probe); }))
+        fail("a probe could be taken off", 1, 0);
+}
+
+void put_on_and_take_off(uint32_t pause) {
+    if (target == 0 || !insert()) {
+        ++refusals;
+        return;
+    }
+    ++insertions;
+    standing = true;
+    for (uint32_t i = 0; i < pause; ++i)
+        wait_a_little();
+    while (hold)
+        wait_a_little();
+    standing = false;
+    if (!is_removed(defence::close)) // else the code has gone
+        remove();
+}
+
+/// Between two tries it sleeps: the steps of CPU 0 wake it, each of them.
+void probe_on_and_on(void*) {
+    start_tick();
+    for (uint32_t turn = 0; !stop; ++turn) {
+        const uint32_t latest = synchronisations_here();
+        put_on_and_take_off(turn % 64);
+        sleep_unless_synchronised(latest);
+    }
+    stop_tick();
+}
+
+/// Starts a module from now on under CPU 1's eyes. @return the error, or none.
+load_error start(text name) {
+    const boot_module object = find_boot_module(name);
+    const auto loaded = load_module(module, object.bytes, object.size);
+    if (!loaded)
+        return loaded.error();
+    target = module.loaded.find_section(".text").begin;
+    const auto started = start_module(module);
+    return started ? load_error{} : started.error();
+}
+
+void expect_error(const char* what, load_error expected, load_error found) {
+    if (found != expected)
+        fail(what, static_cast<uintptr_t>(expected), static_cast<uintptr_t>(found));
+}
+
+load_error try_to_unload() {
+    const auto gone = unload_module(module);
+    return gone ? load_error{} : gone.error();
+}
+
+/// Until no probe stands on it. @return how often one did.
+uint32_t unload() {
+    uint32_t times = 0;
+    load_error why = try_to_unload();
+    for (; why == load_error::busy; why = try_to_unload())
+        ++times;
+    expect_error("a module that nobody probes is unloaded", load_error{}, why);
+    return times;
+}
+
+/// With the probe on it for certain. False: it does not get there.
+bool unload_held() {
+    if (!wait_for([] { return standing; })) {
+        fail("a probe on a live module", 1, 0);
+        return false;
+    }
+    expect_error("unloading a module with a probe on it", load_error::busy, try_to_unload());
+    hold = false;
+    return !is_removed(defence::close);
+}
+
+void come_and_go(uint32_t reloads) {
+    uint32_t met = 0;
+    for (uint32_t i = 0; i < reloads; ++i) {
+        const bool held = i % 4 == 0;
+        hold = held;
+        expect_error("a module starts", load_error{}, start("nmi_probe"));
+        if (held && !unload_held())
+            return;
+        synchronise_cpus(); // wakes CPU 1: closing and probing meet
+        met += unload();
+        expect_error("a module whose init fails", load_error::init_failed, start("refuses"));
+        raise_nmi_here(); // an NMI after all of it
+        settle();
+        ++scene.count.boundaries;
+    }
+    print("insertions ", uint32_t{insertions}, ", refusals ", uint32_t{refusals},
+          ", unloads that met a probe ", met, "\n");
+    if (refusals < reloads)
+        fail("probes refused", reloads, refusals);
+}
+
+} // namespace
+
+void module_probed() {
+    set_scene(nullptr);
+    set_up_patching();
+    const uint32_t reloads = option_number("reloads", default_reloads);
+    thread* const other = create_thread(1, probe_on_and_on, nullptr); // its stack stays
+    const module_remains before = look_for_remains();
+    come_and_go(reloads);
+    hold = false;
+    stop = true;
+    join(other);
+    if (!is_removed(defence::close))
+        expect_nothing_left(before);
+    print_row("come-and-go", false, {"reloads", reloads});
+}
+
+} // namespace kernel
