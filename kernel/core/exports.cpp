@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What modules may use of the kernel and of the library.
 #include "nmisafe/module_loader/exports.hpp"
+#include "kernel/core/thread.hpp"
 #include "kernel/modules/nmi_probe.hpp"
 #include "nmisafe/marker/marker.hpp"
 
@@ -16,6 +17,7 @@ using registered =
 
 NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_count);
 NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_value);
+NMISAFE_EXPORT_SYMBOL(kernel::yield);
 NMISAFE_EXPORT_SYMBOL(nmisafe::marker::run_probes);
 NMISAFE_EXPORT_SYMBOL(nmisafe::marker::register_probe);
 NMISAFE_EXPORT_SYMBOL(

@@ -4,6 +4,7 @@
 // each takes a page fault, in the NMI. It also has a marker, an immediate value and a second probe
 // of its own.
 #include "kernel/modules/nmi_probe.hpp"
+#include "kernel/core/insist.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/module_loader/declare.hpp"
@@ -67,25 +68,9 @@ constinit marker::probe kernel_probe(on_kernel_mark, latest);
     return __atomic_load_n(&turn, __ATOMIC_RELAXED);
 }
 
-} // namespace
-
-namespace {
-
-/// Markers are changed by one thread at a time: who comes second tries again. What was not
-/// unregistered would be called when the module is gone.
-template <typename Step>
-bool insist(Step step) {
-    for (;;) {
-        const auto done = step();
-        if (done)
-            return true;
-        if (done.error() != marker::marker_error::busy)
-            return false;
-    }
-}
-
+/// What was not unregistered would be called when the module is gone. The kernel looks at `wrong`.
 void unregister(marker::probe& which) {
-    if (!insist([&] { return marker::unregister_probe(which); }))
+    if (!kernel::insist([&] { return marker::unregister_probe(which); }))
         count(kernel::nmi_probe_count.wrong);
 }
 
@@ -93,10 +78,10 @@ void unregister(marker::probe& which) {
 
 bool nmisafe_module_init() {
     count(kernel::nmi_probe_count.started);
-    if (!insist(
+    if (!kernel::insist(
             [] { return marker::register_probe("nmi_probe", "called", "index %u", own_probe); }))
         return false;
-    if (insist([] {
+    if (kernel::insist([] {
             return marker::register_probe("kernel", "nmi_calls_module", nullptr, kernel_probe);
         }))
         return true;
