@@ -20,7 +20,7 @@ constexpr uintptr_t slot = 0xc1234560;
 #endif
 
 nmisafe::base::expected<plan, probe_error> make(const bytes& code, uintptr_t where = slot) {
-    const auto what = nmisafe::x86::decode(code.data(), code.size(), nmisafe::x86::native_width);
+    const auto what = nmisafe::x86::decode(code.data(), code.size(), nmisafe::x86::this_width);
     REQUIRE(what.has_value());
     REQUIRE(what->length == code.size());
     return make_plan(code.data(), *what, address, where);
@@ -165,7 +165,7 @@ TEST_CASE("an operand out of the slot's reach is refused, at either end and exac
 
 TEST_CASE("a call pushes any address there is") {
     const bytes call = {0xe8, 0, 0, 0, 0};
-    const auto what = nmisafe::x86::decode(call.data(), call.size(), nmisafe::x86::native_width);
+    const auto what = nmisafe::x86::decode(call.data(), call.size(), nmisafe::x86::this_width);
     const auto result = make_plan(call.data(), *what, 0x1234'89abcdef, slot);
     REQUIRE(result.has_value());
     CHECK(code_of(*result) ==

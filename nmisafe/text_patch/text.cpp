@@ -35,7 +35,7 @@ expected<decoded, walk_error> decode_at(uintptr_t address, original_bytes restor
     contract::read_text(address, result.bytes, available);
     if (restore != nullptr)
         restore(address, result.bytes, available);
-    const auto what = x86::decode(result.bytes, available, x86::native_width);
+    const auto what = x86::decode(result.bytes, available, x86::this_width);
     if (!what)
         return unexpected(walk_error::unknown_instruction);
     result.what = *what;

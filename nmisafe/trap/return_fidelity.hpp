@@ -5,10 +5,9 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/trap/return_fidelity_layout.h"
+#include "nmisafe/x86/width.hpp"
 
 namespace nmisafe::trap::fidelity {
-
-inline constexpr bool is_64_bit = sizeof(uintptr_t) == 8;
 
 /// Every register that a return restores; word numbers are those of return_fidelity_layout.h.
 struct machine_state {
@@ -38,7 +37,7 @@ struct placement {
         emulated_call; ///< The handler lowered the frame's RSP by a word, for a CALL (64-bit only).
 };
 
-inline constexpr size_t placement_count = is_64_bit ? 8 : 4;
+inline constexpr size_t placement_count = x86::is_64_bit ? 8 : 4;
 extern const placement placements[placement_count];
 
 /// Words of the interrupted code's stack that no return may touch.

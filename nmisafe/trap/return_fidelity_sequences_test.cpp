@@ -21,7 +21,7 @@ namespace nmisafe::trap::fidelity {
 
 namespace {
 constexpr unsigned by_width(unsigned on_64_bit, unsigned on_32_bit) {
-    return is_64_bit ? on_64_bit : on_32_bit;
+    return x86::is_64_bit ? on_64_bit : on_32_bit;
 }
 } // namespace
 
@@ -41,7 +41,7 @@ const sequence sequences[7] = {
     {"far-sti", return_fidelity_far_sti, return_fidelity_far_sti_last,
      STATE_FRAME_DEEP, by_width(15, 6), true, false},
     {"iret", return_fidelity_iret, return_fidelity_iret_last,
-     STATE_FRAME_NEXT, by_width(3, 1), false, is_64_bit},
+     STATE_FRAME_NEXT, by_width(3, 1), false, x86::is_64_bit},
 };
 
 const sequence control =

@@ -44,7 +44,7 @@ uintptr_t interrupted_sp(const placement& where) {
 uintptr_t push_frame(const placement& where, const machine_state& interrupted, uintptr_t image) {
     const auto target = reinterpret_cast<uintptr_t>(return_fidelity_landing);
     uintptr_t frame = interrupted_sp(where);
-    if constexpr (is_64_bit) {
+    if constexpr (x86::is_64_bit) {
         if (where.other_stack)
             frame = reinterpret_cast<uintptr_t>(memory().other_stack + sizeof memory().other_stack);
         frame = (frame & ~uintptr_t{15}) - 5 * word_size;
@@ -100,7 +100,7 @@ run prepare(const sequence& tested, const placement& where, uintptr_t image,
     prepared.before = expected;
     prepared.before.word[STATE_SP] = frame - tested.frame;
     prepared.before.word[STATE_FLAGS] = entry_flags;
-    if constexpr (is_64_bit) {
+    if constexpr (x86::is_64_bit) {
         // RAX and RCX are on the stack, the registers hold what the handler left.
         store(prepared.before.word[STATE_SP], expected.word[STATE_CX]);
         store(prepared.before.word[STATE_SP] + word_size, expected.word[STATE_AX]);

@@ -71,7 +71,7 @@ std::string differences_at_once(const sequence& tested, const run& prepared, con
 
 /// Each step is such an exception. So stepped runs on x86-64 check NT in the word that POPF finds.
 std::string differences_stepped(const stepped_run& seen, const run& prepared) {
-    if (is_64_bit && only_nt_differs(seen.after, prepared.expected))
+    if (nmisafe::x86::is_64_bit && only_nt_differs(seen.after, prepared.expected))
         return "";
     return differences(seen.after, prepared.expected);
 }

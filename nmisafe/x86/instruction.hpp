@@ -10,15 +10,9 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/width.hpp"
 
 namespace nmisafe::x86 {
-
-/// The mode of the code segment. 16-bit code is not supported.
-enum class width : uint8_t { bits_32, bits_64 };
-
-/// The mode that this very code is compiled for.
-inline constexpr bool is_64_bit = sizeof(uintptr_t) == 8;
-inline constexpr width native_width = is_64_bit ? width::bits_64 : width::bits_32;
 
 /// [intel/vol2 2.3.11]: a longer one is #GP.
 inline constexpr size_t maximum_instruction_length = 15;

@@ -7,6 +7,7 @@
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
+#include "nmisafe/x86/width.hpp"
 
 namespace nmisafe::kprobe::internal {
 

@@ -33,7 +33,7 @@ inline uintptr_t last_ip; // of the instruction that ends at the next boundary; 
 
 inline bool is_barrier(uintptr_t ip) {
     const auto* const bytes = reinterpret_cast<const uint8_t*>(ip);
-    const auto what = x86::decode(bytes, x86::maximum_instruction_length, x86::native_width);
+    const auto what = x86::decode(bytes, x86::maximum_instruction_length, x86::this_width);
     if (!what)
         return false;
     if (what->has(x86::prefix::lock))
