@@ -2,28 +2,12 @@
 // The code as the checks see it.
 #include "nmisafe/text_patch/text.hpp"
 
-#include "nmisafe/platform/contract.hpp"
-
-// The library's own code that no probe may touch (I12): entry, return, breakpoint handlers.
-extern "C" const char __start_nmisafe_trap_text[];
-extern "C" const char __stop_nmisafe_trap_text[];
-
 namespace nmisafe::text_patch {
 
 using base::expected;
 using base::unexpected;
 using platform::contract;
 using x86::instruction_class;
-
-bool is_code(uintptr_t begin, uintptr_t end) {
-    return begin < end && contract::is_text(begin, end);
-}
-
-bool may_be_changed(uintptr_t begin, uintptr_t end) {
-    return (end <= reinterpret_cast<uintptr_t>(__start_nmisafe_trap_text) ||
-            begin >= reinterpret_cast<uintptr_t>(__stop_nmisafe_trap_text)) &&
-           !contract::is_no_probe(begin, end);
-}
 
 expected<decoded, walk_error> decode_at(uintptr_t address, original_bytes restore) {
     size_t available = x86::maximum_instruction_length;

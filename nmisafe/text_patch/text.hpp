@@ -5,17 +5,28 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/platform/contract.hpp"
 #include "nmisafe/x86/instruction.hpp"
+
+// The library's own code that no probe may touch (I12): entry, return, breakpoint handlers.
+extern "C" const char __start_nmisafe_trap_text[];
+extern "C" const char __stop_nmisafe_trap_text[];
 
 namespace nmisafe::text_patch {
 
 /// Whether all of it is code. An address near the end of the address space does not wrap around to
 /// one below the text. @context any
-bool is_code(uintptr_t begin, uintptr_t end);
+inline bool is_code(uintptr_t begin, uintptr_t end) {
+    return begin < end && platform::contract::is_text(begin, end);
+}
 
 /// Whether none of it is code that a breakpoint must not hit: the library's own on the way to a
 /// breakpoint's handler, and what the platform names. @context any
-bool may_be_changed(uintptr_t begin, uintptr_t end);
+inline bool may_be_changed(uintptr_t begin, uintptr_t end) {
+    return (end <= reinterpret_cast<uintptr_t>(__start_nmisafe_trap_text) ||
+            begin >= reinterpret_cast<uintptr_t>(__stop_nmisafe_trap_text)) &&
+           !platform::contract::is_no_probe(begin, end);
+}
 
 /// Puts instructions' own bytes where breakpoints have been read. May be null: there are none.
 using original_bytes = void (*)(uintptr_t address, uint8_t* bytes, size_t size);
