@@ -60,7 +60,8 @@ function(nmisafe_add_hosted_tests name)
             foreach(linker IN ITEMS bfd lld)
                 set(test ${name}.${width}.O${level}.${linker})
                 add_executable(test_${test} $<TARGET_OBJECTS:${objects}>)
-                target_link_options(test_${test} PRIVATE -fuse-ld=${linker} -Wl,--gc-sections -no-pie)
+                target_link_options(test_${test} PRIVATE -fuse-ld=${linker} -Wl,--gc-sections
+                    $<$<STREQUAL:${width},x86_64>:-no-pie>)
                 target_link_libraries(test_${test} PRIVATE Threads::Threads)
                 add_test(NAME unit.${test} COMMAND test_${test})
                 set_tests_properties(unit.${test} PROPERTIES TIMEOUT 120 LABELS unit

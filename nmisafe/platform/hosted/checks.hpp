@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// Checks of a program whose every instruction may be patched: no test framework, whose code would
-/// be patched and stepped too. Hosted code, for tests only.
+/// Checks of a program that is built for each width, optimisation and linker: to compile a test
+/// framework so often would take longer than the rest. Hosted code, for tests only.
 #pragma once
 
 #include <cstdio>
