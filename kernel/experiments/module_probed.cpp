@@ -17,6 +17,9 @@
 #include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/vectors.h"
 
 namespace kernel {
 namespace {
@@ -52,7 +55,12 @@ bool insert() {
     return done.has_value();
 }
 
-/// The instruction is executed when the module comes or goes only, so nobody is in the slot.
+/// Without the defence the module's exit may come by.
+[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
+    return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
+}
+
+/// What executes the instruction does so when the module comes or goes, so nobody is in the slot.
 void remove() {
     if (!insist([] { return kprobe::remove(probe); }) ||
         !insist([] { return kprobe::release(probe); }))
@@ -154,6 +162,7 @@ void come_and_go(uint32_t reloads) {
 void module_probed() {
     set_scene(nullptr);
     set_up_patching();
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
     const uint32_t reloads = option_number("reloads", default_reloads);
     thread* const other = create_thread(1, probe_on_and_on, nullptr); // its stack stays
     const module_remains before = look_for_remains();
