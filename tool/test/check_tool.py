@@ -173,7 +173,8 @@ class Tool(unittest.TestCase):
         self.assertEqual((row["boundaries"], row["extras"]),
                          (2, {"delivered": 0, "injections": 12}))
         self.assertEqual(report["costs"], [{"name": "nmi-entry", "arch": "x86_64", "policy": "far",
-                                            "instructions": 2, "smallest": 2, "occurrences": 1}])
+                                            "instructions": 2, "smallest": 2, "occurrences": 1,
+                                            "items": 1, "per_item": 2}])
         normal, trace, raises = self.commands().splitlines()
         self.assertIn("-icount shift=6,sleep=off", normal)
         for part in ("mode=trace", "-singlestep", "-trace", "-dfilter"):
