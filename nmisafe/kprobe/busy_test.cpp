@@ -89,3 +89,24 @@ TEST_CASE("while others patch") {
     fake::observer = nullptr;
     CHECK(asked);
 }
+
+TEST_CASE("where a patch is half done no instruction can be told") {
+    place(ordinary);
+    static unsigned tries;
+    tries = 0;
+    fake::observer = [] {
+        if (fake::text.bytes[0] != 0xcc)
+            return;
+        ++tries;
+        probe on_it = at(0);
+        check_busy(on_it);
+        probe behind = at(5); // its walk would begin in the middle of the patch
+        check_busy(behind);
+    };
+    nmisafe::text_patch::patch change{function, 0, 0, 0, 5, 0, {0xb8, 5}, {0xb8, 6}};
+    CHECK(nmisafe::text_patch::apply(&change, 1).has_value());
+    fake::observer = nullptr;
+    CHECK(tries != 0);
+    probe behind = at(5);
+    const inserted after(behind);
+}

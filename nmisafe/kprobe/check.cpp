@@ -62,22 +62,18 @@ bool may_lose_shadow(instruction_class after) {
 
 /// The instruction of a probe, found by decoding all that come before it.
 expected<decoded, probe_error> find_instruction(const probe& what) {
-    if (internal::is_closed(what.function, what.address))
-        return unexpected(probe_error::not_text);
-    const auto before = text_patch::walk(what.function, what.address, restore);
+    const text_patch::code_view view{is_open, restore};
+    const auto before = text_patch::walk(what.function, what.address, view);
     if (!before)
         return unexpected(translate(before.error()));
-    const auto found = text_patch::decode_at(what.address, restore);
+    const auto found = text_patch::decode_at(what.address, view);
     if (!found)
         return unexpected(translate(found.error()));
-    const uintptr_t end = what.address + found->what.length;
-    if (!is_open(what.address, end))
-        return unexpected(probe_error::not_text);
     if (!may_follow(*before))
         return unexpected(probe_error::unsupported);
     if (found->what.kind == instruction_class::enable_interrupts) {
-        const auto next = text_patch::decode_at(end, restore);
-        if (!is_open(end, end + 1) || !next || !may_lose_shadow(next->what.kind))
+        const auto next = text_patch::decode_at(what.address + found->what.length, view);
+        if (!next || !may_lose_shadow(next->what.kind))
             return unexpected(probe_error::unsupported);
     }
     return *found;
@@ -115,6 +111,8 @@ expected<checked, probe_error> internal::check(const probe& what) {
     if (!found)
         return unexpected(found.error());
     const size_t length = found->what.length;
+    if (!may_be_changed(what.address, what.address + length))
+        return unexpected(probe_error::no_probe); // it reaches into such code
     for (size_t i = 1; i < length; ++i)
         if (internal::all.sites.find(what.address + i) != nullptr)
             return unexpected(probe_error::not_boundary); // one of the two is not on one

@@ -6,6 +6,7 @@
 #include "nmisafe/kprobe/internal/turn.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/text_patch/text.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -48,8 +49,14 @@ probe_error exchange_first_byte(const probe& what, const uint8_t* before, size_t
     const auto changed = text_patch::apply(&change, 1);
     if (changed)
         return no_error;
-    // All else has been checked: the site has changed, or somebody patches it now.
-    return probe_error::busy;
+    switch (changed.error()) {
+    case text_patch::patch_error::not_text:
+        return probe_error::not_text;
+    case text_patch::patch_error::no_probe:
+        return probe_error::no_probe;
+    default: // the site has changed, or somebody patches it now
+        return probe_error::busy;
+    }
 }
 
 void announce_change() {
@@ -67,6 +74,14 @@ void take_out_slot(const probe& what) {
     if (has_slot(what))
         internal::all.slots.take_out(what.internal.slot);
     contract::synchronise_cpus();
+}
+
+/// After this no handler begins, and none runs: each runs to its end on its CPU, with interrupts
+/// off, and waits for nobody.
+void disarm(probe& what) {
+    __atomic_store_n(&what.internal.armed, 0, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&what.internal.running, __ATOMIC_SEQ_CST) != 0)
+        x86::pause();
 }
 
 probe_error insert_checked(probe& what, const checked& found) {
@@ -89,19 +104,13 @@ probe_error insert_checked(probe& what, const checked& found) {
         what.internal.now = state::inserted;
         return why;
     }
-    // No INT3 has been written: nobody has found the probe.
+    // No INT3 of the probe has been written. Who has found it by another one of that address, gone
+    // since, may run a handler.
+    disarm(what);
     announce_change();
     internal::all.sites.take_out(what.internal.site);
     take_out_slot(what);
     return why;
-}
-
-/// After this no handler begins, and none runs: each runs to its end on its CPU, with interrupts
-/// off, and waits for nobody.
-void disarm(probe& what) {
-    __atomic_store_n(&what.internal.armed, 0, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&what.internal.running, __ATOMIC_SEQ_CST) != 0)
-        x86::pause();
 }
 
 } // namespace
@@ -114,8 +123,12 @@ expected<size_t, probe_error> insert(probe& what) {
     if (what.internal.now != state::idle) {
         why = probe_error::wrong_state;
     } else {
+        const text_patch::quiet_text text;
         const auto found = internal::check(what);
-        why = found ? insert_checked(what, *found) : found.error();
+        if (!text.holds())
+            why = probe_error::busy; // what was read may be half of a patch
+        else
+            why = found ? insert_checked(what, *found) : found.error();
         if (found)
             length = found->how.what.length;
     }

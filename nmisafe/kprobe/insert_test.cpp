@@ -52,6 +52,8 @@ TEST_CASE("places") {
 
     fake::no_probe = {{function + 5, function + 6}};
     check_refused(at(5), probe_error::no_probe);
+    fake::no_probe = {{function + 4, function + 6}};
+    check_refused(at(0), probe_error::no_probe); // it reaches into such code
     probe next = at(6);
     const inserted first(next); // what is beside may be probed
     probe in_slot = at(0);

@@ -15,7 +15,7 @@ enum class probe_error : uint8_t {
     wrong_state,        ///< Inserted already, or not inserted, or not released yet; closed already.
     no_probe,           ///< In code that must not be probed: the trap path, a slot.
     not_text,           ///< Not code, as the platform sees it, or closed to probes.
-    unknown_instruction, ///< Between `function` and `address` is something the decoder refuses.
+    unknown_instruction, ///< From `function` to `address` is something the decoder refuses.
     not_boundary,        ///< `address` is within an instruction, or before `function`, or another
                          ///< probe is within its instruction.
     occupied,            ///< There is a probe already. From close(): it stands in the way.

@@ -156,6 +156,14 @@ TEST_CASE("the walk to a site: where it begins, and what it meets") {
     CHECK(apply(&arm, 1).has_value()); // its own INT3 is not on the way
     last.function = text_begin;
     CHECK(apply(&last, 1).has_value());
+    fake::text.bytes[17] = 0x90;
+    fake::text.bytes[18] = 0x8e; // mov %eax, %ss: nothing may trap behind it
+    fake::text.bytes[19] = 0xd0;
+    last = load(text_begin + 20, 1, 0);
+    last.function = text_begin + 17;
+    check_refused(last, patch_error::no_probe);
+    last.function = text_begin + 20; // not known
+    CHECK(apply(&last, 1).has_value());
 }
 
 TEST_CASE("overlaps, in any order") {
@@ -286,6 +294,11 @@ TEST_CASE("a probe whose whole instruction is expected") {
     fake::no_probe = {{text_begin + 4, text_begin + 5}};
     check_refused(arm, patch_error::no_probe);
     fake::no_probe.clear();
+    patch batch[] = {{text_begin + 1, 0, 0, 0, 1, 0, {0}, {breakpoint}}, arm};
+    const auto both = apply(batch, 2);
+    REQUIRE_FALSE(both.has_value());
+    CHECK(both.error() == patch_error::overlap); // one would change what the other expects
+    CHECK(fake::text_writes == 0);
     CHECK(apply(&arm, 1).has_value());
     CHECK(fake::text_writes == 1); // the rest is not written
     CHECK(fake::synchronisations == 1);

@@ -80,8 +80,21 @@ patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) 
     return no_error;
 }
 
+/// How many bytes must be as in `before`.
+size_t expected_size(const patch& site) {
+    return site.expected_size != 0 ? site.expected_size : site.size;
+}
+
+patch_error check_boundary(const patch& site) {
+    const auto last = walk(site.function, site.address, {is_code, nullptr});
+    if (!last)
+        return patch_error::not_boundary;
+    // Behind a MOV to SS nothing may trap until the stack pointer is set.
+    return *last == x86::instruction_class::load_stack_segment ? patch_error::no_probe : no_error;
+}
+
 patch_error check_site(const patch& site) {
-    const size_t expected = site.expected_size != 0 ? site.expected_size : site.size;
+    const size_t expected = expected_size(site);
     if (site.size == 0 || expected > x86::maximum_instruction_length || expected < site.size ||
         (expected != site.size && !is_probe(site)))
         return patch_error::bad_size;
@@ -90,8 +103,9 @@ patch_error check_site(const patch& site) {
         return patch_error::no_probe;
     if (!is_code(site.address, end))
         return patch_error::not_text;
-    if (site.function != 0 && !walk(site.function, site.address, nullptr))
-        return patch_error::not_boundary;
+    if (site.function != 0)
+        if (const auto why = check_boundary(site); why != no_error)
+            return why;
     if (!is_probe(site)) {
         if (const auto why = check_side(site, site.before, site.stub_before); why != no_error)
             return why;
@@ -138,7 +152,7 @@ patch_error internal::check(patch* patches, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         if (const patch_error why = check_site(patches[i]); why != no_error)
             return why;
-        if (i != 0 && patches[i - 1].address + patches[i - 1].size > patches[i].address)
+        if (i != 0 && patches[i - 1].address + expected_size(patches[i - 1]) > patches[i].address)
             return patch_error::overlap;
     }
     for (size_t i = 0; i < count; ++i)

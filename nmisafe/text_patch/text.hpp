@@ -28,12 +28,32 @@ inline bool may_be_changed(uintptr_t begin, uintptr_t end) {
            !platform::contract::is_no_probe(begin, end);
 }
 
-/// Puts instructions' own bytes where breakpoints have been read. May be null: there are none.
-using original_bytes = void (*)(uintptr_t address, uint8_t* bytes, size_t size);
+/// Code as somebody reads it who knows more of it than the platform.
+struct code_view {
+    /// Whether all of it is code that may be read.
+    bool (*is_code)(uintptr_t begin, uintptr_t end);
+    /// Puts instructions' own bytes where breakpoints have been read. Null: an INT3 on the way ends
+    /// a walk, since what it stands on is not known.
+    void (*restore)(uintptr_t address, uint8_t* bytes, size_t size);
+};
+
+/// For those who read code that others may patch meanwhile: where a patch is half done, no
+/// instruction can be told. Made before, asked afterwards.
+/// @context thread
+class quiet_text {
+  public:
+    quiet_text();
+    /// Whether no batch has been at work since.
+    bool holds() const;
+
+  private:
+    uint32_t batches_;
+    bool was_quiet_;
+};
 
 enum class walk_error : uint8_t {
     not_text = 1,        ///< The walk leaves the code.
-    unknown_instruction, ///< The decoder refuses one on the way, or it may be a probe's INT3.
+    unknown_instruction, ///< The decoder refuses one, or one on the way may be a probe's INT3.
     not_boundary,        ///< The walk does not come to the address, or begins behind it.
 };
 
@@ -43,12 +63,11 @@ struct decoded {
 };
 
 /// The instruction at an address. @context thread
-base::expected<decoded, walk_error> decode_at(uintptr_t address, original_bytes restore);
+base::expected<decoded, walk_error> decode_at(uintptr_t address, const code_view& view);
 
-/// Decodes one instruction after the other, from one that begins at `from` until `to`. Without
-/// `restore` an INT3 on the way ends the walk: what it stands on is not known.
+/// Decodes one instruction after the other, from one that begins at `from` until `to`.
 /// @context thread. @return what the last one before `to` is; `ordinary` if there is none.
 base::expected<x86::instruction_class, walk_error> walk(uintptr_t from, uintptr_t to,
-                                                        original_bytes restore);
+                                                        const code_view& view);
 
 } // namespace nmisafe::text_patch

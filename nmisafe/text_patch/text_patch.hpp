@@ -40,12 +40,14 @@ enum class patch_error : uint8_t {
     no_room,             ///< More sites than the storage given holds. (Never from apply().)
     bad_size,            ///< The size is 0 or more than an instruction has; or expected_size is
                          ///< more, or less than the size, or not that though this is no probe.
-    no_probe,            ///< In code that must not be patched.
+    no_probe,            ///< In code that must not be patched; or `function` is given, and the
+                         ///< instruction before loads SS: INT3 would find no stack.
     not_text,            ///< Not code, as the platform sees it.
     unknown_instruction, ///< Before or after: no form the handler emulates, or not of that length.
     bad_stub,            ///< The stub of a CALL is missing, does not do what the CALL does, or is
                          ///< patched in the same batch.
-    overlap,             ///< Two patches of the batch touch the same byte.
+    overlap,             ///< Two patches of the batch touch the same byte, or one touches what
+                         ///< another expects.
     unexpected_bytes,    ///< The site holds something else than `before`.
     not_boundary,        ///< Decoding from `function` on does not come to the site, or meets what
                          ///< leaves it in doubt: data, an INT3.
