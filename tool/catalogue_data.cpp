@@ -46,10 +46,10 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
     {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
 
-    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint and a page fault, in NMI and in thread context"},
+    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint, a page fault and a fault on vmalloc'd memory, in NMI and in thread context"},
     {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel},
 
-    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc", .instruction_count = true, .architectures = every_kernel},
+    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc", .instruction_count = true, .timeout_seconds = 120, .architectures = every_kernel},
 
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
     {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
@@ -111,12 +111,12 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vmalloc-parallel", .policies = "near", .expected = control, .symptom = "failures", .without = "lock", .paths = "together", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
 
     {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
-    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .architectures = every_kernel},
+    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
 
-    {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .architectures = every_kernel},
+    {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .timeout_seconds = 120, .architectures = every_kernel},
 
-    {.experiment = "module-probed", .policies = "near", .paths = "come-and-go", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "one CPU probes a module's code while another loads and unloads it: a module with a probe on it stays, and one that comes or goes takes none"},
-    {.experiment = "module-probed", .policies = "near", .expected = control, .symptom = "failures", .without = "close", .paths = "come-and-go", .processors = 2, .architectures = every_kernel},
+    {.experiment = "module-probed", .policies = always_safe, .paths = "init come-and-go", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .architectures = every_kernel, .what = "one CPU probes a module's code while another loads and unloads it: a module with a probe on it stays, and one that comes or goes takes none"},
+    {.experiment = "module-probed", .policies = "near", .expected = control, .symptom = "failures", .without = "close", .paths = "init come-and-go", .processors = 2, .timeout_seconds = 120, .architectures = every_kernel},
 
     {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind"},
 

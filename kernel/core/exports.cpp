@@ -8,6 +8,7 @@
 namespace kernel {
 
 constinit nmi_probe_counts nmi_probe_count{};
+void (*refusing_init_hook)();
 constinit nmisafe::immediate::immediate<uint32_t, 1> nmi_probe_value;
 
 } // namespace kernel
@@ -17,6 +18,7 @@ using registered =
 
 NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_count);
 NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_value);
+NMISAFE_EXPORT_SYMBOL(kernel::refusing_init_hook);
 NMISAFE_EXPORT_SYMBOL(kernel::yield);
 NMISAFE_EXPORT_SYMBOL(nmisafe::marker::run_probes);
 NMISAFE_EXPORT_SYMBOL(nmisafe::marker::register_probe);

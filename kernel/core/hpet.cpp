@@ -38,6 +38,9 @@ volatile uint32_t& period_register() {
 volatile uint32_t& configuration() {
     return *device_register(hpet::base + 0x010);
 }
+volatile uint32_t& counter_high() {
+    return *device_register(hpet::base + 0x0f4);
+}
 volatile uint32_t& timer_configuration() {
     return *device_register(hpet::base + 0x100);
 }
@@ -79,6 +82,14 @@ void set_up_hpet(uintptr_t address) {
             panic("the HPET does not count", nullptr, before);
     one_shot_pin = choose_pin();
     one_shot_shut_down();
+}
+
+void restart_counter() {
+    one_shot_shut_down();
+    configuration() = 0; // it can be written while it stands only
+    hpet::counter() = 0;
+    counter_high() = 0;
+    configuration() = configuration_enable;
 }
 
 uint32_t tick_period() {

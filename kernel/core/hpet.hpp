@@ -29,6 +29,10 @@ void set_up_hpet(uintptr_t address);
     return hpet::counter();
 }
 
+/// Sets the counter back to 0, and takes the one-shot out of use: to be set up again. Nobody may be
+/// waiting for a time. @context thread
+void restart_counter();
+
 /// The length of a tick in femtoseconds. @context any
 uint32_t tick_period();
 
@@ -44,13 +48,14 @@ void one_shot_set_up_nmi(uint32_t cpu_id);
 void one_shot_set_up_interrupt(uint8_t vector, uint32_t cpu_id);
 
 /// Fires the one-shot once, `distance` ticks from now. A fixed number of instructions, the store to
-/// the comparator last. The counter comes round after 2^32 ticks (43 s with QEMU's), and then it
-/// would fire again: disarm before. @context any
+/// the comparator last. As a 32-bit timer it fires too when the counter comes round, after 2^32
+/// ticks (43 s with QEMU's): see restart_counter(). [HPET 2.3.9.2.1] @context any
 [[gnu::always_inline]] inline void one_shot_arm(uint32_t distance) {
     hpet::comparator() = hpet::counter() + distance;
 }
 
-/// Keeps an armed one-shot from firing, for 2^31 ticks (21 s with QEMU's). @context any
+/// Keeps an armed one-shot from firing for 2^31 ticks (21 s with QEMU's), or until the counter
+/// comes round. @context any
 [[gnu::always_inline]] inline void one_shot_disarm() {
     one_shot_arm(0x7fffffff);
 }

@@ -75,12 +75,14 @@ bool add_code(const loaded_module& which) {
     return true;
 }
 
+/// The end last: without one the entry is another module's to take.
 void remove_code(const loaded_module& which) {
+    const locked hold(ranges_lock);
     code_range* const range = find_range(which.code().begin);
     write(range->begin, nowhere);
-    write(range->end, 0);
     write(range->no_probe_begin, nowhere);
     write(range->no_probe_end, 0);
+    write(range->end, 0);
     __atomic_fetch_sub(&internal::live_modules, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -88,6 +90,24 @@ kernel_module& module_of(loaded_module& which) {
     static_assert(offsetof(kernel_module, loaded) == 0);
     return reinterpret_cast<kernel_module&>(which);
 }
+
+/// One at a time with a module: what it is closed to goes by its state.
+class turn {
+  public:
+    explicit turn(kernel_module& which)
+        : which_(which), mine_(__atomic_exchange_n(&which.at_work, 1, __ATOMIC_ACQUIRE) == 0) {}
+    ~turn() {
+        if (mine_)
+            __atomic_store_n(&which_.at_work, 0, __ATOMIC_RELEASE);
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    explicit operator bool() const { return mine_; }
+
+  private:
+    kernel_module& which_;
+    bool mine_;
+};
 
 /// From here on no probe can be put on the module's code, nor is one there; other patching goes on.
 expected<size_t, kprobe::probe_error> close_to_probes(kernel_module& which) {
@@ -195,10 +215,16 @@ constexpr module_loader::areas module_areas{&module_code_area, &module_constants
 } // namespace
 
 expected<size_t, load_error> load_module(kernel_module& into, const void* image, size_t size) {
+    const turn mine(into);
+    if (!mine)
+        return unexpected(load_error::busy);
     return module_loader::load(into.loaded, image, size, module_areas, host);
 }
 
 expected<size_t, load_error> start_module(kernel_module& which) {
+    const turn mine(which);
+    if (!mine)
+        return unexpected(load_error::busy);
     const auto started = module_loader::start(which.loaded);
     if (started)
         open_to_probes(which);
@@ -209,6 +235,9 @@ expected<size_t, load_error> start_module(kernel_module& which) {
 /// in it.
 expected<size_t, load_error> unload_module(kernel_module& which) {
     using module_loader::module_state;
+    const turn mine(which);
+    if (!mine)
+        return unexpected(load_error::busy);
     if (which.loaded.state() != module_state::live)
         return module_loader::unload(which.loaded);
     if (const auto closed = close_to_probes(which); !closed)

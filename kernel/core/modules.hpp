@@ -17,6 +17,7 @@ struct kernel_module {
     nmisafe::module_loader::loaded_module loaded;
 
     nmisafe::kprobe::closed_range closed; ///< But while it is live.
+    uint32_t at_work; ///< Whether one of the functions below is; another is `busy` meanwhile.
 
     // While it is live.
     nmisafe::immediate::site_range sites;

@@ -6,7 +6,7 @@
 namespace kernel {
 
 constinit shared_word<uint32_t> compiled_input = {};
-constinit shared_word<uint64_t> compiled_result = {};
+constinit volatile uint64_t compiled_result = 0;
 
 namespace {
 

@@ -21,7 +21,7 @@ void compiled_handler(nmisafe::x86::trap_frame& frame);
 void entered_compiled_handler();
 
 extern shared_word<uint32_t> compiled_input;
-extern shared_word<uint64_t> compiled_result;
+extern volatile uint64_t compiled_result;
 
 /// The path `compiled` of kprobe-in-nmi: prints its row. @context thread, CPU 0, interrupts off
 void probe_compiled_handler(); // kprobe_compiled.cpp

@@ -100,7 +100,7 @@ void pass() {
         ++scene.count.lost;
     if (compiled_result != expected_result)
         fail("the handler's result", static_cast<uintptr_t>(expected_result),
-             static_cast<uintptr_t>(uint64_t{compiled_result}));
+             static_cast<uintptr_t>(compiled_result));
 }
 
 void expect_refusal(uintptr_t address, uintptr_t function) {

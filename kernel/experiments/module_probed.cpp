@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 // module-probed: CPU 1 puts a probe on a module's code and takes it off, whenever an interrupt
-// wakes it, while CPU 0 loads and unloads it `reloads=` times. Every other module is one whose init
-// fails. A probe is put on live modules only, and while it stands the module stays. As a control,
-// without=close closes no code to probes: then the code goes with the probe on it.
+// wakes it, while CPU 0 loads and unloads it.
+//
+//   init         of a module whose init fails: while that runs, no probe can be put on it, for the
+//                module will go without being asked
+//   come-and-go  `reloads=` times a module that stays while a probe stands on it, and then goes
+//
+// As a control, without=close closes no code to probes. Then init finds one on itself, and after
+// that the code of a live module goes with the probe on it.
 #include "kernel/core/apic.hpp"
 #include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
@@ -13,11 +18,12 @@
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/module_remains.hpp"
+#include "kernel/experiments/patched_breakpoint.hpp"
 #include "kernel/experiments/patched_sites.hpp"
 #include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
+#include "kernel/modules/nmi_probe.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
-#include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/vectors.h"
 
@@ -29,6 +35,7 @@ using kprobe::probe_error;
 using module_loader::load_error;
 
 constexpr uint32_t default_reloads = 200;
+constexpr uint32_t failing_inits = 20;
 
 constinit kernel_module module{};
 constinit kprobe::probe probe{};
@@ -36,12 +43,14 @@ constinit kprobe::probe probe{};
 // CPU 0 to CPU 1.
 shared_word<uintptr_t> target; // where to put the probe; 0: nowhere yet
 shared_flag hold;              // leave it there
+shared_flag code_stays;        // take the probe off, whatever the control lacks
 shared_flag stop;
 
 // CPU 1 to CPU 0.
 shared_flag standing; // the probe, from after insert() until before remove()
 shared_count insertions;
-shared_count refusals;
+shared_count refusals; // of code, by insert()
+shared_count removals;
 
 /// Whether the probe is on.
 bool insert() {
@@ -55,11 +64,6 @@ bool insert() {
     return done.has_value();
 }
 
-/// Without the defence the module's exit may come by.
-[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
-    return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
-}
-
 /// What executes the instruction does so when the module comes or goes, so nobody is in the slot.
 void remove() {
     if (!insist([] { return kprobe::remove(probe); }) ||
@@ -67,10 +71,13 @@ void remove() {
         fail("a probe could be taken off", 1, 0);
 }
 
-void put_on_and_take_off(uint32_t pause) {
-    if (target == 0 || !insert()) {
+/// False: the probe is left where it is, in a control, where the code may have gone.
+bool put_on_and_take_off(uint32_t pause) {
+    if (target == 0)
+        return true;
+    if (!insert()) {
         ++refusals;
-        return;
+        return true;
     }
     ++insertions;
     standing = true;
@@ -79,8 +86,11 @@ void put_on_and_take_off(uint32_t pause) {
     while (hold)
         wait_a_little();
     standing = false;
-    if (!is_removed(defence::close)) // else the code has gone
-        remove();
+    if (is_removed(defence::close) && !code_stays)
+        return false;
+    remove();
+    ++removals;
+    return true;
 }
 
 /// Between two tries it sleeps: the steps of CPU 0 wake it, each of them.
@@ -88,7 +98,8 @@ void probe_on_and_on(void*) {
     start_tick();
     for (uint32_t turn = 0; !stop; ++turn) {
         const uint32_t latest = synchronisations_here();
-        put_on_and_take_off(turn % 64);
+        if (!put_on_and_take_off(turn % 64))
+            break;
         sleep_unless_synchronised(latest);
     }
     stop_tick();
@@ -136,6 +147,50 @@ bool unload_held() {
     return !is_removed(defence::close);
 }
 
+// --- init ---------------------------------------------------------------------------------------
+
+/// The module's code is text, and CPU 1 knows where. Two refusals: the first may be of a try that
+/// began before.
+void look_in_init() {
+    const uint32_t refused = refusals;
+    const uint32_t inserted = insertions;
+    const auto goes_on = [=] { return refusals >= refused + 2 || insertions != inserted; };
+    if (!wait_for([=] {
+            synchronise_cpus(); // wakes CPU 1
+            return goes_on();
+        }))
+        ++scene.count.lost;
+    if (insertions == inserted)
+        return;
+    fail("a probe on a module whose init has not succeeded", 0, insertions - inserted);
+    code_stays = true;
+    hold = false;
+    if (!wait_for([] { return removals == insertions; }))
+        ++scene.count.lost;
+    code_stays = false;
+}
+
+void raise_and_settle() {
+    raise_nmi_here();
+    settle();
+}
+
+void init() {
+    refusing_init_hook = look_in_init;
+    for (uint32_t i = 0; i < failing_inits; ++i) {
+        hold = is_removed(defence::close); // so that the probe does not go too early
+        expect_error("a module whose init fails", load_error::init_failed, start("refuses"));
+        raise_and_settle();
+        ++scene.count.boundaries;
+        if (is_removed(defence::close))
+            break;
+    }
+    refusing_init_hook = nullptr;
+    print_row("init", false, {"refusals", refusals});
+}
+
+// --- come and go --------------------------------------------------------------------------------
+
 void come_and_go(uint32_t reloads) {
     uint32_t met = 0;
     for (uint32_t i = 0; i < reloads; ++i) {
@@ -146,15 +201,11 @@ void come_and_go(uint32_t reloads) {
             return;
         synchronise_cpus(); // wakes CPU 1: closing and probing meet
         met += unload();
-        expect_error("a module whose init fails", load_error::init_failed, start("refuses"));
-        raise_nmi_here(); // an NMI after all of it
-        settle();
+        raise_and_settle(); // an NMI after all of it
         ++scene.count.boundaries;
     }
     print("insertions ", uint32_t{insertions}, ", refusals ", uint32_t{refusals},
           ", unloads that met a probe ", met, "\n");
-    if (refusals < reloads)
-        fail("probes refused", reloads, refusals);
 }
 
 } // namespace
@@ -162,10 +213,12 @@ void come_and_go(uint32_t reloads) {
 void module_probed() {
     set_scene(nullptr);
     set_up_patching();
-    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
-    const uint32_t reloads = option_number("reloads", default_reloads);
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
     thread* const other = create_thread(1, probe_on_and_on, nullptr); // its stack stays
     const module_remains before = look_for_remains();
+    init();
+    scene.count = {};
+    const uint32_t reloads = option_number("reloads", default_reloads);
     come_and_go(reloads);
     hold = false;
     stop = true;

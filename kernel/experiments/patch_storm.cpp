@@ -88,6 +88,7 @@ void add_up();
 [[noreturn]] void give_up() {
     static bool over;
     if (!__atomic_exchange_n(&over, true, __ATOMIC_RELAXED)) {
+        this_cpu().nmisafe.nmi_in_progress = 0; // it is not gone back to
         add_up();
         finish_with_done();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A word that an interrupt or NMI of the same CPU, or another CPU, changes under the reader's feet:
-// each access is made, once, in the order written.
+// each access is made, once, in the order written; what was written before the word is seen by who
+// sees the word.
 #pragma once
 
 #include "nmisafe/base/std.hpp"
@@ -11,9 +12,13 @@ template <typename Word>
 class shared_word {
   public:
     constexpr shared_word() = default;
-    operator Word() const { return *static_cast<const volatile Word*>(&value_); }
+    operator Word() const {
+        Word value;
+        __atomic_load(&value_, &value, __ATOMIC_ACQUIRE);
+        return value;
+    }
     shared_word& operator=(Word value) {
-        *static_cast<volatile Word*>(&value_) = value;
+        __atomic_store(&value_, &value, __ATOMIC_RELEASE);
         return *this;
     }
     shared_word& operator++() { return *this += 1; }

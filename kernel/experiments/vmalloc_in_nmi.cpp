@@ -48,7 +48,7 @@ constexpr uintptr_t large_entry = small_entry;
 
 uint32_t spaces;
 
-/// Half of it in one entry of the shared level, half in the next.
+/// Its middle is where two entries of the shared level meet.
 buffer large_buffer(uint32_t megabytes) {
     const size_t size = megabytes * megabyte;
     // Not in the first one if an entry covers less than half of the buffer.

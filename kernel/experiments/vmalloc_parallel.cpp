@@ -56,8 +56,10 @@ constinit worker workers[most_cpus] = {};
 
 uint32_t arrivals;
 
-/// Waits until all CPUs have called it as often as this one.
+/// Waits until all CPUs have called it as often as this one; not, once that has failed.
 void meet() {
+    if (scene.count.failures != 0 && is_defended())
+        return;
     const uint32_t mine = __atomic_add_fetch(&arrivals, 1, __ATOMIC_ACQ_REL);
     const uint32_t all = (mine + cpu_count() - 1) / cpu_count() * cpu_count();
     if (!wait_for([=] { return __atomic_load_n(&arrivals, __ATOMIC_ACQUIRE) >= all; }))
@@ -124,13 +126,18 @@ void tear_down(worker& self, mapped& one) {
 
 // --- NMIs ---------------------------------------------------------------------------------------
 
+shared_count read_in_nmis; // mappings that handlers found
+
 /// Until it ends no vfree() that began after it comes to an end: what is published is either still
 /// there or refused.
 void on_nmi(trap_frame&) {
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         const mapped* const one = workers[id].published;
         uint32_t value = 0;
-        if (one != nullptr && try_read(one->address, value) && value != one->tag)
+        if (one == nullptr || !try_read(one->address, value))
+            continue;
+        ++read_in_nmis;
+        if (value != one->tag)
             fail("the content of a mapping in an NMI handler", one->tag, value);
     }
     ++scene.count.handled;
@@ -159,9 +166,9 @@ void work_together(worker& self) {
     mapped& one = self.live[0];
     for (uint32_t round = 0; round < rounds; ++round) {
         meet();
-        send_to_next(self);
         make(self, one, round % most_pages + 1);
         meet();
+        send_to_next(self);
         // Also those of the others: what this CPU wrote itself its TLB would show it in any case.
         for (uint32_t id = 0; id < cpu_count(); ++id)
             check_content(workers[id].live[0]);
@@ -227,6 +234,7 @@ void run_path(const char* path, void (*what)(worker&)) {
     trap::set_nmi_handler(on_nmi);
     trap::set_page_fault_handler(on_observed_fault);
     work = what;
+    read_in_nmis = 0;
     thread* threads[most_cpus] = {};
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         workers[id] = {};
@@ -244,7 +252,9 @@ void run_path(const char* path, void (*what)(worker&)) {
         unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
     }
     this_cpu().nmisafe.iret_returns_in_nmi = unsafe;
-    print_row(path);
+    if (is_defended() && read_in_nmis == 0)
+        fail("mappings read in NMI handlers", 1, 0);
+    print_row(path, false, {"read_in_nmis", read_in_nmis});
 }
 
 } // namespace

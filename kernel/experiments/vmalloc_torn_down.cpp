@@ -12,6 +12,7 @@
 //
 // As a control, without=shootdown flushes but the TLB of the CPU that tears down.
 #include "kernel/core/apic.hpp"
+#include "kernel/core/controls.hpp"
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/smp.hpp"
 #include "kernel/core/thread.hpp"
@@ -52,6 +53,7 @@ shared_flag stop;
 shared_flag linger;      // CPU 1's NMI handler is to stay
 shared_flag lingering;   // it does
 shared_flag torn_down;   // vfree() has been called, or will be at once
+shared_flag came_back;   // vfree() has
 shared_flag has_left;    // the NMI handler
 shared_count bad_faults; // accesses that were refused
 
@@ -65,6 +67,11 @@ void answer(outcome& mine) {
     mine.answered = question;
 }
 
+/// In the control the handler stays until vfree() has come back without it: that is the harm.
+bool may_leave() {
+    return !is_removed(defence::shootdown) || came_back;
+}
+
 /// For some time beyond that.
 void use_until_torn_down() {
     constexpr uint32_t linger_microseconds = 2000;
@@ -76,7 +83,7 @@ void use_until_torn_down() {
     if (!wait_for([] { return bool{torn_down}; }))
         ++scene.count.lost;
     const uint32_t start = ticks();
-    while (ticks() - start < ticks_in(linger_microseconds)) {
+    while (ticks() - start < ticks_in(linger_microseconds) || !may_leave()) {
         uint32_t value = 0;
         if (try_read(word, value) && value != before)
             fail("a page was given away under an NMI handler", before, value);
@@ -224,7 +231,7 @@ void waits() {
     begin();
     for (uint32_t round = 0; round < 10; ++round) {
         uint32_t* const mapped = allocate(round);
-        has_left = torn_down = lingering = false;
+        has_left = came_back = torn_down = lingering = false;
         linger = true;
         ++scene.count.raised;
         send_nmi(1);
@@ -234,6 +241,7 @@ void waits() {
         expect(vmalloc::vfree(vmalloc_area, mapped).has_value(), "vfree()");
         ++scene.count.boundaries;
         expect(has_left, "vfree() waited for the NMI handler");
+        came_back = true;
         if (!has_left) {
             // A control. The next round would take this one's handler by surprise.
             if (!wait_for([] { return bool{has_left}; }))

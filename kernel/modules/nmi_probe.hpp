@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the module nmi_probe and the kernel have in common: variables of the kernel's, which it
-// exports.
+// What the modules nmi_probe and refuses and the kernel have in common: variables of the kernel's,
+// which it exports.
 #pragma once
 
 #include "nmisafe/base/std.hpp"
@@ -20,6 +20,9 @@ struct nmi_probe_counts {
     uint32_t linger;       ///< Set by the kernel: how long a call in a thread takes.
 };
 extern nmi_probe_counts nmi_probe_count;
+
+/// Called by the init of `refuses`, in a thread. May be null.
+extern void (*refusing_init_hook)();
 
 /// 1, 2 or 3. Set by the kernel also while the module is not there: its instructions must have it.
 extern nmisafe::immediate::immediate<uint32_t, 1> nmi_probe_value;

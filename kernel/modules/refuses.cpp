@@ -6,5 +6,7 @@
 NMISAFE_MODULE_NAME("refuses");
 
 bool nmisafe_module_init() {
+    if (kernel::refusing_init_hook != nullptr)
+        kernel::refusing_init_hook();
     return nmisafe::immediate::read<kernel::nmi_probe_value>() == 0xffffffff; // never
 }
