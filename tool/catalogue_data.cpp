@@ -19,7 +19,7 @@ constexpr std::string_view every_policy = "far near far-nmi-count iret";
 
 constexpr std::string_view sweep_paths =
     "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
-    "nmi-vmalloc thread-vmalloc switch-vmalloc";
+    "nmi-vmalloc thread-vmalloc switch-vmalloc switch-fault";
 constexpr std::string_view sweep_paths_of_control =
     "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
     "nmi-vmalloc thread-vmalloc";
@@ -49,7 +49,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint, a page fault and a fault on vmalloc'd memory, in NMI and in thread context"},
     {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .timeout_seconds = 180, .architectures = every_kernel},
 
-    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc", .instruction_count = true, .timeout_seconds = 120, .architectures = every_kernel},
+    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc switch-fault", .instruction_count = true, .timeout_seconds = 120, .architectures = every_kernel},
 
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
     {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},

@@ -8,6 +8,8 @@
 //   switch-vmalloc  a thread gives way to one in another address space, and that one at once gives
 //                   way again; the NMI is delivered at each boundary of both switches: so also
 //                   where CR3 and the running thread belong to different address spaces (W17)
+//   switch-fault    a thread itself faults on page 0 there, between CR3 and the rest of a switch;
+//                   an NMI is delivered at each boundary of that, its handler faults on page 1
 #include "kernel/core/controls.hpp"
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/thread.hpp"
@@ -154,13 +156,19 @@ const swept_path in_the_space[] = {
      true},
 };
 
-const swept_path in_the_kernels_space = {
-    "switch-vmalloc",
-    body_in_switch,
-    {window_switch, prepare_switch, both_handled, check_switch},
-    window_switch_begin,
-    window_switch_end,
-    true,
+const swept_path in_the_kernels_space[] = {
+    {"switch-vmalloc",
+     body_in_switch,
+     {window_switch, prepare_switch, both_handled, check_switch},
+     window_switch_begin,
+     window_switch_end,
+     true},
+    {"switch-fault",
+     body_on_page_1,
+     {window_switch_fault, prepare_thread, both_handled, check_both},
+     window_switch_fault_begin,
+     window_switch_fault_end,
+     true},
 };
 
 void sweep_in_space(void*) {
@@ -179,6 +187,13 @@ extern "C" void switch_action() {
     yield();
 }
 
+/// CR3 is the other space's already, the running thread still one of the kernel's own.
+extern "C" void switch_fault_action() {
+    x86::write_cr3(space->top_table);
+    touch_lazy_page(0);
+    x86::write_cr3(kernel_space().top_table);
+}
+
 void sweep_vmalloc_paths() {
     set_up_lazy_pages();
     space = create_address_space();
@@ -189,7 +204,8 @@ void sweep_vmalloc_paths() {
         return;
     thread* const other = create_thread(0, partner, nullptr, space);
     yield(); // its first turn goes another way than all others
-    sweep_or_trace(in_the_kernels_space, is_removed(defence::cr3) ? naive_page_fault : nullptr);
+    for (const swept_path& which : in_the_kernels_space)
+        sweep_or_trace(which, is_removed(defence::cr3) ? naive_page_fault : nullptr);
     partner_ends = true;
     join(other);
 }

@@ -7,6 +7,8 @@ void window_thread_vmalloc();
 extern const char window_thread_vmalloc_begin[], window_thread_vmalloc_end[];
 void window_switch();
 extern const char window_switch_begin[], window_switch_end[];
+void window_switch_fault();
+extern const char window_switch_fault_begin[], window_switch_fault_end[];
 void window_map();
 extern const char window_map_begin[], window_map_end[];
 void window_unmap();
@@ -18,6 +20,7 @@ extern const char window_fault_torn_down_begin[], window_fault_torn_down_end[];
 
 void thread_vmalloc_action();
 void switch_action();
+void switch_fault_action();
 void map_action();
 void unmap_action();
 void read_twice_action();
