@@ -13,8 +13,8 @@ target_compile_options(nmisafe_doctest_main.x86_32 PRIVATE -m32 -fno-pie
 # nmisafe_add_unit_test(name SOURCES ... LINK ...)
 #
 # A host unit test on doctest, run by ctest as unit.<name>; with x86_32 in its name it is of that width.
-# doctest's exit code is non-zero when a
-# check fails; --no-skip=false --minimum... an empty test binary is an error through the pattern below.
+# doctest's exit code is non-zero when a check fails; an empty test binary is an error through the pattern
+# below.
 function(nmisafe_add_unit_test name)
     cmake_parse_arguments(test "" "" "SOURCES;LINK" ${ARGN})
     add_executable(test_${name} ${test_SOURCES})
