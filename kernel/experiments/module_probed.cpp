@@ -149,11 +149,12 @@ bool unload_held() {
 
 // --- init ---------------------------------------------------------------------------------------
 
+uint32_t inserted; // before the module came
+
 /// The module's code is text, and CPU 1 knows where. Two refusals: the first may be of a try that
 /// began before.
 void look_in_init() {
     const uint32_t refused = refusals;
-    const uint32_t inserted = insertions;
     const auto goes_on = [=] { return refusals >= refused + 2 || insertions != inserted; };
     if (!wait_for([=] {
             synchronise_cpus(); // wakes CPU 1
@@ -179,6 +180,7 @@ void init() {
     refusing_init_hook = look_in_init;
     for (uint32_t i = 0; i < failing_inits; ++i) {
         hold = is_removed(defence::close); // so that the probe does not go too early
+        inserted = insertions;
         expect_error("a module whose init fails", load_error::init_failed, start("refuses"));
         raise_and_settle();
         ++scene.count.boundaries;

@@ -179,7 +179,7 @@ class Tool(unittest.TestCase):
         self.assertIn("-icount shift=6,sleep=off", normal)
         for part in ("mode=trace", "-singlestep", "-trace", "-dfilter"):
             self.assertNotIn(part, normal)
-        for part in ("mode=trace", "-singlestep -d exec,nochain,int", "-dfilter 0x1000+0x8000"):
+        for part in ("mode=trace", "-singlestep -d exec,nochain,int", "-dfilter 0x1000+0x9000"):
             self.assertIn(part, trace)
         self.assertNotIn("-trace ", trace)
         for part in ("-singlestep -d exec,nochain ", "-trace apic_deliver_irq",
@@ -276,13 +276,13 @@ class Tool(unittest.TestCase):
         rows = self.check_failed("sweep-missing-rip",
                                  "no NMI delivered before 1 of 2 instructions: 0x3002", SWEEP)
         self.assertEqual([row["coverage"]["missing"] for row in rows],
-                         [[], [], ["0x3002"], *[[]] * 5])
+                         [[], [], ["0x3002"], *[[]] * 6])
 
     def test_sweep_missing_raise(self):
         rows = self.check_failed("sweep-missing-raise",
                                  "no NMI raised before 1 of 2 instructions: 0x1004", SWEEP)
         self.assertEqual([row["coverage"]["missing"] for row in rows],
-                         [["0x1004"], *[[]] * 7])
+                         [["0x1004"], *[[]] * 8])
 
     def test_sweep_raises_differs(self):
         rows = self.check_failed("sweep-raises-differs",
