@@ -1,3 +1,15 @@
+# nmisafe_make_x86_32(target)
+#
+# Builds a program for the other width. It runs under QEMU's user emulation, because a 64-bit Linux may
+# refuse 32-bit programs. -idirafter: asm/*.h serve both widths, but Debian's 32-bit search path lacks
+# them unless gcc-multilib is installed, which excludes every cross compiler.
+function(nmisafe_make_x86_32 target)
+    target_compile_options(${target} PRIVATE -m32 -fno-pie
+        -idirafter /usr/include/x86_64-linux-gnu)
+    target_link_options(${target} PRIVATE -m32 -static)
+    set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+endfunction()
+
 # The main function of every host unit test, compiled once for each width: doctest's implementation costs
 # more than most tests. It is the framework, not what is tested, so nothing is lost by not optimising it.
 foreach(width IN ITEMS x86_64 x86_32)
@@ -7,8 +19,7 @@ foreach(width IN ITEMS x86_64 x86_32)
     target_compile_options(nmisafe_doctest_main.${width} PRIVATE -g1)
     target_link_libraries(nmisafe_doctest_main.${width} PRIVATE nmisafe_warnings)
 endforeach()
-target_compile_options(nmisafe_doctest_main.x86_32 PRIVATE -m32 -fno-pie
-    -idirafter /usr/include/x86_64-linux-gnu)
+nmisafe_make_x86_32(nmisafe_doctest_main.x86_32)
 
 # nmisafe_add_unit_test(name SOURCES ... LINK ...)
 #
@@ -30,18 +41,6 @@ function(nmisafe_add_unit_test name)
         TIMEOUT 120 LABELS unit
         # "test cases: 0" means that nothing ran, which is a failure.
         FAIL_REGULAR_EXPRESSION "test cases: *0 \\|")
-endfunction()
-
-# nmisafe_make_x86_32(target)
-#
-# Builds a program for the other width. It runs under QEMU's user emulation, because a 64-bit Linux may
-# refuse 32-bit programs. -idirafter: asm/*.h serve both widths, but Debian's 32-bit search path lacks
-# them unless gcc-multilib is installed, which excludes every cross compiler.
-function(nmisafe_make_x86_32 target)
-    target_compile_options(${target} PRIVATE -m32 -fno-pie
-        -idirafter /usr/include/x86_64-linux-gnu)
-    target_link_options(${target} PRIVATE -m32 -static)
-    set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
 endfunction()
 
 # nmisafe_add_unit_tests(name SOURCES ... LINK ... OPTIONS ...)

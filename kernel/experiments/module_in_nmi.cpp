@@ -293,11 +293,8 @@ void wait_until_handled() {
         scene.count.raised += one.sent;
         scene.count.handled += one.begun;
         scene.count.nested += one.nested;
-        if (id == 0)
-            continue;
-        this_cpu().nmisafe.iret_returns_in_nmi += cpu_at(id).nmisafe.iret_returns_in_nmi;
-        cpu_at(id).nmisafe.iret_returns_in_nmi = 0;
     }
+    gather_unsafe_irets();
 }
 
 void reload_on_and_on(uint32_t reloads) {

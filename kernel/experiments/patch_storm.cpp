@@ -197,7 +197,6 @@ void expect_all_contexts() {
 
 /// Prints the row.
 void add_up() {
-    uint32_t unsafe = 0;
     uint32_t executions = 0;
     uint32_t wrong = 0;
     for (uint32_t id = 0; id < cpu_count(); ++id) {
@@ -212,9 +211,8 @@ void add_up() {
         scene.count.raised += one.nmis.sent;
         scene.count.handled += one.nmis.begun;
         scene.count.nested += one.nested;
-        unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
     }
-    this_cpu().nmisafe.iret_returns_in_nmi = unsafe;
+    gather_unsafe_irets();
     scene.count.boundaries = uint32_t{toggled};
     print("executions=", executions, " breakpoints: threads=", uint32_t{hits_in_threads},
           " interrupts=", uint32_t{hits_in_interrupts}, " NMIs=", uint32_t{hits_in_nmis}, "\n");

@@ -203,6 +203,15 @@ bool test_page_is_mapped(unsigned number) {
     return (*find_entry(kernel_space(), address) & present) != 0;
 }
 
+void gather_unsafe_irets() {
+    uint32_t sum = 0;
+    for (uint32_t id = 0; id < cpu_count(); ++id) {
+        sum += cpu_at(id).nmisafe.iret_returns_in_nmi;
+        cpu_at(id).nmisafe.iret_returns_in_nmi = 0;
+    }
+    this_cpu().nmisafe.iret_returns_in_nmi = sum;
+}
+
 void print_row(const char* path, bool delivered_at_once, extra_number extra) {
     if (this_cpu().nmisafe.nmi_in_progress != 0)
         fail("NMIs in progress when all is over", 0, this_cpu().nmisafe.nmi_in_progress);

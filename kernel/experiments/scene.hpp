@@ -125,6 +125,9 @@ void expect_direction_flag_clear();
 /// Whether test page `number` is mapped. @context any
 bool test_page_is_mapped(unsigned number);
 
+/// Makes all CPUs' IRETs inside NMIs those of this one, for the row. @context any
+void gather_unsafe_irets();
+
 /// A number that only one experiment has.
 struct extra_number {
     const char* key;

@@ -136,10 +136,7 @@ void threads() {
         scene.count.handled += handled[id];
     if (scene.count.handled != raised)
         fail("NMIs handled", raised, scene.count.handled);
-    uint32_t unsafe = 0;
-    for (uint32_t id = 0; id < cpu_count(); ++id)
-        unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
-    this_cpu().nmisafe.iret_returns_in_nmi = unsafe;
+    gather_unsafe_irets();
     print_row(nullptr);
 }
 

@@ -244,14 +244,12 @@ void run_path(const char* path, void (*what)(worker&)) {
     }
     for (uint32_t id = 0; id < cpu_count(); ++id)
         join(threads[id]);
-    uint32_t unsafe = 0;
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         if (!wait_for([id] { return has_handled_all(workers[id]); }))
             ++scene.count.lost;
         scene.count.boundaries += workers[id].made;
-        unsafe += cpu_at(id).nmisafe.iret_returns_in_nmi;
     }
-    this_cpu().nmisafe.iret_returns_in_nmi = unsafe;
+    gather_unsafe_irets();
     if (is_defended() && read_in_nmis == 0)
         fail("mappings read in NMI handlers", 1, 0);
     print_row(path, false, {"read_in_nmis", read_in_nmis});

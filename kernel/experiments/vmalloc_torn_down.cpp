@@ -166,10 +166,7 @@ void begin() {
 }
 
 void end(const char* path) {
-    for (uint32_t id = 1; id < cpu_count(); ++id) {
-        this_cpu().nmisafe.iret_returns_in_nmi += cpu_at(id).nmisafe.iret_returns_in_nmi;
-        cpu_at(id).nmisafe.iret_returns_in_nmi = 0;
-    }
+    gather_unsafe_irets();
     print_row(path, false, {"refused", bad_faults});
 }
 

@@ -47,12 +47,6 @@ probe_error translate(walk_error why) {
     }
 }
 
-/// Of the instruction before: MOV to SS and POP SS hold everything off until the one behind them
-/// has set the stack pointer. INT3 would push its frame to a stack that is not there.
-bool may_follow(instruction_class before) {
-    return before != instruction_class::load_stack_segment;
-}
-
 /// Of the instruction behind an STI: it must run before the first interrupt does. The INT3 that
 /// ends the copy of the STI ends that too. It matters to those who wait, or leave.
 bool may_lose_shadow(instruction_class after) {
@@ -69,7 +63,7 @@ expected<decoded, probe_error> find_instruction(const probe& what) {
     const auto found = text_patch::decode_at(what.address, view);
     if (!found)
         return unexpected(translate(found.error()));
-    if (!may_follow(*before))
+    if (!text_patch::breakpoint_may_follow(*before))
         return unexpected(probe_error::unsupported);
     if (found->what.kind == instruction_class::enable_interrupts) {
         const auto next = text_patch::decode_at(what.address + found->what.length, view);

@@ -89,8 +89,7 @@ patch_error check_boundary(const patch& site) {
     const auto last = walk(site.function, site.address, {is_code, nullptr});
     if (!last)
         return patch_error::not_boundary;
-    // Behind a MOV to SS nothing may trap until the stack pointer is set.
-    return *last == x86::instruction_class::load_stack_segment ? patch_error::no_probe : no_error;
+    return breakpoint_may_follow(*last) ? no_error : patch_error::no_probe;
 }
 
 patch_error check_site(const patch& site) {

@@ -28,6 +28,13 @@ inline bool may_be_changed(uintptr_t begin, uintptr_t end) {
            !platform::contract::is_no_probe(begin, end);
 }
 
+/// Whether a breakpoint may stand behind an instruction of this kind. MOV to SS and POP SS hold
+/// everything off until the one behind them has set the stack pointer: INT3 would push its frame to
+/// a stack that is not there. @context any
+constexpr bool breakpoint_may_follow(x86::instruction_class before) {
+    return before != x86::instruction_class::load_stack_segment;
+}
+
 /// Code as somebody reads it who knows more of it than the platform.
 struct code_view {
     /// Whether all of it is code that may be read.
