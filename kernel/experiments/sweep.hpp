@@ -24,8 +24,8 @@ struct sweep {
     /// After each injection that was not abandoned: counts what did not arrive in time, or went
     /// wrong.
     void (*check)();
-    /// Ticks from one delay to the next. Fewer where the way is not always as long, because another
-    /// CPU is waited for.
+    /// Ticks from one delay to the next. 1 where there is another CPU: QEMU gives it a turn now and
+    /// then, which takes virtual time, so one pass alone might miss its boundary.
     uint32_t step = 4;
     /// Whether an injection that was abandoned is the last, because what it leaves behind is in the
     /// way of others.
