@@ -91,9 +91,16 @@ bool take_out_defences(text names) {
         text name;
         defence which;
     } own_defences[] = {
-        {"int3", defence::int3},   {"emulate", defence::emulate}, {"shootdown", defence::shootdown},
-        {"grace", defence::grace}, {"cr3", defence::cr3},         {"leaf", defence::leaf},
-        {"lock", defence::lock},   {"order", defence::order},     {"close", defence::close},
+        {"int3", defence::int3},
+        {"emulate", defence::emulate},
+        {"shootdown", defence::shootdown},
+        {"grace", defence::grace},
+        {"cr3", defence::cr3},
+        {"leaf", defence::leaf},
+        {"lock", defence::lock},
+        {"order", defence::order},
+        {"close", defence::close},
+        {"refuse", defence::refuse},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

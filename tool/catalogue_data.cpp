@@ -120,6 +120,9 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind"},
 
+    {.experiment = "refused-in-nmi", .policies = always_safe, .counts_boundaries = true, .architectures = every_kernel, .what = "whatever waits for other CPUs says in_nmi when an NMI handler asks for it, and has done nothing"},
+    {.experiment = "refused-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "refuse", .architectures = every_kernel},
+
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
     {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},
     {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},

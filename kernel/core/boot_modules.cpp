@@ -5,6 +5,7 @@ extern "C" {
 extern const uint8_t boot_module_nmi_probe_begin[], boot_module_nmi_probe_end[];
 extern const uint8_t boot_module_tables_begin[], boot_module_tables_end[];
 extern const uint8_t boot_module_refuses_begin[], boot_module_refuses_end[];
+extern const uint8_t boot_module_strays_begin[], boot_module_strays_end[];
 }
 
 namespace kernel {
@@ -19,6 +20,7 @@ boot_module find_boot_module(text name) {
         {"nmi_probe", boot_module_nmi_probe_begin, boot_module_nmi_probe_end},
         {"tables", boot_module_tables_begin, boot_module_tables_end},
         {"refuses", boot_module_refuses_begin, boot_module_refuses_end},
+        {"strays", boot_module_strays_begin, boot_module_strays_end},
     };
     for (const entry& one : entries)
         if (name == one.name)

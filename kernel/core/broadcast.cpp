@@ -2,6 +2,7 @@
 #include "kernel/core/broadcast.hpp"
 
 #include "kernel/core/apic.hpp"
+#include "kernel/core/controls.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -39,7 +40,8 @@ void broadcast::wait_for_answer(uint32_t id, uint32_t request) const {
 bool may_broadcast() {
     if ((nmisafe::x86::read_flags() & X86_FLAGS_IF) != 0)
         return true;
-    return cpu_count() == 1 && this_cpu().nmisafe.nmi_in_progress == 0;
+    return cpu_count() == 1 &&
+           (this_cpu().nmisafe.nmi_in_progress == 0 || is_removed(defence::refuse));
 }
 
 } // namespace kernel

@@ -4,6 +4,7 @@
 #include "kernel/core/apic.hpp"
 #include "kernel/core/console.hpp"
 #include "kernel/core/image.hpp"
+#include "kernel/core/module_text.hpp"
 #include "kernel/core/per_cpu.hpp"
 #include "kernel/core/stacks.hpp"
 #include "kernel/core/test_exit.hpp"
@@ -79,7 +80,9 @@ void put_stack(console_line& line, uintptr_t sp) {
     const auto* word = reinterpret_cast<const uintptr_t*>(sp & ~(sizeof(uintptr_t) - 1));
     const auto* const top = reinterpret_cast<const uintptr_t*>(stack_top(sp));
     for (unsigned words = 0; word < top && words < most_words; ++word) {
-        if (*word < text_address(kernel_text_begin) || *word >= text_address(kernel_text_end))
+        const bool in_image =
+            *word >= text_address(kernel_text_begin) && *word < text_address(kernel_text_end);
+        if (!in_image && !is_module_text(*word, *word + 1))
             continue;
         line.put(words++ == 0 ? " stack=" : ",");
         line.put(hex{*word});

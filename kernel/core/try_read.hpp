@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads that may find nothing.
+// Accesses that may be refused.
 #pragma once
 
 #include "kernel/core/image.hpp"
@@ -10,6 +10,7 @@
 // try_read_x86_*.S
 extern "C" bool kernel_try_read(const uint32_t* address, uint32_t* value);
 extern "C" bool kernel_try_write(uint32_t* address, uint32_t value);
+extern "C" bool kernel_try_execute(const void* address);
 extern const char kernel_try_read_access[], kernel_try_write_access[], kernel_try_failed[];
 
 namespace kernel {
@@ -30,6 +31,20 @@ inline bool try_write(void* address, uint32_t value) {
 inline bool give_up_access(nmisafe::x86::trap_frame& frame) {
     if (frame.ip != text_address(kernel_try_read_access) &&
         frame.ip != text_address(kernel_try_write_access))
+        return false;
+    frame.ip = text_address(kernel_try_failed);
+    return true;
+}
+
+/// Whether a RET that is at an address can be executed there. Needs a page-fault handler that calls
+/// give_up_fetch(). @context thread
+inline bool try_execute(const void* address) {
+    return kernel_try_execute(address);
+}
+
+/// The same as give_up_access() for a try_execute() of `address`. @context any
+inline bool give_up_fetch(nmisafe::x86::trap_frame& frame, const void* address) {
+    if (frame.ip != reinterpret_cast<uintptr_t>(address))
         return false;
     frame.ip = text_address(kernel_try_failed);
     return true;

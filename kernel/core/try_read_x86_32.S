@@ -28,8 +28,17 @@ kernel_try_write_access:
     ret
     .size   kernel_try_write, . - kernel_try_write
 
+/// bool kernel_try_execute(const void* address)
+    .globl  kernel_try_execute
+    .type   kernel_try_execute, @function
+kernel_try_execute:
+    movl    4(%esp), %edx
+    movl    $1, %eax
+    jmp     *%edx                       // no CALL: a fetch that faults finds the stack as it was
+    .size   kernel_try_execute, . - kernel_try_execute
+
     .globl  kernel_try_failed
-kernel_try_failed:                      // the stack is as it was when either was called
+kernel_try_failed:                      // the stack is as it was when any was called
     xorl    %eax, %eax
     ret
 #endif // __i386__

@@ -24,8 +24,16 @@ kernel_try_write_access:
     ret
     .size   kernel_try_write, . - kernel_try_write
 
+/// bool kernel_try_execute(const void* address)
+    .globl  kernel_try_execute
+    .type   kernel_try_execute, @function
+kernel_try_execute:
+    movl    $1, %eax
+    jmp     *%rdi                       // no CALL: a fetch that faults finds the stack as it was
+    .size   kernel_try_execute, . - kernel_try_execute
+
     .globl  kernel_try_failed
-kernel_try_failed:                      // the stack is as it was when either was called
+kernel_try_failed:                      // the stack is as it was when any was called
     xorl    %eax, %eax
     ret
 #endif // __x86_64__

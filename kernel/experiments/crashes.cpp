@@ -2,9 +2,12 @@
 // crash-*: what must stop the machine with one line that says what and where. Each ends in a failed
 // row; ./test looks at the line.
 #include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/modules.hpp"
 #include "kernel/core/pages.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/patched_sites.hpp"
 #include "kernel/experiments/scene.hpp"
+#include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -52,23 +55,23 @@ void crash_corrupt_frame() {
     hit_breakpoint();
 }
 
-/// In the middle of a chain of calls, for the stack to show.
-[[gnu::noinline]] void touch_behind(volatile uint8_t* mapping) {
-    mapping[page_size] = 1;
-    asm volatile("");
-}
-
+/// By a probe in a module, whose calls the stack has to show too.
 void crash_bad_access() {
-    static volatile uint8_t* mapping;
-    const auto made = nmisafe::vmalloc::vmalloc(vmalloc_area, page_size,
-                                                nmisafe::vmalloc::permission::read_write);
-    if (!made)
-        return;
-    mapping = static_cast<volatile uint8_t*>(*made);
+    static uint8_t* mapping;
+    static constinit kernel_module module{};
     set_scene([](trap_frame&) {
         mapping[0] = 1;
-        touch_behind(mapping);
+        trace_mark(kernel, strays, "address %p", mapping + page_size);
     });
+    set_up_patching();
+    const boot_module object = find_boot_module("strays");
+    const auto made = nmisafe::vmalloc::vmalloc(vmalloc_area, page_size,
+                                                nmisafe::vmalloc::permission::read_write);
+    const auto loaded = load_module(module, object.bytes, object.size);
+    const auto started = loaded ? start_module(module) : loaded;
+    if (!made || !started)
+        return fail("a module that strays is started", 0, static_cast<uintptr_t>(started.error()));
+    mapping = static_cast<uint8_t*>(*made);
     raise_nmi_here();
     settle();
 }

@@ -36,6 +36,7 @@ void vmalloc_torn_down();
 void module_in_nmi();
 void module_probed();
 void module_mutated();
+void refused_in_nmi();
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

@@ -7,19 +7,23 @@
 //            hitting the marker on all CPUs; afterwards nothing of it is left. As a control,
 //            without=grace waits for nobody: then a thread comes back to code that is gone.
 //   refused  a module that somebody uses, or whose code a probe stands on, stays; one whose init
-//            fails goes, with all it has joined
+//            fails goes, with all it has joined. Nobody writes a module's code or constants, or
+//            executes its data, and no probe stands on what it keeps free of probes.
 //
 // Under the policy iret a fault's return lets the next NMI in.
+#include "kernel/core/address_space.hpp"
 #include "kernel/core/apic.hpp"
 #include "kernel/core/code.hpp"
 #include "kernel/core/command_line.hpp"
 #include "kernel/core/console.hpp"
 #include "kernel/core/controls.hpp"
 #include "kernel/core/lazy_areas.hpp"
+#include "kernel/core/module_text.hpp"
 #include "kernel/core/modules.hpp"
 #include "kernel/core/smp.hpp"
 #include "kernel/core/test_exit.hpp"
 #include "kernel/core/thread.hpp"
+#include "kernel/core/try_read.hpp"
 #include "kernel/experiments/active_delay.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/module_remains.hpp"
@@ -193,11 +197,11 @@ void faults() {
 
 kprobe::probe code_probe;
 
-bool put_probe_on(uintptr_t address) {
+base::expected<size_t, kprobe::probe_error> put_probe_on(uintptr_t address) {
     code_probe = {};
     code_probe.address = code_probe.function = address;
     code_probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
-    return kprobe::insert(code_probe).has_value();
+    return kprobe::insert(code_probe);
 }
 
 void expect_busy(const char* what) {
@@ -206,17 +210,50 @@ void expect_busy(const char* what) {
         fail(what, static_cast<uintptr_t>(load_error::busy), 0);
 }
 
+void expect_written(uintptr_t address, bool expected, const char* what) {
+    auto* const word = reinterpret_cast<uint32_t*>(address);
+    uint32_t value = 0;
+    if (!try_read(word, value) || try_write(word, value) != expected)
+        fail(what, expected, !expected);
+}
+
+uint8_t* fetched;
+
+bool on_refused_access(trap_frame& frame, uintptr_t address) {
+    show_resume_flag(frame);
+    return handle_lazy_fault(frame, address) == vmalloc::fault::resolved || give_up_access(frame) ||
+           give_up_fetch(frame, fetched);
+}
+
+void try_accesses() {
+    constexpr uint8_t ret = 0xc3;
+    trap::set_page_fault_handler(on_refused_access);
+    expect_written(module.loaded.code().begin, false, "a module's code could be written");
+    expect_written(module.loaded.read_only().begin, false, "a module's constants could be written");
+    expect_written(module.loaded.data().begin, true, "a module's data could be written");
+    fetched = reinterpret_cast<uint8_t*>(module.loaded.data().begin);
+    const uint8_t kept = *fetched;
+    *fetched = ret;
+    if (try_execute(fetched) == has_no_execute())
+        fail("a module's data could be executed", !has_no_execute(), has_no_execute());
+    *fetched = kept;
+    trap::set_page_fault_handler(on_page_fault);
+}
+
 void refused() {
     set_up();
     const module_remains before = look_for_remains();
     if (!start("nmi_probe"))
         return;
+    try_accesses();
     if (!module.loaded.get())
         fail("a use could be taken", 1, 0);
     expect_busy("unloading a module that is used");
     module.loaded.put();
 
-    if (put_probe_on(module.loaded.find_section("nmisafe_trap_text").begin))
+    const auto no_probe = module.loaded.find_section("nmisafe_trap_text");
+    const auto on_no_probe = put_probe_on(no_probe.begin);
+    if (on_no_probe || on_no_probe.error() != kprobe::probe_error::no_probe)
         fail("a probe on no-probe code of a module was refused", 1, 0);
     // init, which is no handler's: its first instruction.
     if (!put_probe_on(module.loaded.find_section(".text").begin))
@@ -229,6 +266,9 @@ void refused() {
         fail("the probe could be released", 1, 0);
     unload();
     expect_nothing_left(before);
+    // Of what comes to stand there next it must not be said.
+    if (internal::is_module_no_probe(no_probe.begin, no_probe.end))
+        fail("code of a module that is gone is free of probes", 0, no_probe.begin);
 
     if (load("refuses") != load_error{})
         fail("a module could be loaded", 1, 0);

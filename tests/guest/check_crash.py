@@ -12,6 +12,35 @@ import pathlib
 import subprocess
 import sys
 
+PAGE_SIZE = 4096
+# kernel/boot/layout.h: where vmalloc() makes its mappings, and where the code of modules is.
+VMALLOC_RANGES = {
+    "x86_64": range(0xffff900000000000, 0xffff910000000000),
+    "x86_32": range(0xf2000000, 0xf8000000),
+    "x86_32_pae": range(0xf2000000, 0xf8000000),
+}
+MODULE_CODE_RANGES = {
+    "x86_64": range(0xffffffffc0000000, 0xffffffffc4000000),
+    "x86_32": range(0xf8000000, 0xf9000000),
+    "x86_32_pae": range(0xf8000000, 0xf9000000),
+}
+
+
+def check_bad_access(words, arch):
+    """The guard page behind a mapping of one page, touched by a function of a module, which was called
+    by a marker's probe of it, and that by the kernel."""
+    failures = []
+    address = int(words["cr2"], 16)
+    if address % PAGE_SIZE != 0 or address not in VMALLOC_RANGES[arch]:
+        failures.append(f"cr2={words['cr2']} is not the page behind a mapping")
+    if words["value"] != words["cr2"]:
+        failures.append(f"value={words['value']} is not cr2={words['cr2']}")
+    code = MODULE_CODE_RANGES[arch]
+    callers = [int(word, 16) in code for word in words.get("stack", "0x0").split(",")]
+    if int(words["ip"], 16) not in code or True not in callers or False not in callers:
+        failures.append(f"ip={words['ip']} stack={words.get('stack')} does not have the way there")
+    return failures
+
 
 def main():
     parser = argparse.ArgumentParser()
@@ -37,13 +66,15 @@ def main():
     if len(panics) != 1:
         failures.append(f"{len(panics)} panic lines")
     else:
-        keys = {word.split("=")[0] for word in panics[0].split() if "=" in word}
+        words = dict(word.split("=", 1) for word in panics[0].split() if "=" in word)
         # A stack that is refused was never trapped on: it has no registers to show.
         wanted = {"what", "cpu", "ip"}
         if options.experiment != "crash-small-stack":
             wanted |= {"vector", "flags", "sp", "ax", "bp", "cr2"}
-        if wanted - keys:
-            failures.append(f"missing in the panic line: {sorted(wanted - keys)}")
+        if wanted - words.keys():
+            failures.append(f"missing in the panic line: {sorted(wanted - words.keys())}")
+        elif options.experiment == "crash-bad-access":
+            failures += check_bad_access(words, options.arch)
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0
