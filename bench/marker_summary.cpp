@@ -11,6 +11,7 @@ namespace {
 constexpr goal goals[] = {
     {"marker", 0.1, "empty", "one-cycle"},
     {"marker/cold", 0.5, "empty/cold", "marker-load/cold"},
+    {"marker/cold", 0.5, "empty/cold", "lttng/cold"},
 };
 
 } // namespace
