@@ -293,7 +293,7 @@ hosted_slots:
     .skip   SLOTS * SLOT_SIZE, 0xcc
 
     .bss
-    .balign 8
+    .balign 16                          // as the ABI has it for an array of 16 bytes or more
     .globl  hosted_words
 hosted_words:
     .skip   64
