@@ -49,9 +49,10 @@ using platform::contract;
 ///
 /// Which instruction is right does not depend on the bytes at the site, but on `switched` alone: it
 /// changes while every site holds an INT3 that every CPU sees, so no CPU can have executed an
-/// instruction of after while it is 0, nor execute one of before when it is 1. The INT3 may also be
-/// an older one, hit before an earlier apply() removed it, with this handler late; then the
-/// instruction before is that apply()'s result, and right too.
+/// instruction of after while it is 0, nor execute one of before when it is 1 (but for a CALL that
+/// a stub has yet to execute: see apply()). The INT3 may also be an older one, hit before an
+/// earlier apply() removed it, with this handler late; then the instruction before is that
+/// apply()'s result, and right too.
 [[gnu::always_inline]] inline bool handle_in_batch(x86::trap_frame& frame, uintptr_t address) {
     internal::active_batch& active = internal::active;
     if (__atomic_load_n(&active.patches, __ATOMIC_ACQUIRE) == nullptr)

@@ -23,7 +23,8 @@ struct patch {
     /// it. 0: the caller is sure, as a table is that the assembler wrote together with the code.
     uintptr_t function;
     /// For a CALL: the address of code that does `call target; jmp next`. It runs in place of the
-    /// CALL, because the handler cannot push a return address (README.md). 0 if it is none.
+    /// CALL, because the handler cannot push a return address (README.md), and stays longer than
+    /// apply() takes: see there. 0 if it is none.
     uintptr_t stub_before;
     uintptr_t stub_after;
     uint8_t size;
@@ -59,6 +60,13 @@ enum class patch_error : uint8_t {
 /// site, from then on the one after, whatever context it is in. When apply() returns, no CPU
 /// executes an instruction of before any more, and none looks at the batch.
 ///
+/// Except a CALL: whoever hit its INT3 may be interrupted at the stub, before this has called, and
+/// a thread may be preempted there. So the target of before may still be called after apply() has
+/// returned, and what a stub has called returns to the stub. That target and both stubs must stay
+/// as they are until every thread has, since then, run outside of them and of all that they call:
+/// one that sleeps in a target is inside. (So Linux's grace period of RCU tasks is enough only if
+/// no target sleeps.) A caller that cannot tell keeps them for good.
+///
 /// Costs three synchronisations of all CPUs, for any number of patches. The array is sorted in
 /// place by address (heap sort, and only if it is not sorted yet), also when the batch is refused;
 /// it must stay where it is and be resident until apply() returns. An empty batch does nothing.
@@ -67,9 +75,9 @@ enum class patch_error : uint8_t {
 base::expected<size_t, patch_error> apply(patch* patches, size_t count);
 
 /// For the embedding kernel's #BP handler to call first of all. True if the INT3 was one of
-/// apply()'s: the frame then goes on as if the CPU had executed the instruction before or after.
-/// True too, with the instruction to be executed anew, if the INT3 has gone meanwhile. False: the
-/// breakpoint is somebody else's.
+/// apply()'s: the frame then goes on as if the CPU had executed the instruction before or after,
+/// or, if that is a CALL, at the stub that does. True too, with the instruction to be executed
+/// anew, if the INT3 has gone meanwhile. False: the breakpoint is somebody else's.
 ///
 /// @context any, also before an NMI is counted. Takes no lock, waits for nothing, and touches the
 /// frame, the batch and the byte that trapped, all of which are resident. An INT3 in the two-byte
