@@ -34,7 +34,8 @@ struct state {
     breakpoint_handler on_breakpoint = nullptr;
     uint32_t breakpoints = 0; ///< Handled so far.
     unsigned synchronisations = 0;
-    bool one_thread_only = false; ///< This system cannot synchronise threads.
+    bool one_thread_only = false;     ///< This system cannot synchronise threads.
+    void (*before_write)() = nullptr; ///< Before each write of text.
     void (*after_synchronise)() = nullptr;
 };
 inline state process;
@@ -142,6 +143,8 @@ struct nmisafe_platform {
     static constexpr bool writes_text_twice = true; // where this runs under QEMU's user emulation
 #endif
     static void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
+        if (nmisafe::platform::hosted::process.before_write != nullptr)
+            nmisafe::platform::hosted::process.before_write();
         auto* const code = reinterpret_cast<volatile uint8_t*>(address);
         for (size_t i = 0; i < size; ++i)
             code[i] = bytes[i];
