@@ -38,7 +38,7 @@ function(nmisafe_add_unit_test name)
         nmisafe_doctest_main.${width} nmisafe_hosted ${test_LINK})
     add_test(NAME unit.${name} COMMAND test_${name})
     set_tests_properties(unit.${name} PROPERTIES
-        TIMEOUT 120 LABELS unit
+        TIMEOUT 600 LABELS unit
         # "test cases: 0" means that nothing ran, which is a failure.
         FAIL_REGULAR_EXPRESSION "test cases: *0 \\|")
 endfunction()
@@ -81,7 +81,7 @@ function(nmisafe_add_hosted_tests name)
                     $<$<STREQUAL:${width},x86_64>:-no-pie>)
                 target_link_libraries(test_${test} PRIVATE Threads::Threads)
                 add_test(NAME unit.${test} COMMAND test_${test})
-                set_tests_properties(unit.${test} PROPERTIES TIMEOUT 120 LABELS unit
+                set_tests_properties(unit.${test} PROPERTIES TIMEOUT 600 LABELS unit
                     PASS_REGULAR_EXPRESSION "checks [1-9][0-9]*, failures 0,")
                 list(APPEND programs test_${test})
             endforeach()

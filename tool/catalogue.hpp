@@ -34,7 +34,7 @@ struct catalogue_entry {
     bool instruction_count = false; // QEMU's -icount: time is counted in instructions
     bool trace = false;             // more runs with QEMU's execution log: coverage and costs
     bool self_test = false;         // crashes on purpose; only with --all or when named
-    unsigned timeout_seconds = 60;
+    unsigned timeout_seconds = 400; // for a hang: many times what it takes on a busy machine
     std::string_view architectures = "x86_64 x86_32";
     std::string_view processor_model = "max";
     std::string_view what = {}; // one sentence for --list, on an experiment's first line

@@ -11,6 +11,7 @@
 #include "kernel/core/test_page.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/scene.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -20,7 +21,6 @@ namespace {
 
 using namespace nmisafe;
 
-constexpr uint32_t patience = 200'000; // microseconds that anything here may take
 constexpr uint8_t one_shot_vector = first_experiment_vector;
 
 uint32_t failures;
@@ -46,13 +46,7 @@ void check(bool holds, const char* what) {
 
 /// Waits for `word` to become `wanted`.
 bool becomes(const uint32_t& word, uint32_t wanted) {
-    const uint32_t begin = ticks();
-    while (read(word) != wanted) {
-        if (ticks() - begin > patience * ticks_per_microsecond())
-            return false;
-        x86::pause();
-    }
-    return true;
+    return wait_for([&] { return read(word) == wanted; });
 }
 
 void breakpoint() {

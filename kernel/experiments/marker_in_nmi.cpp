@@ -194,14 +194,18 @@ constexpr uint32_t linger_microseconds = 2000;
 shared_flag entered;
 shared_flag waited_for;
 shared_flag left;
+shared_flag looked_at;
 
-/// Comes to its end only some time after the other CPU has begun to wait for that.
+/// Comes to its end only some time after the other CPU has begun to wait for that; in the control,
+/// when that one has looked whether it has.
 void on_linger(const marker::marker&, void*, const marker::arguments&) {
     entered = true;
     static_cast<void>(wait_for([] { return bool{waited_for}; }));
     const uint32_t start = ticks();
     while (ticks() - start < ticks_in(linger_microseconds))
         wait_a_little();
+    if (is_removed(defence::grace))
+        static_cast<void>(wait_for([] { return bool{looked_at}; }));
     left = true;
 }
 
@@ -224,6 +228,7 @@ void grace_period() {
         fail("the grace period could be waited for", 1, 0);
     if (!left)
         fail("the probe was waited for", 1, 0);
+    looked_at = true;
     wait(1);
     scene.count.boundaries = 1;
     print_row("grace-period");

@@ -164,6 +164,7 @@ void look_in_init() {
     if (insertions == inserted)
         return;
     fail("a probe on a module whose init has not succeeded", 0, insertions - inserted);
+    target = 0; // no other try: this module is about to go
     code_stays = true;
     hold = false;
     if (!wait_for([] { return removals == insertions; }))

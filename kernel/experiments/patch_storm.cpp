@@ -36,7 +36,6 @@ using x86::trap_frame;
 constexpr uint32_t default_toggles = 20000;
 constexpr uint32_t executions_in_thread = 6; // each time a CPU wakes
 constexpr uint32_t executions_in_handler = 2;
-constexpr uint32_t answer_microseconds = 5000000;
 constexpr uint8_t storm_vector = 0x51;
 
 /// Executions of the sites in one context of one CPU, which nothing but that changes. What was
@@ -159,14 +158,8 @@ void toggle(uint32_t number) {
 }
 
 void wait_for_answers(stream& events) {
-    const uint32_t start = ticks();
-    while (events.begun != events.sent) {
-        wait_a_little();
-        if (ticks() - start > ticks_in(answer_microseconds)) {
-            ++scene.count.lost;
-            return;
-        }
-    }
+    if (!wait_for([&] { return events.begun == events.sent; }))
+        ++scene.count.lost;
 }
 
 void require_some(const char* what, uint32_t count) {

@@ -7,6 +7,7 @@
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 
 namespace nmisafe::marker::test {
 
@@ -101,15 +102,15 @@ void test_thread() {
         __atomic_store_n(&memory.lent, true, __ATOMIC_RELAXED);
         CHECK(join(joining.range).has_value());
         CHECK(register_probe("join", "own", nullptr, own).has_value());
-        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before) {
-        }
+        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before)
+            sched_yield();
         const auto left = leave(joining.range);
         CHECK(left && *left == 1);
         CHECK(synchronise().has_value());
         __atomic_store_n(&memory.lent, false, __ATOMIC_RELAXED);
         const unsigned seen = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) - seen < 2) {
-        }
+        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) - seen < 2)
+            sched_yield();
     }
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, nullptr);

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <pthread.h>
+#include <sched.h>
 
 namespace nmisafe::marker::test {
 namespace {
@@ -252,14 +253,14 @@ unsigned test_threads() {
         const unsigned before = __atomic_load_n(&memory.calls, __ATOMIC_RELAXED);
         __atomic_store_n(&memory.lent, true, __ATOMIC_RELAXED);
         CHECK(register_probe("test", "in_both_files", "value %u", one).has_value());
-        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before) {
-        }
+        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before)
+            sched_yield();
         CHECK(unregister_probe(one).has_value());
         CHECK(synchronise().has_value());
         __atomic_store_n(&memory.lent, false, __ATOMIC_RELAXED);
         const unsigned seen = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) == seen) {
-        }
+        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) == seen)
+            sched_yield();
     }
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, nullptr);
