@@ -21,6 +21,19 @@ void fixture::bad_files() {
     expect(e::bad_header, "header size", [](auto& o) { ++o.header().header_size; });
     expect(e::bad_header, "section size", [](auto& o) { --o.header().section_header_size; });
     expect(e::bad_header, "no section", [](auto& o) { o.header().section_count = 0; });
+    // The module's name is in no section. With so many sections its index would be one's too, and
+    // its value, which need not be an offset, would be one behind that section's end.
+    for (const uint16_t reserved : {elf::absolute, elf::common}) {
+        expect(e::bad_header, "reserved indices", [reserved](auto& o) {
+            o.symbol(name).section = reserved;
+            o.symbol(name).value = 64;
+            elf_native::section read_only = o.section(rodata);
+            read_only.type = elf::nobits;
+            std::vector<elf_native::section> more(0xfff8 - count);
+            more[reserved - count] = read_only;
+            add_sections(o, more);
+        });
+    }
     expect(e::bad_header, "names", [](auto& o) { o.header().section_names = count; });
     expect(e::truncated, "section headers", [](auto& o) { o.header().section_headers = ~word{0}; });
     expect(e::truncated, "section headers",

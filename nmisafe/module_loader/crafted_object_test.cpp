@@ -125,6 +125,17 @@ object_file good_object() {
     return made;
 }
 
+void add_sections(object_file& to, const std::vector<elf_native::section>& more) {
+    std::vector<elf_native::section> headers;
+    for (uint32_t i = 0; i < to.header().section_count; ++i)
+        headers.push_back(to.section(i));
+    headers.insert(headers.end(), more.begin(), more.end());
+    to.header().section_headers = static_cast<word>(to.bytes.size());
+    to.header().section_count = static_cast<uint16_t>(headers.size());
+    const auto* const begin = reinterpret_cast<const uint8_t*>(headers.data());
+    to.bytes.insert(to.bytes.end(), begin, begin + headers.size() * sizeof headers[0]);
+}
+
 unsigned calls;
 
 namespace {

@@ -161,31 +161,34 @@ namespace {
 /// rest all have names of their own.
 object_file object_with_sections(uint32_t more) {
     object_file many = good_object();
-    std::vector<elf_native::section> headers;
-    for (uint32_t i = 0; i < count; ++i)
-        headers.push_back(many.section(i));
-    std::string all_names(reinterpret_cast<const char*>(&many.byte(names, 0)), headers[names].size);
+    std::vector<elf_native::section> added;
+    std::string all_names(reinterpret_cast<const char*>(&many.byte(names, 0)),
+                          many.section(names).size);
     for (uint32_t i = 0; i < more; ++i) {
-        elf_native::section one = headers[bss];
+        elf_native::section one = many.section(bss);
         one.size = 1;
         one.alignment = 1;
         if (i % 2 != 0) {
             one.name = static_cast<uint32_t>(all_names.size());
             all_names += std::to_string(i) + '\0';
         }
-        headers.push_back(one);
+        added.push_back(one);
     }
-    headers[names].offset = static_cast<word>(many.bytes.size());
-    headers[names].size = static_cast<word>(all_names.size());
+    many.section(names).offset = static_cast<word>(many.bytes.size());
+    many.section(names).size = static_cast<word>(all_names.size());
     many.bytes.insert(many.bytes.end(), all_names.begin(), all_names.end());
-    many.header().section_headers = static_cast<word>(many.bytes.size());
-    many.header().section_count = static_cast<uint16_t>(headers.size());
-    const auto* const begin = reinterpret_cast<const uint8_t*>(headers.data());
-    many.bytes.insert(many.bytes.end(), begin, begin + headers.size() * sizeof headers[0]);
+    add_sections(many, added);
     return many;
 }
 
 } // namespace
+
+TEST_CASE_FIXTURE(fixture, "the largest number of sections") {
+    REQUIRE(try_to_load(object_with_sections(elf::first_reserved - 1 - count)));
+    REQUIRE(unload(module));
+    expect_error(try_to_load(object_with_sections(elf::first_reserved - count)),
+                 load_error::bad_header);
+}
 
 TEST_CASE_FIXTURE(fixture, "four times the sections take no sixteen times the time") {
     const auto time_to_load = [this](uint32_t more) {

@@ -98,6 +98,9 @@ inline constexpr uint8_t code[] = {0xe8, 0xfc, 0xff, 0xff, 0xff, // call outside
 /// Loads, and has an init function that calls `outside`.
 object_file good_object();
 
+/// Appends to the file a section table that is the old one and then `more`.
+void add_sections(object_file& to, const std::vector<elf_native::section>& more);
+
 /// How often it was called.
 extern unsigned calls;
 

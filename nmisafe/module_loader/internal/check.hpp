@@ -83,6 +83,10 @@ class checker {
         if (header.header_size != sizeof header || header.section_header_size != sizeof(section) ||
             header.section_count == 0 || header.section_names >= header.section_count)
             return refuse(load_error::bad_header);
+        // Or a symbol's index could be both a section's and a reserved one. A file with more
+        // sections says 0 here, and has the number elsewhere.
+        if (header.section_count >= elf::first_reserved)
+            return refuse(load_error::bad_header);
         if (!object_.contains(header.section_headers, header.section_count * sizeof(section)))
             return refuse(load_error::truncated);
         object_.sections = object_.template at<section>(header.section_headers);
@@ -206,7 +210,7 @@ class checker {
                 return refuse(load_error::bad_alignment, table, index);
             return true;
         }
-        if (one.section >= object_.section_count ||
+        if (!object_.is_in_section(index) ||
             (object_.is_loaded(one.section) && one.value > object_.sections[one.section].size))
             return refuse(load_error::bad_symbol, table, index);
         return true;

@@ -49,7 +49,10 @@ enum section_flag : uint32_t {
 
 inline constexpr uint32_t group_comdat = 1;
 
-inline constexpr uint16_t undefined = 0, absolute = 0xfff1, common = 0xfff2;
+/// What a symbol's section index may say instead of a section: undefined, or a reserved index,
+/// which no section of a file has.
+inline constexpr uint16_t undefined = 0, first_reserved = 0xff00, absolute = 0xfff1,
+                          common = 0xfff2;
 
 enum symbol_binding : uint8_t { local = 0, global = 1, weak = 2, gnu_unique = 10 };
 enum symbol_type : uint8_t { no_type = 0, function = 2, thread_local_data = 6, gnu_ifunc = 10 };

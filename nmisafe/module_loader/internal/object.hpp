@@ -45,7 +45,8 @@ struct object {
     }
     const char* section_name(uint32_t index) const { return section_names + sections[index].name; }
     const char* symbol_name(uint32_t index) const { return symbol_names + symbols[index].name; }
-    /// Whether a symbol is defined by a section.
+    /// Whether a symbol is defined by a section. Not by a reserved index: check.hpp lets no object
+    /// have so many sections.
     bool is_in_section(uint32_t index) const {
         return symbols[index].section != elf::undefined && symbols[index].section < section_count;
     }
