@@ -149,6 +149,9 @@ class checker {
                                          elf::strings | elf::info_link | elf::link_order |
                                          elf::group_member | elf::gnu_retain | elf::x86_64_large;
         const section& one = object_.sections[index];
+        // The layout hashes the name of each, be the section empty or not.
+        if (!spend(names_left_, length_of(object_.section_name(index))))
+            return refuse(load_error::shared_bytes, index);
         if (is_constructor_section(index))
             return one.size == 0 || refuse(load_error::constructors, index);
         const bool known_type = one.type == elf::progbits || one.type == elf::nobits ||
@@ -161,8 +164,7 @@ class checker {
             return refuse(load_error::bad_alignment, index);
         if ((one.flags & elf::link_order) != 0 && one.link >= object_.section_count)
             return refuse(load_error::bad_section, index);
-        if ((one.type != elf::nobits && !spend(contents_left_, one.size)) ||
-            !spend(names_left_, length_of(object_.section_name(index))))
+        if (one.type != elf::nobits && !spend(contents_left_, one.size))
             return refuse(load_error::shared_bytes, index);
         return true;
     }
