@@ -7,7 +7,7 @@ control:  the same with a program from which a check has been taken out: somethi
           within --runs executions.
 campaign: as clean, for --minutes; new inputs are kept in --new, for `fuzz.py merge`.
 merge:    makes the corpus anew from itself and --new: the fewest and smallest inputs with the same
-          coverage.
+          coverage. Inputs made by hand stay: those that have a name instead of a hash.
 """
 import argparse
 import pathlib
@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 MAXIMUM_INPUT = 16384
+HASH = re.compile(r"[0-9a-f]{40}")
 FINDING = re.compile(r"ERROR: (?:AddressSanitizer|libFuzzer|invariant broken)[^\n]*|"
                      r"[^\n]*runtime error[^\n]*")
 
@@ -93,12 +94,17 @@ def merge(options):
         if done.returncode != 0 or len(inputs) < options.least:
             print(done.stdout[-8000:])
             give_up("the merge failed")
+        made_by_hand = set()
         for path in options.corpus.iterdir():
-            path.unlink()
+            if HASH.fullmatch(path.name):
+                path.unlink()
+            else:
+                made_by_hand.add(path.read_bytes())
         for path in inputs:
-            (options.corpus / path.name).write_bytes(path.read_bytes())
+            if path.read_bytes() not in made_by_hand:
+                (options.corpus / path.name).write_bytes(path.read_bytes())
     size = sum(path.stat().st_size for path in options.corpus.iterdir())
-    print(f"corpus {len(inputs)} inputs, {size} bytes")
+    print(f"corpus {corpus_size(options)} inputs, {size} bytes")
 
 
 def main():

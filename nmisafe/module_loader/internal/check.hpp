@@ -85,7 +85,7 @@ class checker {
             return refuse(load_error::bad_header);
         // Or a symbol's index could be both a section's and a reserved one. A file with more
         // sections says 0 here, and has the number elsewhere.
-        if (header.section_count >= elf::first_reserved)
+        if (header.section_count >= elf::first_reserved && !is_left_out(check::section_count))
             return refuse(load_error::bad_header);
         if (!object_.contains(header.section_headers, header.section_count * sizeof(section)))
             return refuse(load_error::truncated);

@@ -13,6 +13,7 @@ enum class check : uint8_t {
     string_end,        ///< that a string table ends with a 0
     section_extent,    ///< that a section lies within the image
     alignment,         ///< that an alignment is a power of two
+    section_count,     ///< that no section has a reserved index
     symbol_name,       ///< that a symbol's name lies within the string table
 };
 
