@@ -29,7 +29,9 @@ namespace nmisafe::trap {
     return (nmisafe_trap_removed & defence) == 0;
 }
 #else
-constexpr bool defended(uint32_t) { return true; }
+[[gnu::always_inline]] constexpr bool defended(uint32_t) {
+    return true;
+}
 #endif
 
 } // namespace nmisafe::trap

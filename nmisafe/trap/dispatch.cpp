@@ -55,12 +55,17 @@ return_by_iret(const x86::trap_frame& frame, iret_reason reason) {
     return return_kind::iret;
 }
 
+[[gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] return_kind
+return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
+    return return_by_iret(frame, why_not_plain(frame.flags, frame.cs, current_cs));
+}
+
 [[gnu::always_inline]] inline return_kind plan_return(const x86::trap_frame& frame) {
     const uint16_t current_cs = x86::read_cs();
     const uintptr_t decided =
         defended(NMISAFE_WITHOUT_TF) ? decided_flags : decided_flags & ~uintptr_t{X86_FLAGS_TF};
     if (!is_plain(frame.flags, frame.cs, current_cs, decided)) [[unlikely]]
-        return return_by_iret(frame, why_not_plain(frame.flags, frame.cs, current_cs));
+        return return_not_plain(frame, current_cs);
     auto& cpu = contract::this_cpu();
     if ((frame.flags & X86_FLAGS_RF) != 0 && instruction_breakpoint_armed(cpu.debug_control) &&
         defended(NMISAFE_WITHOUT_RF)) [[unlikely]]

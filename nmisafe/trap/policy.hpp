@@ -15,7 +15,7 @@ enum class return_policy : uint8_t {
 
 // Chosen at build time by -DNMISAFE_TRAP_POLICY=near (or another name above), else at boot.
 #ifdef NMISAFE_TRAP_POLICY
-constexpr return_policy current_policy() {
+[[gnu::always_inline]] constexpr return_policy current_policy() {
     return return_policy::NMISAFE_TRAP_POLICY;
 }
 #else
@@ -23,7 +23,7 @@ namespace internal {
 extern return_policy boot_policy;
 }
 
-inline return_policy current_policy() {
+[[gnu::always_inline]] inline return_policy current_policy() {
     return internal::boot_policy;
 }
 

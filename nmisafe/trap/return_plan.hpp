@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which way a trap returns: a pure function of the frame and a few facts about this CPU, so that
-// every case can be tested on any host.
+// every case can be tested on any host. Inlined at -O0 too, into code that no probe may touch.
 #pragma once
 
 #include "nmisafe/base/std.hpp"
@@ -41,8 +41,9 @@ inline constexpr uintptr_t decided_flags =
 
 /// Says why an image is not plain.
 /// `long_mode`: VM is no bit that the CPU can have pushed.
-constexpr iret_reason why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
-                                    bool long_mode = sizeof(uintptr_t) == 8) {
+[[gnu::always_inline]] constexpr iret_reason
+why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
+              bool long_mode = sizeof(uintptr_t) == 8) {
     const auto selector = static_cast<uint16_t>(cs);
     const auto level = static_cast<uint16_t>(selector & X86_RPL_MASK);
     if ((flags & ~uintptr_t{X86_FLAGS_KNOWN}) != 0 || (flags & X86_FLAGS_FIXED) == 0)
@@ -65,13 +66,14 @@ constexpr iret_reason why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t curr
 /// Whether DR7 holds an enabled instruction breakpoint: then an RF in an image must survive, or the
 /// breakpoint it was to pass is hit again. Every page-fault image has RF=1, so RF alone says
 /// nothing. [intel/vol3 17.2.4, 17.3.1.1]
-constexpr bool is_instruction_breakpoint(uintptr_t debug_control, unsigned number) {
+[[gnu::always_inline]] constexpr bool is_instruction_breakpoint(uintptr_t debug_control,
+                                                                unsigned number) {
     const bool enabled = (debug_control >> (2 * number) & 3) != 0;
     const bool on_execution = (debug_control >> (16 + 4 * number) & 3) == 0;
     return enabled && on_execution;
 }
 
-constexpr bool instruction_breakpoint_armed(uintptr_t debug_control) {
+[[gnu::always_inline]] constexpr bool instruction_breakpoint_armed(uintptr_t debug_control) {
     if ((debug_control & X86_DR7_ENABLE_ALL) == 0) [[likely]]
         return false;
     for (unsigned number = 0; number < 4; ++number)
