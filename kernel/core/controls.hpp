@@ -25,7 +25,7 @@ enum class defence : uint32_t {
 /// Set once, while one CPU runs.
 extern uint32_t removed_defences;
 
-inline bool is_removed(defence which) {
+[[gnu::always_inline]] inline bool is_removed(defence which) {
     return (removed_defences & static_cast<uint32_t>(which)) != 0;
 }
 /// Whether all are there.
@@ -33,7 +33,7 @@ inline bool is_defended() {
     return removed_defences == 0;
 }
 #else
-constexpr bool is_removed(defence) {
+[[gnu::always_inline]] constexpr bool is_removed(defence) {
     return false;
 }
 constexpr bool is_defended() {

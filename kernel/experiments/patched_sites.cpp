@@ -23,12 +23,21 @@ namespace {
 text_patch::patch workspace[64];
 
 /// Without the emulation the site's instruction is skipped: of what it does only the jump remains.
-bool handle(x86::trap_frame& frame) {
+/// The frame is copied word by word: for all of it a compiler would call memcpy(), where a
+/// breakpoint may stand.
+[[gnu::always_inline]] inline bool handle(x86::trap_frame& frame) {
     if (!is_removed(defence::emulate))
         return text_patch::handle_breakpoint(frame);
-    x86::trap_frame emulated = frame;
-    const bool handled = text_patch::handle_breakpoint(emulated);
-    frame.ip = emulated.ip;
+    constexpr size_t frame_words = sizeof frame / sizeof(uintptr_t);
+    uintptr_t before[frame_words];
+    auto* const words = reinterpret_cast<volatile uintptr_t*>(&frame);
+    for (size_t i = 0; i < frame_words; ++i)
+        before[i] = words[i];
+    const bool handled = text_patch::handle_breakpoint(frame);
+    const uintptr_t ip = frame.ip;
+    for (size_t i = 0; i < frame_words; ++i)
+        words[i] = before[i];
+    frame.ip = ip;
     return handled;
 }
 

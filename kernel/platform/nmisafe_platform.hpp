@@ -113,12 +113,12 @@ struct nmisafe_platform {
     }
 
 #ifdef NMISAFE_TRAP_CONTROLS
-    static void lock_checker_off() {
+    [[gnu::always_inline]] static void lock_checker_off() {
         kernel::this_cpu().lock_checker_off += 1;
         if (kernel::nmi_window_hook != nullptr)
             kernel::nmi_window_hook();
     }
-    static void lock_checker_on() {
+    [[gnu::always_inline]] static void lock_checker_on() {
         if (kernel::nmi_window_hook != nullptr)
             kernel::nmi_window_hook();
         kernel::this_cpu().lock_checker_off -= 1;
@@ -126,7 +126,8 @@ struct nmisafe_platform {
 #endif
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
-    static void capture_return(const nmisafe::platform::return_image& image) {
+    [[gnu::always_inline]] static void
+    capture_return(const nmisafe::platform::return_image& image) {
         if (kernel::return_hook != nullptr)
             kernel::return_hook(image);
     }
