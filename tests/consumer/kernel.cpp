@@ -12,6 +12,13 @@ x86::gate_64 idt[X86_VECTORS];
 x86::gate_32 idt[X86_VECTORS];
 #endif
 
+// Compilers call it in freestanding code too, clang at -O0.
+extern "C" void* memcpy(void* to, const void* from, size_t size) {
+    void* const result = to;
+    asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+    return result;
+}
+
 extern "C" void start() {
     trap::set_return_policy(trap::return_policy::near);
     trap::set_nmi_handler([](x86::trap_frame&) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The least that a kernel must tell the library: one CPU, no hooks.
+// The least that a kernel must tell the library: one CPU, no hooks. Inlined where no probe may
+// stand.
 #pragma once
 
 #include "nmisafe/platform/cpu_state.hpp"
@@ -9,11 +10,13 @@ struct nmisafe_platform {
     static inline uint32_t count;
     static inline nmisafe::platform::cpu_state cpu;
 
-    static uint32_t preempt_count() { return *static_cast<const volatile uint32_t*>(&count); }
-    static void add_preempt_count(uint32_t delta) {
+    [[gnu::always_inline]] static uint32_t preempt_count() {
+        return *static_cast<const volatile uint32_t*>(&count);
+    }
+    [[gnu::always_inline]] static void add_preempt_count(uint32_t delta) {
         asm volatile("addl %[delta], %[count]" : [count] "+m"(count) : [delta] "ri"(delta) : "cc");
     }
-    static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
+    [[gnu::always_inline]] static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
     [[noreturn]] static void panic(const nmisafe::platform::failure&) {
         for (;;)
             asm volatile("cli\n\thlt");

@@ -7,36 +7,93 @@
   - Capture and controls leave nothing behind in an image that was built without them (and are there in
     one built with them, or this test would prove nothing).
   - Each stub pushes an error code of 0 exactly where the CPU pushes none.
-  - What runs between a trap and its handler is in the section that no probe may touch, and so is
-    the handler of vmalloc's page faults, with what it calls.
+  - What runs between a trap and its handler is in the section that no probe may touch, and so are the
+    handlers of breakpoints and of vmalloc's page faults. No direct call or jump leads out of that section
+    but to what never returns.
   - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
 """
 
 import argparse
+import bisect
 import re
 import subprocess
 import sys
 
 TRAP_SECTION = ("__start_nmisafe_trap_text", "__stop_nmisafe_trap_text")
 
+# What must be in that section, of the module trap and of what only the reference kernel has: symbols, those
+# of C++ by what they begin with.
+TRAP = ("nmisafe_trap_nmi", "nmisafe_trap_dispatch", "nmisafe_trap_dispatch_page_fault",
+        "nmisafe_trap_dispatch_nmi_like")
+HANDLERS = (
+    "_ZN7nmisafe10text_patch17handle_breakpointE", "_ZN7nmisafe6kprobe17handle_breakpointE",
+    "_ZN7nmisafe6kprobe16original_addressE", "_ZN7nmisafe7vmalloc12handle_faultE",
+    "_ZN6kernel17handle_lazy_faultE", "_ZN6kernel18resolve_lazy_faultE",
+    "_ZN6kernel21on_patched_breakpointE")
+
+# What it may call elsewhere: there the way of a trap ends, so a probe is not hit again and again.
+NEVER_RETURN = (
+    r"_ZN6kernel5panicE",                            # says why and stops the machine
+    r"_ZN16nmisafe_platform5panicE",                 # as the contract has it
+    r"_ZN7nmisafe7context11basic_countI\w+E4failE",  # panics: the preempt count is full
+)
+
+DIRECT_BRANCH = re.compile(r"\b(?:call|j|loop)\w*(?:,p[nt])?\s+(?:0x)?([0-9a-f]+)\s+<")
+
 
 def symbols(nm, image):
-    table = {}
+    """Addresses by name, and names by address: local symbols may have one name, others one address."""
+    table, names = {}, {}
     for line in subprocess.check_output([nm, image], text=True).splitlines():
         words = line.split()
         if len(words) == 3:
             table[words[2]] = int(words[0], 16)
-    return table
+            names[int(words[0], 16)] = words[2]
+    return table, names
 
 
 def instructions(objdump, image):
     """Every instruction as (address, mnemonic, operands)."""
     text = subprocess.check_output(
-        [objdump, "-d", "--no-show-raw-insn", "-j", ".text", image], text=True)
+        [objdump, "-d", "--no-show-raw-insn", image], text=True)
     for line in text.splitlines():
         match = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
         if match:
             yield int(match[1], 16), match[2], match[3]
+
+
+def check_trap_section(table, names, code, begin, end, what):
+    """Whether all that a trap runs is in [begin, end), `what` among it. A probe outside of it is accepted;
+    one on the way of a breakpoint, or whose handler faults on the way of a fault, would never come to an
+    end."""
+    for beginning in what:
+        is_cpp = beginning.startswith("_Z")
+        found = [name for name in table
+                 if name == beginning or is_cpp and name.startswith(beginning)]
+        if not found:
+            yield f"there is no {beginning}"
+        for name in found:
+            if not begin <= table[name] < end:
+                yield f"{name} is outside the section no probe may touch"
+
+    addresses = sorted(names)
+    left_for = {}  # the address outside, and who goes there
+    for address, mnemonic, operands in code:
+        branch = DIRECT_BRANCH.search(f"{mnemonic} {operands}")
+        if begin <= address < end and branch and not begin <= int(branch[1], 16) < end:
+            caller = names[addresses[bisect.bisect(addresses, address) - 1]]
+            left_for.setdefault(int(branch[1], 16), set()).add(caller)
+    if not left_for:
+        yield "not even panic() is called from the trap text"
+    for target, callers in sorted(left_for.items()):
+        name = names.get(target, hex(target))
+        if not any(re.match(pattern, name) for pattern in NEVER_RETURN):
+            yield f"{', '.join(sorted(callers))}: calls or jumps to {name}, where a probe may stand"
+            continue
+        after = addresses[bisect.bisect(addresses, target)]
+        if any(target <= address < after and re.match(r"(rep\w* )?i?l?ret", f"{mnemonic} {operands}")
+               for address, mnemonic, operands in code):
+            yield f"{name} returns"
 
 
 def main():
@@ -47,7 +104,7 @@ def main():
     options = parser.parse_args()
     failures = []
 
-    table = symbols(options.nm, options.image)
+    table, names = symbols(options.nm, options.image)
     code = list(instructions(options.objdump, options.image))
     if len(code) < 1000:
         failures.append(f"only {len(code)} instructions found")
@@ -68,7 +125,7 @@ def main():
 
     for symbol in ("nmisafe_trap_removed", "nmisafe_trap_captured",
                    "_ZN6kernel16removed_defencesE"):
-        if (symbol in table) != (options.variant == "-controls"):
+        if (symbol in table) != options.variant.startswith("-controls"):
             failures.append(f"{symbol} is {'' if symbol in table else 'not '}in this image")
 
     # A policy chosen at build time leaves no word to choose it with.
@@ -83,19 +140,8 @@ def main():
         if not mnemonic.startswith("push") or (int(operands[1:], 16) == 0) != pushes_own_code:
             failures.append(f"stub {vector} begins with {mnemonic} {operands}")
 
-    for name in ("nmisafe_trap_nmi", "nmisafe_trap_dispatch", "nmisafe_trap_dispatch_page_fault",
-                 "nmisafe_trap_dispatch_nmi_like"):
-        if not begin <= table[name] < end:
-            failures.append(f"{name} is outside the section no probe may touch")
-
-    # A probe on what a vmalloc fault calls, whose handler faults, would never come to an end.
-    handler = next(name for name in table if name.startswith("_ZN7nmisafe7vmalloc12handle_fault"))
-    ends = sorted(address for address in table.values() if address > table[handler])
-    inside = [entry for entry in code if table[handler] <= entry[0] < ends[0]]
-    calls = [int(operands.split()[0], 16) for _, mnemonic, operands in inside
-             if mnemonic.startswith("call")]
-    if not begin <= table[handler] < end or any(not begin <= call < end for call in calls):
-        failures.append(f"{handler} is outside the section no probe may touch, or calls there")
+    failures += check_trap_section(table, names, code, begin, end,
+                                   TRAP if options.variant == "-consumer" else TRAP + HANDLERS)
 
     # Each near return gives itself an entry of the return stack buffer: a call over UD2.
     if sum(mnemonic == "ud2" for _, mnemonic, _ in trap) < 2:
