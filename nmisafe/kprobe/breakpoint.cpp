@@ -10,7 +10,6 @@
 // The INT3 of the slot finds everything in the probe, the frame and the stack, nothing in per-CPU
 // memory. So between the two anything may happen: interrupts, NMIs, a change of threads or CPUs, a
 // fault that never comes back.
-#include "nmisafe/context/count.hpp"
 #include "nmisafe/kprobe/internal/branch.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
@@ -31,10 +30,15 @@ using x86::trap_frame;
 
 constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 
-/// Whether a handler runs on this CPU, in an NMI or below. Interrupts are off in a handler, so
-/// nothing but an NMI can come between, and that finds this word as it leaves it.
+/// Whether a handler runs on this CPU, in an NMI or below. Interrupts are off in a handler, so only
+/// an NMI, a #DB or a #MC can come between, and each leaves its word as it finds it.
+///
+/// Not by in_nmi(): a #DB or #MC may be counted as an NMI and be interrupted by one, which would
+/// then take the handler that it interrupts for its own. nmi_in_progress counts NMIs alone, and
+/// from before the first to after the last instruction of one that a probe may stand on. Within an
+/// NMI the next is blocked, so what a #DB or #MC hits there can share the NMI's word.
 [[gnu::always_inline]] inline volatile uint8_t& in_handler() {
-    return contract::this_cpu().in_probe_handler[context::in_nmi() ? 1 : 0];
+    return contract::this_cpu().in_probe_handler[contract::this_cpu().nmi_in_progress != 0 ? 1 : 0];
 }
 
 /// remove() clears `armed`, then waits for `running` to be 0. Both orders are sequentially

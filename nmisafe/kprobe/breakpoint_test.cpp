@@ -6,6 +6,7 @@
 #include "nmisafe/x86/flags.h"
 
 #include <doctest/doctest.h>
+#include <string_view>
 #include <vector>
 
 using namespace nmisafe::kprobe;
@@ -239,30 +240,88 @@ TEST_CASE("a handler takes off no probe: it would wait for itself") {
     CHECK(site.what.completed == 1);
 }
 
-TEST_CASE("an NMI inside a handler is not recursion, a second hit in it is") {
-    probed site({0xb8, 1, 2, 3, 4});
-    static unsigned depth;
-    depth = 0;
-    site.what.pre = [](probe&, trap_frame&) {
-        if (++depth > 2)
-            return;
-        if (depth == 1)
-            nmisafe::context::nmi_enter();
-        interrupted inner;
-        CHECK(inner.trap_at(function));
-        CHECK(inner.trap_at(slots + 5));
-        if (depth == 1)
-            nmisafe::context::nmi_exit();
-        --depth;
-    };
+namespace {
+
+/// Of each hit, the events that it comes in beside those of the hit before, in whose handler it is.
+/// N: an NMI, as nmisafe_trap_nmi() counts it. W: one that the preempt count does not say yet, or
+/// no longer. D: a #DB or #MC, as nmisafe_trap_dispatch_nmi_like() counts it.
+std::vector<std::string_view> events_of_hits;
+
+void enter(char event) {
+    if (event != 'D')
+        ++fake::cpu.nmi_in_progress;
+    if (event != 'W')
+        nmisafe::context::nmi_enter();
+}
+void leave(char event) {
+    if (event != 'W')
+        nmisafe::context::nmi_exit();
+    if (event != 'D')
+        --fake::cpu.nmi_in_progress;
+}
+
+void next_hit(probe&, trap_frame&) {
+    if (events_of_hits.empty())
+        return;
+    const std::string_view events = events_of_hits.front();
+    events_of_hits.erase(events_of_hits.begin());
+    for (const char event : events)
+        enter(event);
     interrupted cpu;
     CHECK(cpu.trap_at(function));
     CHECK(cpu.trap_at(slots + 5));
-    CHECK(site.what.hits == 2);
-    CHECK(site.what.completed == 2);
-    CHECK(site.what.missed == 1);
-    CHECK(depth == 0);
+    for (auto event = events.rbegin(); event != events.rend(); ++event)
+        leave(*event);
+}
+
+void check_counts(const std::vector<std::string_view>& events, uint32_t hits, uint32_t missed) {
+    CAPTURE(events.size());
+    CAPTURE(events.back());
+    probed site({0xb8, 1, 2, 3, 4});
+    site.what.pre = next_hit;
+    site.what.post = nullptr;
+    events_of_hits = events;
+    interrupted frame_of_none;
+    next_hit(site.what, frame_of_none.frame);
+    CHECK(site.what.hits == hits);
+    CHECK(site.what.completed == hits);
+    CHECK(site.what.missed == missed);
+    CHECK(events_of_hits.empty());
     CHECK_FALSE(nmisafe::context::in_nmi());
+    CHECK(fake::cpu.in_probe_handler[0] == 0);
+    CHECK(fake::cpu.in_probe_handler[1] == 0);
+}
+
+} // namespace
+
+TEST_CASE("an NMI inside a handler is not recursion, a second hit in it is") {
+    check_counts({"", "N"}, 2, 0);
+    check_counts({"", "N", ""}, 2, 1);
+    check_counts({"N", ""}, 1, 1);
+}
+
+TEST_CASE("an NMI counts for itself before the preempt count says so, and after") {
+    check_counts({"", "W"}, 2, 0);
+    check_counts({"W", ""}, 1, 1);
+}
+
+TEST_CASE("an NMI inside a handler that runs in a #DB or #MC is not recursion") {
+    check_counts({"D", "N"}, 2, 0);
+    check_counts({"D", "W"}, 2, 0);
+    check_counts({"DD", "N"}, 2, 0); // a #MC in a #DB
+    check_counts({"", "DN"}, 2, 0);
+    check_counts({"D", "DN"}, 2, 0);
+    check_counts({"D", "N", "D"}, 2, 1);
+}
+
+TEST_CASE("a #DB or #MC inside a handler is recursion, in an NMI too") {
+    check_counts({"D"}, 1, 0);
+    check_counts({"", "D"}, 1, 1);
+    check_counts({"D", "D"}, 1, 1);
+    check_counts({"ND"}, 1, 0);
+    check_counts({"N", "D"}, 1, 1);
+    check_counts({"ND", ""}, 1, 1);
+    check_counts({"", "ND"}, 2, 0);
 }
 
 TEST_CASE("many may be in one slot, and leave it in any order") {

@@ -74,9 +74,9 @@ base::expected<size_t, probe_error> release(probe& what);
 /// the INT3 was a probe's, or the end of a slot: then the frame goes on with the instruction
 /// executed, or in the slot. False: the breakpoint is somebody else's.
 ///
-/// @context any, interrupts off; also before an NMI is counted, where a hit counts as one of the
-/// interrupted context. Takes no lock, waits for nothing; besides what the handlers do it touches
-/// the frame, the probe, the byte that trapped and the stack word of an indirect branch.
+/// @context any, interrupts off; also before the preempt count says NMI, and after. Takes no lock,
+/// waits for nothing; besides what the handlers do it touches the frame, the probe, the byte that
+/// trapped and the stack word of an indirect branch.
 bool handle_breakpoint(x86::trap_frame& frame);
 
 /// The probed instruction's address for an instruction pointer in a slot, any other as it is. For

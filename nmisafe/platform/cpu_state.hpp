@@ -18,7 +18,8 @@ struct cpu_state {
     /// armed" while DR7 has a breakpoint armed, and a return that reads it never loses an RF that
     /// matters.
     uintptr_t debug_control;
-    /// NMI handlers in progress on this CPU: written by the NMI entry and exit, in NMI.
+    /// NMI handlers in progress on this CPU: written by the NMI entry and exit, in NMI. Unlike the
+    /// preempt count's NMI field it does not count #DB and #MC.
     uint32_t nmi_in_progress;
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
     /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
@@ -31,8 +32,8 @@ struct cpu_state {
     /// Why the latest of iret_returns was not plain: a value of the trap module's, 0 for none yet.
     /// Written by the exception return, any context.
     uint32_t last_iret_reason;
-    /// Whether a probe's handler is in progress, in the NMI (1) or in what an NMI interrupts (0).
-    /// Written by the probe's breakpoint handler with interrupts off, any context.
+    /// Whether a probe's handler is in progress, in the NMI (1) or in what an NMI interrupts (0), a
+    /// #DB or #MC among it. Written by the probe's breakpoint handler with interrupts off, any context.
     uint8_t in_probe_handler[2];
 };
 
