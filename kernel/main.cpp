@@ -179,6 +179,7 @@ extern "C" [[noreturn]] void kernel_main(uint32_t loader_magic, uint32_t loader_
           " policy=", policy_name(), " without=", value_or(option("without"), "none"), "\n");
     print("@text begin=", hex{text_address(kernel_text_begin)},
           " end=", hex{text_address(kernel_text_end)}, "\n");
+    refuse_unknown_options();
     choose_policy();
     const bool shared_stacks = take_out_defences(option("without"));
     set_up_no_execute();

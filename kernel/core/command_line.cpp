@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/core/command_line.hpp"
 
+#include "kernel/core/console.hpp"
 #include "kernel/core/panic.hpp"
 
 namespace kernel {
@@ -8,6 +9,23 @@ namespace kernel {
 namespace {
 
 char line_copy[512];
+
+constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",  "stack",
+                                  "toggles",    "reloads", "megabytes", "spaces"};
+
+bool is_known(text name) {
+    for (const text& known : known_options)
+        if (name == known)
+            return true;
+    return false;
+}
+
+bool has(text word, char wanted) {
+    for (const char letter : word)
+        if (letter == wanted)
+            return true;
+    return false;
+}
 
 } // namespace
 
@@ -19,6 +37,18 @@ void set_command_line(const char* line) {
     for (size_t i = 0; i < length; ++i)
         line_copy[i] = line[i];
     line_copy[length] = '\0';
+}
+
+void refuse_unknown_options() {
+    text rest(line_copy);
+    while (!rest.empty()) {
+        const text word = rest.take_until(' ');
+        text value = word;
+        if (!has(word, '=') || has(word, '/') || is_known(value.take_until('=')))
+            continue;
+        print("no option of this kernel: ", word, "\n");
+        panic("unknown option", nullptr, 0);
+    }
 }
 
 text option(text name) {

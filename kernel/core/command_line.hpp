@@ -10,6 +10,11 @@ namespace kernel {
 /// @context thread, once, before option().
 void set_command_line(const char* line);
 
+/// Panics, with the word on the console, if an option is none that this kernel knows: what somebody
+/// meant by it would not happen. Words that are no options, as the image's path, are let be.
+/// @context thread
+void refuse_unknown_options();
+
 /// The value of `name`, empty if it was not given. @context any
 text option(text name);
 

@@ -8,7 +8,7 @@
 ///
 /// The name is the one that linkers see. The table is the section nmisafe_exported_symbols, 8 bytes
 /// an entry, self-relative; it needs a line in a linker script only if the script drops or renames
-/// sections. What it names survives --gc-sections.
+/// sections (README.md). What it names survives --gc-sections.
 #pragma once
 
 #include "nmisafe/base/std.hpp"
