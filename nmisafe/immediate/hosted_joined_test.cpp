@@ -4,9 +4,9 @@
 #include "nmisafe/immediate/hosted_test.hpp"
 #include "nmisafe/immediate/join.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/rounds.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 
 // A section of its own, whose entries are not in the program's table. The keys' names are those of
 // `word` and `flag`, mangled.
@@ -119,37 +119,25 @@ void test_values() {
     CHECK(site_count() == sites);
 }
 
-struct race {
-    bool stop;
-    unsigned rounds;
-    unsigned wrong;
-};
+hosted::rounds rounds;
+unsigned wrong;
 
-void* execute_joined(void* argument) {
-    auto& mine = *static_cast<race*>(argument);
-    while (!__atomic_load_n(&mine.stop, __ATOMIC_RELAXED)) {
+void* execute_joined(void*) {
+    while (rounds.go_on()) {
         const uint32_t one = joined_word();
-        mine.wrong += one != 0xaaaaaaaa && one != 0x55555555;
-        mine.wrong += joined_flag() > 1;
-        __atomic_store_n(&mine.rounds, mine.rounds + 1, __ATOMIC_RELAXED);
+        wrong += one != 0xaaaaaaaa && one != 0x55555555;
+        wrong += joined_flag() > 1;
+        rounds.end_one();
     }
     return nullptr;
-}
-
-race shared;
-
-void let_it_go_round() {
-    const unsigned seen = __atomic_load_n(&shared.rounds, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&shared.rounds, __ATOMIC_RELAXED) - seen < 2)
-        sched_yield();
 }
 
 /// Another thread executes the code while it joins, again and again, and at each step.
 void test_thread() {
     CHECK(set(word, 0xaaaaaaaa).has_value() && join(range).has_value() && leave(range).has_value());
     pthread_t thread;
-    CHECK(pthread_create(&thread, nullptr, execute_joined, &shared) == 0);
-    hosted::process.after_synchronise = let_it_go_round;
+    CHECK(pthread_create(&thread, nullptr, execute_joined, nullptr) == 0);
+    hosted::process.after_synchronise = [] { rounds.wait_for_one(); };
     for (unsigned i = 0; i < 50; ++i) {
         const uint32_t value = i % 2 == 0 ? 0x55555555 : 0xaaaaaaaa;
         CHECK(set(word, value).has_value() && set(flag, i % 2 == 0).has_value());
@@ -159,9 +147,9 @@ void test_thread() {
         CHECK(leave(range).has_value());
     }
     hosted::process.after_synchronise = nullptr;
-    __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
+    rounds.stop();
     pthread_join(thread, nullptr);
-    CHECK(shared.wrong == 0);
+    CHECK(wrong == 0);
 }
 
 } // namespace

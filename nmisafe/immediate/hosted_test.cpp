@@ -6,10 +6,10 @@
 // Built for -O0 to -O3, both widths, ld and lld with --gc-sections; see CMakeLists.txt.
 #include "nmisafe/immediate/hosted_test.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/rounds.hpp"
 
 #include <cstdio>
 #include <pthread.h>
-#include <sched.h>
 
 extern "C" const nmisafe::immediate::site __start_nmisafe_immediate_sites[];
 
@@ -170,48 +170,35 @@ void test_steps() {
 
 // --- another thread -----------------------------------------------------------------------------
 
-struct race {
-    bool stop;
-    unsigned executions;
-    unsigned wrong;
-};
+hosted::rounds rounds;
+unsigned wrong;
 
-void* execute_sites(void* argument) {
-    auto& mine = *static_cast<race*>(argument);
-    while (!__atomic_load_n(&mine.stop, __ATOMIC_RELAXED)) {
+void* execute_sites(void*) {
+    while (rounds.go_on()) {
         const uint32_t one = value<word>();
         const uint32_t other = inline_word();
-        mine.wrong += (one != 0xaaaaaaaa && one != 0x55555555);
-        mine.wrong += (other != 0xaaaaaaaa && other != 0x55555555);
-        mine.wrong += inline_branch() > 1;
-        __atomic_store_n(&mine.executions, mine.executions + 1, __ATOMIC_RELAXED);
+        wrong += (one != 0xaaaaaaaa && one != 0x55555555);
+        wrong += (other != 0xaaaaaaaa && other != 0x55555555);
+        wrong += inline_branch() > 1;
+        rounds.end_one();
     }
     return nullptr;
-}
-
-race shared;
-
-/// At each step of the patch the other thread goes round once from beginning to end.
-void let_it_go_round() {
-    const unsigned seen = __atomic_load_n(&shared.executions, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&shared.executions, __ATOMIC_RELAXED) - seen < 2)
-        sched_yield();
 }
 
 /// Toggles while another thread executes the sites, at any moment and at least once at each step.
 unsigned test_threads() {
     constexpr unsigned toggles = 200;
     pthread_t thread;
-    CHECK(pthread_create(&thread, nullptr, execute_sites, &shared) == 0);
-    hosted::process.after_synchronise = let_it_go_round;
+    CHECK(pthread_create(&thread, nullptr, execute_sites, nullptr) == 0);
+    hosted::process.after_synchronise = [] { rounds.wait_for_one(); };
     for (unsigned i = 0; i < toggles; ++i) {
         CHECK(set(word, i % 2 == 0 ? 0xaaaaaaaa : 0x55555555).has_value());
         CHECK(set(flag, i % 2 == 0).has_value());
     }
     hosted::process.after_synchronise = nullptr;
-    __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
+    rounds.stop();
     pthread_join(thread, nullptr);
-    CHECK(shared.wrong == 0);
+    CHECK(wrong == 0);
     return toggles;
 }
 

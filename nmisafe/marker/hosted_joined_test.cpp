@@ -5,9 +5,9 @@
 #include "nmisafe/marker/hosted_test.hpp"
 #include "nmisafe/marker/join_test.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/rounds.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 
 namespace nmisafe::marker::test {
 
@@ -57,8 +57,7 @@ void test_values() {
     CHECK(unregister_probe(one).has_value() && synchronise().has_value());
 }
 
-bool stop;
-unsigned rounds;
+platform::hosted::rounds rounds;
 
 struct borrowed {
     bool lent; // the probe and the image may be looked at
@@ -78,7 +77,7 @@ void note(const marker& which, void* private_data, const arguments& values) {
 
 void* hit_image(void*) {
     nmisafe_platform::begin_thread();
-    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+    while (rounds.go_on()) {
         joining.hit_own();
         hit_both();
         unsigned all = 0; // as all_markers has it
@@ -86,7 +85,8 @@ void* hit_image(void*) {
         for (const marker& each : all_markers{})
             all += each.argument_count() <= 16;
         nmisafe_platform::add_preempt_count(0U - 1);
-        __atomic_store_n(&rounds, rounds + (all != 0), __ATOMIC_RELAXED);
+        if (all != 0)
+            rounds.end_one();
     }
     nmisafe_platform::end_thread();
     return nullptr;
@@ -102,17 +102,15 @@ void test_thread() {
         __atomic_store_n(&memory.lent, true, __ATOMIC_RELAXED);
         CHECK(join(joining.range).has_value());
         CHECK(register_probe("join", "own", nullptr, own).has_value());
-        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before)
-            sched_yield();
+        platform::hosted::wait_until(
+            [=] { return __atomic_load_n(&memory.calls, __ATOMIC_RELAXED) != before; });
         const auto left = leave(joining.range);
         CHECK(left && *left == 1);
         CHECK(synchronise().has_value());
         __atomic_store_n(&memory.lent, false, __ATOMIC_RELAXED);
-        const unsigned seen = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) - seen < 2)
-            sched_yield();
+        rounds.wait_for_one();
     }
-    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    rounds.stop();
     pthread_join(thread, nullptr);
     CHECK(memory.late == 0);
 }

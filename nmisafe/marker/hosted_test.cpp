@@ -6,11 +6,11 @@
 // Built for -O0 to -O3, both widths, ld and lld with --gc-sections; see CMakeLists.txt.
 #include "nmisafe/marker/hosted_test.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/rounds.hpp"
 
 #include <cstdio>
 #include <cstring>
 #include <pthread.h>
-#include <sched.h>
 
 namespace nmisafe::marker::test {
 namespace {
@@ -210,8 +210,7 @@ void test_steps() {
 
 // --- another thread -----------------------------------------------------------------------------
 
-bool stop;
-unsigned rounds;
+platform::hosted::rounds rounds;
 
 /// A probe's memory, which is not to be touched while it is not the probe's.
 struct borrowed {
@@ -235,9 +234,9 @@ void note_borrowed(const marker&, void* private_data, const arguments& values) {
 
 void* hit_marker(void*) {
     nmisafe_platform::begin_thread();
-    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+    while (rounds.go_on()) {
         mark_of_this_file(0x5a5a5a5a);
-        __atomic_store_n(&rounds, rounds + 1, __ATOMIC_RELAXED);
+        rounds.end_one();
     }
     nmisafe_platform::end_thread();
     return nullptr;
@@ -253,16 +252,14 @@ unsigned test_threads() {
         const unsigned before = __atomic_load_n(&memory.calls, __ATOMIC_RELAXED);
         __atomic_store_n(&memory.lent, true, __ATOMIC_RELAXED);
         CHECK(register_probe("test", "in_both_files", "value %u", one).has_value());
-        while (__atomic_load_n(&memory.calls, __ATOMIC_RELAXED) == before)
-            sched_yield();
+        platform::hosted::wait_until(
+            [=] { return __atomic_load_n(&memory.calls, __ATOMIC_RELAXED) != before; });
         CHECK(unregister_probe(one).has_value());
         CHECK(synchronise().has_value());
         __atomic_store_n(&memory.lent, false, __ATOMIC_RELAXED);
-        const unsigned seen = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&rounds, __ATOMIC_RELAXED) == seen)
-            sched_yield();
+        rounds.wait_for_one();
     }
-    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    rounds.stop();
     pthread_join(thread, nullptr);
     CHECK(memory.late == 0 && memory.wrong == 0);
     CHECK(memory.calls >= turns);

@@ -7,6 +7,7 @@
 // Built for -O0 to -O3 and both widths; see CMakeLists.txt.
 #include "nmisafe/platform/hosted/checks.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/rounds.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/text_patch/x86/hosted_sites.h"
 #include "nmisafe/x86/flags.h"
@@ -14,7 +15,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <pthread.h>
-#include <sched.h>
 #include <vector>
 
 namespace nmisafe::text_patch::test {
@@ -242,28 +242,17 @@ bool is_effect_of_either(const record& seen, unsigned number, uintptr_t flags) {
     return false;
 }
 
-struct race {
-    bool stop;
-    unsigned rounds;
-    unsigned wrong;
-};
-race shared;
+hosted::rounds rounds;
+unsigned wrong;
 
 void* execute_sites(void*) {
-    while (!__atomic_load_n(&shared.stop, __ATOMIC_RELAXED)) {
+    while (rounds.go_on()) {
         for (unsigned number = 0; number < place_count; ++number)
             for (const uintptr_t flags : all_flags)
-                shared.wrong += !is_effect_of_either(execute(number, flags), number, flags);
-        __atomic_store_n(&shared.rounds, shared.rounds + 1, __ATOMIC_RELAXED);
+                wrong += !is_effect_of_either(execute(number, flags), number, flags);
+        rounds.end_one();
     }
     return nullptr;
-}
-
-/// At each step the other thread goes round once from beginning to end.
-void let_it_go_round() {
-    const unsigned seen = __atomic_load_n(&shared.rounds, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&shared.rounds, __ATOMIC_RELAXED) - seen < 2)
-        sched_yield();
 }
 
 unsigned test_threads() {
@@ -272,13 +261,13 @@ unsigned test_threads() {
     pthread_t thread;
     CHECK(pthread_create(&thread, nullptr, execute_sites, nullptr) == 0);
     const uint32_t breakpoints = hosted::process.breakpoints;
-    hosted::process.after_synchronise = let_it_go_round;
+    hosted::process.after_synchronise = [] { rounds.wait_for_one(); };
     for (unsigned i = 1; i <= changes; ++i)
         change_to(states[i % 2]);
     hosted::process.after_synchronise = nullptr;
-    __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
+    rounds.stop();
     pthread_join(thread, nullptr);
-    CHECK(shared.wrong == 0);
+    CHECK(wrong == 0);
     // Two steps of each change leave INT3 at the sites.
     CHECK(hosted::process.breakpoints - breakpoints >= 2 * changes);
     return changes;
@@ -296,8 +285,7 @@ bool on_breakpoint(x86::trap_frame& frame) {
         return false;
     if (frame.ip == kept_from) {
         __atomic_store_n(&has_come, true, __ATOMIC_RELEASE);
-        while (!__atomic_load_n(&is_let_go, __ATOMIC_ACQUIRE))
-            sched_yield();
+        hosted::wait_until([] { return __atomic_load_n(&is_let_go, __ATOMIC_ACQUIRE); });
     }
     return true;
 }
@@ -316,8 +304,7 @@ void begin_late_thread() {
                   return nullptr;
               },
               nullptr) == 0);
-    while (!__atomic_load_n(&has_come, __ATOMIC_ACQUIRE))
-        sched_yield();
+    hosted::wait_until([] { return __atomic_load_n(&has_come, __ATOMIC_ACQUIRE); });
 }
 
 /// What apply() does not wait for: the thread calls the target of before after all has changed.
@@ -342,11 +329,11 @@ extern "C" int main() {
         std::printf("this system does not let a program change its own code\n");
         return 1;
     }
-    const unsigned rounds = test_steps();
+    const unsigned in_steps = test_steps();
     test_late_call();
     const unsigned changes = hosted::process.one_thread_only ? 0 : test_threads();
     std::printf("checks %u, failures %u, changes %u step by step, %u with another thread\n",
-                hosted::checks, hosted::failures, rounds, changes);
+                hosted::checks, hosted::failures, in_steps, changes);
     return hosted::failures == 0 ? 0 : 1;
 }
 
