@@ -69,8 +69,10 @@ void crash_bad_access() {
                                                 nmisafe::vmalloc::permission::read_write);
     const auto loaded = load_module(module, object.bytes, object.size);
     const auto started = loaded ? start_module(module) : loaded;
-    if (!made || !started)
+    if (!started)
         return fail("a module that strays is started", 0, static_cast<uintptr_t>(started.error()));
+    if (!made)
+        return fail("vmalloc()", 0, static_cast<uintptr_t>(made.error()));
     mapping = static_cast<uint8_t*>(*made);
     raise_nmi_here();
     settle();

@@ -30,6 +30,7 @@
 #include "kernel/experiments/patched_sites.hpp"
 #include "kernel/experiments/probed_function.h"
 #include "kernel/experiments/scene.hpp"
+#include "kernel/experiments/vmalloc_observers.hpp"
 #include "kernel/modules/nmi_probe.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
@@ -220,9 +221,7 @@ void expect_written(uintptr_t address, bool expected, const char* what) {
 uint8_t* fetched;
 
 bool on_refused_access(trap_frame& frame, uintptr_t address) {
-    show_resume_flag(frame);
-    return handle_lazy_fault(frame, address) == vmalloc::fault::resolved || give_up_access(frame) ||
-           give_up_fetch(frame, fetched);
+    return on_observed_fault(frame, address) || give_up_fetch(frame, fetched);
 }
 
 void try_accesses() {

@@ -15,7 +15,6 @@
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
-#include "nmisafe/trap/trap.hpp"
 
 /// A site for apply() itself: a NOP of five bytes.
 extern "C" const char refused_site[];
@@ -131,13 +130,17 @@ void body(trap_frame&) {
     asked = nullptr;
 }
 
+bool expect(const char* name, outcome wanted, outcome found) {
+    if (found != wanted)
+        fail(name, static_cast<uintptr_t>(wanted), static_cast<uintptr_t>(found));
+    return found == wanted;
+}
+
 } // namespace
 
 void refused_in_nmi() {
     set_scene(body);
     set_up_patching();
-    trap::set_page_fault_handler(
-        [](trap_frame& frame, uintptr_t address) { return resolve_lazy_fault(frame, address); });
     site_patch.address = site_patch.function = text_address(refused_site);
     code_probe.address = code_probe.function = probed_instructions[0].address();
     code_probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
@@ -148,13 +151,9 @@ void refused_in_nmi() {
         raise_nmi_here();
         settle();
         ++scene.count.boundaries;
-        if (answer != outcome::in_nmi) {
-            fail(name, static_cast<uintptr_t>(outcome::in_nmi), static_cast<uintptr_t>(answer));
-            break; // what the next ones need may be half done
-        }
-        const outcome in_thread = ask();
-        if (in_thread != outcome::done)
-            fail(name, static_cast<uintptr_t>(outcome::done), static_cast<uintptr_t>(in_thread));
+        // Else what the next ones need may be half done.
+        if (!expect(name, outcome::in_nmi, answer) || !expect(name, outcome::done, ask()))
+            break;
     }
     hit_marker();
     if (marker_hits != 0)

@@ -5,8 +5,9 @@
 // Needs `qemu -icount shift=6`: one instruction is then 64 ns of virtual time. An HPET tick is 10
 // ns and the delay grows by 4 ticks a step; reading the counter and writing the comparator each
 // round by up to one tick. So two delays in a row are at most 50 ns apart, and no boundary can be
-// stepped over. That none was is not computed, but compared with QEMU's log of the instructions
-// (tool/README.md).
+// stepped over. With more than one CPU a step is 1 tick: QEMU gives another one a turn now and
+// then, which takes virtual time, so one pass alone might miss its boundary. That none was is not
+// computed, but compared with QEMU's log of the instructions (tool/README.md).
 #pragma once
 
 #include "kernel/experiments/scene.hpp"
@@ -24,9 +25,6 @@ struct sweep {
     /// After each injection that was not abandoned: counts what did not arrive in time, or went
     /// wrong.
     void (*check)();
-    /// Ticks from one delay to the next. 1 where there is another CPU: QEMU gives it a turn now and
-    /// then, which takes virtual time, so one pass alone might miss its boundary.
-    uint32_t step = 4;
     /// Whether an injection that was abandoned is the last, because what it leaves behind is in the
     /// way of others.
     bool once = false;

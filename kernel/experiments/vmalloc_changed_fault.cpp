@@ -198,7 +198,7 @@ void check() {
 constexpr swept_path created = {
     "fault-while-created",
     body,
-    {window_fault_created, prepare, both_handled, check, 1},
+    {window_fault_created, prepare, both_handled, check},
     window_fault_created_begin,
     window_fault_created_end,
     true,
@@ -206,7 +206,7 @@ constexpr swept_path created = {
 constexpr swept_path torn_down = {
     "fault-while-torn-down",
     body,
-    {window_fault_torn_down, prepare, both_handled, check, 1},
+    {window_fault_torn_down, prepare, both_handled, check},
     window_fault_torn_down_begin,
     window_fault_torn_down_end,
     true,
