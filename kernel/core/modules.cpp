@@ -24,8 +24,6 @@ using base::unexpected;
 using module_loader::load_error;
 using module_loader::loaded_module;
 
-constexpr unsigned most_modules = 8;
-
 // What breakpoint handlers are told is text. Of an unused entry `end` is 0, and `begin` is the
 // highest address: whatever mix of an entry's words a reader has while it comes or goes, there is
 // no address in it but the module's.
@@ -61,7 +59,14 @@ code_range* find_unused() {
     return nullptr;
 }
 
+/// Of a module without code nothing is text; it takes no entry.
+bool has_code(const loaded_module& which) {
+    return which.code().begin != which.code().end;
+}
+
 bool add_code(const loaded_module& which) {
+    if (!has_code(which))
+        return true;
     const locked hold(ranges_lock);
     code_range* const range = find_unused();
     if (range == nullptr)
@@ -77,6 +82,8 @@ bool add_code(const loaded_module& which) {
 
 /// The end last: without one the entry is another module's to take.
 void remove_code(const loaded_module& which) {
+    if (!has_code(which))
+        return;
     const locked hold(ranges_lock);
     code_range* const range = find_range(which.code().begin);
     write(range->begin, nowhere);

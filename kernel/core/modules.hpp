@@ -12,6 +12,9 @@
 
 namespace kernel {
 
+/// So many modules with code can be live at once; without code any number.
+inline constexpr unsigned most_modules = 8;
+
 /// Room for one module. @context thread, all of it
 struct kernel_module {
     nmisafe::module_loader::loaded_module loaded;

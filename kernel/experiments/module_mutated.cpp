@@ -2,13 +2,15 @@
 // module-mutated: 1,000 damaged copies of each of two modules are offered to the running kernel.
 // Each is loaded or refused, and when it has been unloaded again nothing of it is left.
 //
-//   loaded  the module nmi_probe, which has everything; nothing of it runs
-//   joined  the module tables, which has no code that could run: its sites and markers are joined,
-//           and leave, if they too pass for sound
+//   loaded   the module nmi_probe, which has everything; nothing of it runs
+//   joined   the module tables, which has no code that could run: its sites and markers are joined,
+//            and leave, if they too pass for sound
+//   numbers  modules without code, as many as there is room for, and one more (module_numbers.cpp)
 #include "kernel/core/console.hpp"
 #include "kernel/core/lazy_areas.hpp"
 #include "kernel/core/modules.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/module_numbers.hpp"
 #include "kernel/experiments/module_remains.hpp"
 #include "kernel/experiments/patched_sites.hpp"
 #include "kernel/experiments/scene.hpp"
@@ -130,6 +132,7 @@ void run(const char* path, text name, bool start) {
 void module_mutated() {
     run("loaded", "nmi_probe", false);
     run("joined", "tables", true);
+    try_module_numbers();
 }
 
 } // namespace kernel
