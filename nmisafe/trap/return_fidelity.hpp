@@ -19,6 +19,7 @@ struct sequence {
     const char* name;
     const unsigned char* begin;
     const unsigned char* last; ///< Its last instruction, the one that lands.
+    const unsigned char* end;  ///< Of all its code.
     size_t frame;              ///< Offset of the hardware frame at the start.
     unsigned instructions;     ///< How many it may execute.
     bool sti;                  ///< Has STI, which ring 3 may not execute: stepped runs only.
@@ -28,20 +29,23 @@ struct sequence {
 extern const sequence sequences[7]; ///< The library's six and IRET as the reference.
 extern const sequence control;      ///< Leaves needed words below the stack pointer.
 
-/// Where the interrupted stack pointer is and where the trap pushed its frame.
+/// The stack that a trap pushed its frame on. Another than the interrupted one is an IST (64-bit
+/// only).
+enum class trap_stack { interrupted, lower, upper };
+
+/// Where the interrupted stack pointer is, where the trap pushed its frame, and what its handler
+/// made of the frame's RSP (64-bit only).
 struct placement {
     const char* name;
     size_t misaligned; ///< The interrupted stack pointer is this far below a multiple of 16.
-    bool other_stack;  ///< As with an IST (64-bit only).
-    bool
-        emulated_call; ///< The handler lowered the frame's RSP by a word, for a CALL (64-bit only).
+    trap_stack stack;
+    int lowered;        ///< The handler lowered RSP by so many bytes; raised it, if negative.
+    bool emulated_call; ///< And pushed a return address there.
 };
 
-inline constexpr size_t placement_count = x86::is_64_bit ? 8 : 4;
+inline constexpr size_t placement_count = x86::is_64_bit ? 10 : 4;
 extern const placement placements[placement_count];
 
-/// Words of the interrupted code's stack that no return may touch.
-inline constexpr size_t caller_words = 8;
 /// What an event may overwrite below the stack pointer.
 inline constexpr size_t scribbled_bytes = 512;
 
@@ -49,6 +53,7 @@ inline constexpr size_t scribbled_bytes = 512;
 struct run {
     machine_state before;
     machine_state expected;
+    uintptr_t frame; ///< What the CPU pushed.
 };
 
 /// What a stepped run showed.
@@ -65,8 +70,8 @@ struct stepped_run {
 /// sequence.
 run prepare(const sequence& tested, const placement& where, uintptr_t image, uintptr_t entry_flags);
 
-/// Whether the caller's words are as prepare() left them.
-bool caller_words_kept(const run& prepared);
+/// Whether the interrupted code's stack, from its stack pointer up, is as prepare() left it.
+bool stack_kept(const run& prepared);
 
 /// Runs a prepared sequence at full speed in this process.
 machine_state run_at_once(const sequence& tested, const run& prepared);
@@ -78,8 +83,9 @@ stepped_run run_stepped(const sequence& tested, const run& prepared, bool scribb
 
 /// The stacks, and what a run leaves: memory that a child process shares.
 struct shared_memory {
-    alignas(4096) unsigned char other_stack[4096];
+    alignas(4096) unsigned char lower_stack[4096];
     alignas(4096) unsigned char interrupted_stack[8192];
+    alignas(4096) unsigned char upper_stack[4096];
     stepped_run stepped;
 };
 shared_memory& memory();

@@ -20,18 +20,8 @@ constexpr uintptr_t pattern(size_t index) {
     return static_cast<uintptr_t>(0x9e3779b97f4a7c15 * (index + 1));
 }
 
-constexpr uintptr_t caller_pattern(size_t index) {
-    return pattern(100 + index);
-}
-
 void store(uintptr_t address, uintptr_t value) {
     std::memcpy(reinterpret_cast<void*>(address), &value, word_size);
-}
-
-uintptr_t load(uintptr_t address) {
-    uintptr_t value;
-    std::memcpy(&value, reinterpret_cast<const void*>(address), word_size);
-    return value;
 }
 
 /// The interrupted stack pointer: below it room for frames and scribbling, above it caller words.
@@ -40,13 +30,22 @@ uintptr_t interrupted_sp(const placement& where) {
     return bottom + sizeof memory().interrupted_stack - 256 - where.misaligned;
 }
 
+unsigned char* end_of_interrupted_stack() {
+    return memory().interrupted_stack + sizeof memory().interrupted_stack;
+}
+
+/// The interrupted stack as prepare() left it.
+unsigned char left[sizeof(shared_memory::interrupted_stack)];
+
 /// Pushes the hardware frame and returns its address.
 uintptr_t push_frame(const placement& where, const machine_state& interrupted, uintptr_t image) {
     const auto target = reinterpret_cast<uintptr_t>(return_fidelity_landing);
     uintptr_t frame = interrupted_sp(where);
     if constexpr (x86::is_64_bit) {
-        if (where.other_stack)
-            frame = reinterpret_cast<uintptr_t>(memory().other_stack + sizeof memory().other_stack);
+        if (where.stack == trap_stack::lower)
+            frame = reinterpret_cast<uintptr_t>(memory().interrupted_stack);
+        else if (where.stack == trap_stack::upper)
+            frame = reinterpret_cast<uintptr_t>(&memory().upper_stack + 1);
         frame = (frame & ~uintptr_t{15}) - 5 * word_size;
         store(frame + 3 * word_size, interrupted.word[STATE_SP]);
         store(frame + 4 * word_size, interrupted.word[STATE_SS]);
@@ -84,19 +83,22 @@ run prepare(const sequence& tested, const placement& where, uintptr_t image,
     expected.word[STATE_SP] = interrupted;
     expected.word[STATE_CS] = return_fidelity_before.word[STATE_CS];
     expected.word[STATE_SS] = return_fidelity_before.word[STATE_SS];
-    for (size_t i = 0; i < caller_words; ++i)
-        store(interrupted + i * word_size, caller_pattern(i));
+    for (uintptr_t address = interrupted;
+         address < reinterpret_cast<uintptr_t>(end_of_interrupted_stack()); address += word_size)
+        store(address, ~pattern(address));
 
     const uintptr_t frame = push_frame(where, expected, image);
-    if (where.emulated_call) {
-        // What a handler does that emulates a CALL, after the frame was pushed.
-        expected.word[STATE_SP] -= word_size;
+    if (where.lowered != 0) {
+        // What a handler does after the frame was pushed.
+        expected.word[STATE_SP] -= static_cast<uintptr_t>(where.lowered);
         store(frame + 3 * word_size, expected.word[STATE_SP]);
-        store(expected.word[STATE_SP], call_return_address);
     }
+    if (where.emulated_call)
+        store(expected.word[STATE_SP], call_return_address);
 
     // IF and IOPL are not ring 3's to change, and Linux runs it with IF=1.
     expected.word[STATE_FLAGS] = (image & ~uintptr_t{X86_FLAGS_IOPL}) | X86_FLAGS_IF;
+    prepared.frame = frame;
     prepared.before = expected;
     prepared.before.word[STATE_SP] = frame - tested.frame;
     prepared.before.word[STATE_FLAGS] = entry_flags;
@@ -107,18 +109,22 @@ run prepare(const sequence& tested, const placement& where, uintptr_t image,
         prepared.before.word[STATE_CX] = ~expected.word[STATE_CX];
         prepared.before.word[STATE_AX] = ~expected.word[STATE_AX];
     }
+    std::memcpy(left, memory().interrupted_stack, sizeof left);
     return prepared;
 }
 
-bool caller_words_kept(const run& prepared) {
-    uintptr_t address = prepared.expected.word[STATE_SP];
-    if (load(address) == call_return_address)
-        address += word_size;
-    for (size_t i = 0; i < caller_words; ++i) {
-        if (load(address + i * word_size) != caller_pattern(i))
-            return false;
-    }
-    return true;
+bool stack_kept(const run& prepared) {
+    const auto address = [](uintptr_t word) {
+        return reinterpret_cast<const unsigned char*>(word);
+    };
+    const unsigned char* const end = end_of_interrupted_stack();
+    const unsigned char* begin = address(prepared.expected.word[STATE_SP]);
+    // Below the frame, should the handler have lowered RSP so far, may be what nested events left.
+    const unsigned char* const frame = address(prepared.frame);
+    if (frame > begin && frame < end)
+        begin = frame;
+    const auto used = static_cast<size_t>(end - begin);
+    return std::memcmp(begin, left + sizeof left - used, used) == 0;
 }
 
 machine_state run_at_once(const sequence& tested, const run& prepared) {

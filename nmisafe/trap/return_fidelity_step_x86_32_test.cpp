@@ -60,7 +60,7 @@ void on_trap(int, siginfo_t*, void* context) {
     inside = inside || instruction == tested.begin;
     if (!inside)
         return;
-    if (instruction < tested.begin || instruction > tested.last ||
+    if (instruction < tested.begin || instruction >= tested.end ||
         ++seen.boundaries >= most_boundaries)
         give_up();
     seen.last_seen = seen.last_seen || instruction == tested.last;

@@ -93,7 +93,7 @@ bool step_through(pid_t child, const sequence& tested, bool scribble, stepped_ru
         inside = inside || instruction == tested.begin;
         if (inside) {
             // Neither in the sequence, whose code this process has too, nor at the target: lost.
-            if (instruction < tested.begin || instruction > tested.last ||
+            if (instruction < tested.begin || instruction >= tested.end ||
                 ++seen.boundaries > most_boundaries) {
                 discard(child);
                 return false;

@@ -38,8 +38,16 @@ uintptr_t opposite(const sequence& tested, unsigned bits) {
 /// A handler that emulates a CALL writes over the SS word when there is no pad word: no IRETQ may
 /// follow.
 bool possible(const sequence& tested, const placement& where) {
-    const bool ss_overwritten = where.emulated_call && !where.other_stack && where.misaligned == 0;
+    const bool ss_overwritten =
+        where.emulated_call && where.stack == trap_stack::interrupted && where.misaligned == 0;
     return !(tested.pops_ss && ss_overwritten);
+}
+
+/// A frame that lies above the copy, or on it, is moved first, and read again.
+unsigned allowed_instructions(const sequence& tested, const placement& where) {
+    constexpr unsigned move_instructions = 18;
+    const bool is_moved = where.stack == trap_stack::upper || where.lowered > 8;
+    return tested.instructions + (is_moved ? move_instructions : 0);
 }
 
 /// Every difference between the two states, as text; empty when there is none.
@@ -105,7 +113,7 @@ TEST_CASE("registers, flags and stack come back intact, every combination of fla
                 const run prepared = prepare_again();
                 CAPTURE(bits);
                 REQUIRE(differences_at_once(tested, prepared, prepare_again) == "");
-                REQUIRE(caller_words_kept(prepared));
+                REQUIRE(stack_kept(prepared));
             }
         }
     }
@@ -126,20 +134,37 @@ TEST_CASE("the same with everything below the stack pointer overwritten at each 
                 CAPTURE(bits);
                 REQUIRE(seen.landed);
                 REQUIRE(differences_stepped(seen, prepared) == "");
-                REQUIRE(caller_words_kept(prepared));
+                REQUIRE(stack_kept(prepared));
                 REQUIRE(seen.last_seen);
-                REQUIRE(seen.boundaries <= tested.instructions);
+                REQUIRE(seen.boundaries <= allowed_instructions(tested, where));
                 REQUIRE(seen.sti_directly_before == tested.sti);
                 // STI sets IF; an interrupt between POPF and it would land on this stack.
                 if (std::string{tested.name} != "iret")
                     REQUIRE(seen.popped_flags ==
                             (tested.sti ? image & ~uintptr_t{X86_FLAGS_IF} : image));
-                instructions = seen.boundaries;
+                if (where.stack != trap_stack::upper)
+                    instructions = seen.boundaries;
             });
         }
         MESSAGE(std::string{tested.name} << ": " << instructions << " instructions, "
                                          << tested.instructions << " allowed");
     }
+}
+
+void require_right(const sequence& tested, const placement& where, uintptr_t image,
+                   uintptr_t entry_flags) {
+    const auto prepare_again = [&] { return prepare(tested, where, image, entry_flags); };
+    run prepared = prepare_again();
+    if (!tested.sti) {
+        REQUIRE(differences_at_once(tested, prepared, prepare_again) == "");
+        REQUIRE(stack_kept(prepared));
+        prepared = prepare_again();
+    }
+    const stepped_run seen = run_stepped(tested, prepared, true);
+    REQUIRE(seen.landed);
+    REQUIRE(differences_stepped(seen, prepared) == "");
+    REQUIRE(stack_kept(prepared));
+    REQUIRE(seen.boundaries <= allowed_instructions(tested, where));
 }
 
 TEST_CASE("control: a sequence that leaves needed words below the stack pointer is caught") {
@@ -152,7 +177,7 @@ TEST_CASE("control: a sequence that leaves needed words below the stack pointer 
             };
             run prepared = prepare_again();
             REQUIRE(differences_at_once(control, prepared, prepare_again) == "");
-            REQUIRE(caller_words_kept(prepared));
+            REQUIRE(stack_kept(prepared));
 
             prepared = prepare_again();
             const stepped_run undisturbed = run_stepped(control, prepared, false);
@@ -163,7 +188,29 @@ TEST_CASE("control: a sequence that leaves needed words below the stack pointer 
             const stepped_run scribbled = run_stepped(control, prepared, true);
             const bool intact = scribbled.landed && differences_stepped(scribbled, prepared) == "";
             // A frame on another stack is out of reach of what is pushed on this one.
-            REQUIRE(intact == where.other_stack);
+            REQUIRE(intact == (where.stack != trap_stack::interrupted));
         });
+    }
+}
+
+TEST_CASE("a handler may lower or raise SP by any amount" *
+          doctest::skip(!nmisafe::x86::is_64_bit)) {
+    constexpr int furthest = 200; // beyond the frame, the saved registers and the copy
+    for (const sequence& tested : sequences) {
+        for (const placement& base : placements) {
+            if (base.lowered != 0)
+                continue;
+            CAPTURE(std::string{tested.name});
+            CAPTURE(std::string{base.name});
+            placement where = base;
+            for (where.lowered = -furthest; where.lowered <= furthest;
+                 where.lowered += where.lowered >= -64 && where.lowered < 64 ? 1 : 8) {
+                CAPTURE(where.lowered);
+                // Only what is aligned may be accessed with AC set, in ring 3.
+                const unsigned bits = where.lowered % 8 == 0 ? ~0U : 0U;
+                const uintptr_t entry_flags = opposite(tested, bits) & ~uintptr_t{X86_FLAGS_AC};
+                require_right(tested, where, image_of(bits), entry_flags);
+            }
+        }
     }
 }

@@ -29,6 +29,8 @@ return_fidelity_\name:
 
 .macro .end_sequence name
     .cfi_endproc
+    .globl  return_fidelity_\name\()_end
+return_fidelity_\name\()_end:
     .size   return_fidelity_\name, . - return_fidelity_\name
 .endm
 

@@ -39,7 +39,11 @@
 //
 // Each word is read before its place is overwritten: with the frame one word lower (RSP not aligned,
 // a pad word above ss) or on another stack (IST) the same order holds, and it also holds when a
-// handler has lowered the frame's RSP by one word to emulate a CALL.
+// handler has raised the frame's RSP, or lowered it by one word to emulate a CALL.
+//
+// A handler may lower it further. Then the copy would lie on words still needed, or below RSP. So the
+// words are first moved to where they would be had the trap come at the new RSP plus one word: all of
+// them below the copy. RSP goes there first, and each word moves down, the lowest first.
 #ifndef NMISAFE_TRAP_RETURN_X86_64_H
 #define NMISAFE_TRAP_RETURN_X86_64_H
 
@@ -53,6 +57,7 @@
 #define HARDWARE_CS 8
 #define HARDWARE_FLAGS 16
 #define HARDWARE_SP 24
+#define HARDWARE_SIZE 40
 
 /// Clears IF in the copied image when the STI form follows; STI sets it again.
 .macro image_without_interrupts interrupts
@@ -61,11 +66,41 @@
     .endif
 .endm
 
+/// Loads the interrupted RSP into RCX; goes to \lowered, with the place to move to in RAX, if it is more
+/// than a word below the end of the frame.
+.macro load_interrupted_sp frame:req, lowered:req
+    movq    \frame + HARDWARE_SP(%rsp), %rcx
+    leaq    -(\frame + HARDWARE_SIZE - 8)(%rcx), %rax
+    cmpq    %rsp, %rax
+    jb      \lowered
+.endm
+
+/// Moves what a return reads down to RAX, and RSP with it. RCX is free.
+.macro move_below_interrupted_sp frame:req
+    .cfi_def_cfa %rsp, \frame + HARDWARE_SIZE
+    .cfi_offset %rip, -HARDWARE_SIZE
+    .cfi_offset %rsp, HARDWARE_SP - HARDWARE_SIZE
+    xchgq   %rax, %rsp
+    .cfi_def_cfa_register %rax
+    .irp    offset, 0, 8, \frame+HARDWARE_IP
+    movq    \offset(%rax), %rcx
+    movq    %rcx, \offset(%rsp)
+    .endr
+    .cfi_def_cfa %rsp, \frame + HARDWARE_SIZE - 8  // the interrupted RSP
+    .cfi_offset %rip, 8 - HARDWARE_SIZE
+    .cfi_restore %rsp
+    .irp    offset, \frame+HARDWARE_CS, \frame+HARDWARE_FLAGS, \frame+HARDWARE_SP
+    movq    \offset(%rax), %rcx
+    movq    %rcx, \offset(%rsp)
+    .endr
+.endm
+
 /// Return by POPF and a near return. RSP -> saved RCX, saved RAX above it, the hardware frame at
 /// \frame(%rsp). \interrupts=1 for an image with IF=1. Does not load CS: same code segment only.
 .macro nmi_safe_return_near frame:req, interrupts=0, shadowed=none
     balance_return_stack
-    movq    \frame + HARDWARE_SP(%rsp), %rcx
+.Lread\@:
+    load_interrupted_sp \frame, .Llowered\@
     movq    \frame + HARDWARE_IP(%rsp), %rax
     movq    %rax, -8(%rcx)
     .cfi_def_cfa %rcx, 0                // the frame is being overwritten: describe the copy
@@ -85,13 +120,17 @@
     .cfi_adjust_cfa_offset -8
     end_return \interrupts, \shadowed
     ret
+.Llowered\@:
+    move_below_interrupted_sp \frame
+    jmp     .Lread\@
 .endm
 
 /// Return by POPF and a far return (REX.W: the default pops 32 bits). As above; also reloads CS, and
 /// pops the {CS, RIP, SSP} that delivery left on a supervisor shadow stack, which a near return
 /// cannot: the form for CET. [intel/vol2 RET]
 .macro nmi_safe_return_far frame:req, interrupts=0, shadowed=none
-    movq    \frame + HARDWARE_SP(%rsp), %rcx
+.Lread\@:
+    load_interrupted_sp \frame, .Llowered\@
     movq    \frame + HARDWARE_CS(%rsp), %rax
     movq    %rax, -8(%rcx)
     movq    \frame + HARDWARE_FLAGS(%rsp), %rax
@@ -113,6 +152,9 @@
     .cfi_adjust_cfa_offset -8
     end_return \interrupts, \shadowed
     lretq
+.Llowered\@:
+    move_below_interrupted_sp \frame
+    jmp     .Lread\@
 .endm
 
 /// The RFC's test of the return path: hands the words just laid down for POPF and the return to

@@ -14,8 +14,13 @@ namespace nmisafe::trap {
 /// Handles one exception or interrupt. Runs with IF=0 on the interrupted stack (#DB, #DF, #MC on
 /// x86-64: on their IST), in the context the frame interrupted: that may be an NMI handler. #DB and
 /// #MC run between nmi_enter() and nmi_exit() if the layout's NMI field can nest, and #DB with
-/// breakpoints off. May change the frame, but for SS. Returns false when the event is none of its
-/// own: the machine then stops with "unexpected exception".
+/// breakpoints off. Returns false when the event is none of its own: the machine then stops with
+/// "unexpected exception".
+///
+/// May change the frame but for SS, and RSP (x86-64) by any amount. Where RSP is lowered the frame
+/// itself may lie in between: what the handler puts there must leave the frame's words alone. The
+/// one exception is the return address of an emulated CALL, which may take the place of SS in an
+/// image that does not go by IRET.
 using handler = bool (*)(x86::trap_frame&);
 
 /// As handler; `address` is CR2, read before anything else could change it.
