@@ -5,10 +5,13 @@ check_scripts.py ROOT [CASE...]
 """
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path()
@@ -19,9 +22,13 @@ STAND_INS = {
 package=${@: -1}
 grep -qx -- "$package" "$STATE/packages" || { echo "no packages found" >&2; exit 1; }
 echo -n installed""",
+    "apt-cache": """
+[[ $* == "depends g++" && -s $STATE/version ]] || exit 0
+printf '%s\n' g++ '  Depends: cpp' "  Depends: g++-$(cat "$STATE/version")" \
+    "  Depends: gcc-$(cat "$STATE/version")" '  Suggests: g++-multilib'""",
     "apt-get": """
 echo "apt-get $* [frontend ${DEBIAN_FRONTEND-}]" >>"$CALLS"
-[[ " $* " == *" update "* ]] && { touch "$STATE/updated"; exit 0; }
+[[ " $* " == *" update "* ]] && { touch "$STATE/updated"; [[ -s $STATE/version ]] || echo 14 >"$STATE/version"; exit 0; }
 [[ -e $STATE/needs-update && ! -e $STATE/updated ]] && { echo "cannot locate"; exit 100; }
 [[ -e $STATE/broken ]] && { echo "apt is broken"; exit 100; }
 [[ -e $STATE/liar ]] && exit 0
@@ -30,11 +37,14 @@ for word; do [[ $word == -* || $word == install ]] || echo "$word" >>"$STATE/pac
     "sudo": """echo "sudo $*" >>"$CALLS"; exec "$@" """,
     "cmake": """
 echo "cmake $*" >>"$CALLS"
-echo "some line of the build"
+echo "some line of the build, locale $LC_ALL"
+# As ninja does: told to stop, it says that the build has failed.
+[[ -e $STATE/waits ]] && { trap 'exit 2' INT; touch "$STATE/waiting"; sleep 60; }
 [[ " $* " == *" --build "* && -e $STATE/build-fails ]] && { echo "error: no such thing"; exit 1; }
 exit 0""",
     "ctest": """
 echo "ctest $*" >>"$CALLS"
+[[ -e $STATE/junit ]] && cp "$STATE/junit" "$(sed 's/.*--output-junit \\([^ ]*\\).*/\\1/' <<<"$*")"
 [[ -e $STATE/tests-fail-$2 ]] && exit 8
 exit 0""",
 }
@@ -59,8 +69,9 @@ class Scripts(unittest.TestCase):
         listed = subprocess.run(
             ["bash", "-c", 'source scripts/setup.sh; printf "%s\\n" "${packages_for_test[@]%%:*}"'],
             cwd=self.tree, text=True, capture_output=True, check=True)
-        self.packages = listed.stdout.split()
+        self.packages = [name.replace("-N-", "-12-") for name in listed.stdout.split()]
         self.install(self.packages)
+        (self.state / "version").write_text("12")
 
     @staticmethod
     def program(path, body):
@@ -73,19 +84,44 @@ class Scripts(unittest.TestCase):
     def without(self, *names):
         self.install([name for name in self.packages if name not in names])
 
-    def start(self, *command):
+    def environment(self):
+        return {"PATH": f"{self.bin}:/usr/bin:/bin", "STATE": str(self.state),
+                "CALLS": str(self.state / "calls")}
+
+    def start(self, *command, **options):
         """From another folder, as a user may."""
-        return subprocess.run(
-            [str(self.tree / command[0]), *command[1:]], cwd="/", text=True, capture_output=True,
-            env={"PATH": f"{self.bin}:/usr/bin:/bin", "STATE": str(self.state),
-                 "CALLS": str(self.state / "calls")}, timeout=60)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": "/",
+                   "env": self.environment()} | options
+        return subprocess.run([str(self.tree / command[0]), *command[1:]], text=True, timeout=60,
+                              **options)
+
+    def start_waiting(self, *command):
+        """One that has begun to build and goes on with that, in a process group of its own."""
+        (self.state / "waits").touch()
+        started = subprocess.Popen([str(self.tree / command[0]), *command[1:]], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.environment(), start_new_session=True)
+        self.addCleanup(self.end, started)
+        limit = time.monotonic() + 50
+        while not (self.state / "waiting").exists() and time.monotonic() < limit:
+            time.sleep(0.02)
+        (self.state / "waits").unlink()
+        return started
+
+    @staticmethod
+    def end(started):
+        try:
+            os.killpg(started.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        started.communicate()
 
     def calls(self):
         file = self.state / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
-    def check_refused(self, command, message, status=2):
-        done = self.start(*command)
+    def check_refused(self, command, message, status=2, **options):
+        done = self.start(*command, **options)
         self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.assertIn(message, done.stderr)
@@ -95,6 +131,9 @@ class Scripts(unittest.TestCase):
         self.assertIn("qemu-system-x86", self.packages)
         self.assertIn("g++-12-multilib", self.packages)
         self.assertNotIn("gcc-multilib", self.packages)
+        # Every other one has the same name in all releases.
+        self.assertEqual([name for name in self.packages if re.search("-[0-9]", name)],
+                         ["g++-12-multilib"])
         self.assertEqual(len(self.packages), len(set(self.packages)))
 
     def test_refused(self):
@@ -104,6 +143,8 @@ class Scripts(unittest.TestCase):
                 (["run", "--policy"], "--policy needs a value"),
                 (["run", "--out", "x"], "unknown option --out"),
                 (["run", ""], "unknown option"),
+                (["run", "--arch", "vax"], "unknown width vax"),
+                (["run", "--arch=x86_64 x86_32"], "unknown width x86_64 x86_32"),
                 (["test", "--unknown"], "unknown option --unknown"),
                 (["test", "nothing"], "unknown part nothing"),
                 (["test", "--compiler", "icc"], "unknown compiler icc"),
@@ -128,11 +169,18 @@ class Scripts(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         configure, build, tool = self.calls()
         self.assertTrue(configure.startswith("cmake --preset gcc"))
-        self.assertEqual(build, "cmake --build --preset gcc")
+        # No image that is not asked for.
+        self.assertEqual(build, "cmake --build --preset gcc --target nmisafe kernel_x86_32 "
+                                "kernel_x86_32-controls")
         self.assertEqual(tool, "nmisafe run --images build/gcc/kernel --out out "
                                "--arch x86_32 --policy=far --list")
         self.assertNotIn("some line of the build", done.stdout)
         self.assertIn("some line of the build", (self.tree / "out/build.log").read_text())
+
+    def test_run_all(self):
+        self.assertEqual(self.start("run").returncode, 0)
+        self.assertEqual(self.calls()[1:], ["cmake --build --preset gcc",
+                                            "nmisafe run --images build/gcc/kernel --out out"])
 
     def test_status_of_the_tool(self):
         for status in (1, 2, 130):
@@ -145,11 +193,11 @@ class Scripts(unittest.TestCase):
             self.check_refused([name, "--no-install"], "not installed: cmake xorriso", 1)
 
     def test_run_needs_no_test_packages(self):
-        self.without("clang-14", "g++-alpha-linux-gnu", "doctest-dev")
+        self.without("clang", "g++-alpha-linux-gnu", "doctest-dev")
         self.assertEqual(self.start("run", "--no-install").returncode, 0)
         done = self.start("test", "--no-install")
         self.assertEqual(done.returncode, 1)
-        for name in ("clang-14", "g++-alpha-linux-gnu", "doctest-dev"):
+        for name in ("clang", "g++-alpha-linux-gnu", "doctest-dev"):
             self.assertIn(name, done.stderr)
 
     def test_install_only_missing(self):
@@ -160,6 +208,22 @@ class Scripts(unittest.TestCase):
                                           "xorriso [frontend noninteractive]")
         self.assertTrue(self.calls()[1].startswith("cmake"))
         self.assertIn("cmake: configures the build", done.stdout)
+
+    def test_release(self):
+        """The headers for 32 bits are those of the release's g++."""
+        self.without("g++-12-multilib")
+        (self.state / "version").write_text("14")
+        self.assertEqual(self.start("run").returncode, 0)
+        self.assertIn("install g++-14-multilib [", self.calls()[0])
+
+    def test_release_unknown(self):
+        """apt has no lists yet, and nothing is installed that would tell."""
+        self.without("g++", "g++-12-multilib")
+        (self.state / "version").write_text("")
+        (self.state / "needs-update").touch()
+        self.check_refused(["run", "--no-install"], "not installed: g++ g++-N-multilib", 1)
+        self.assertEqual(self.start("run").returncode, 0)
+        self.assertIn("install g++ g++-14-multilib [", self.calls()[2])
 
     def test_install_fetches_lists(self):
         self.without("cmake")
@@ -187,13 +251,76 @@ class Scripts(unittest.TestCase):
                                           "--no-install-recommends install cmake")
 
     def test_neither_root_nor_sudo(self):
-        if shutil.which("sudo", path="/usr/bin:/bin"):
-            self.skipTest("this machine has a sudo of its own")
         self.without("cmake")
         (self.state / "user").touch()
         (self.bin / "sudo").unlink()
+        # The machine's own programs but for its sudo.
+        for folder in ("/usr/bin", "/bin"):
+            for file in pathlib.Path(folder).iterdir():
+                if file.name != "sudo" and not (self.bin / file.name).exists():
+                    (self.bin / file.name).symlink_to(file)
         self.check_refused(["run"], "neither root nor sudo, so these must be installed first: "
-                                    "cmake", 1)
+                                    "cmake", 1, env=self.environment() | {"PATH": str(self.bin)})
+
+    def test_two_at_once(self):
+        first = self.start_waiting("run")
+        for name in ("run", "test", ".ci/run"):
+            done = self.start(name)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("another ./run or ./test is at work in this folder", done.stderr)
+        self.assertEqual(len(self.calls()), 1) # the first one's
+        self.assertIn("some line of the build", (self.tree / "out/build.log").read_text())
+        self.end(first)
+        self.assertEqual(self.start("run").returncode, 0)
+
+    def test_interrupted(self):
+        for name, log in (("run", "build.log"), ("test", "build-gcc.log")):
+            with self.subTest(name=name):
+                (self.state / "waiting").unlink(missing_ok=True)
+                started = self.start_waiting(name)
+                os.killpg(started.pid, signal.SIGINT)
+                _, error = started.communicate(timeout=50)
+                self.assertEqual(started.returncode, 130, error)
+                self.assertEqual(error, f"./{name}: interrupted\n")
+                self.assertRaises(ProcessLookupError, os.killpg, started.pid, 0)
+                self.assertIn("some line of the build", (self.tree / "out" / log).read_text())
+        # Neither of the two began anything else.
+        self.assertEqual([call.split()[:3] for call in self.calls()],
+                         [["cmake", "--preset", "gcc"]] * 2)
+
+    def test_locale(self):
+        """One that is not installed is not handed on."""
+        done = self.start("run", env=self.environment() | {"LANG": "xx_XX.UTF-8"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("locale C.UTF-8", (self.tree / "out/build.log").read_text())
+
+    def test_unwritable(self):
+        """Said before anything is built."""
+        for name in ("out", "out/build.log", "out/build.lock"):
+            with self.subTest(name=name):
+                file = self.tree / name
+                if name == "out":
+                    file.touch()
+                else:
+                    file.mkdir(parents=True)
+                self.check_refused(["run"], f"{name}", 1)
+                if name == "out":
+                    file.unlink()
+                else:
+                    shutil.rmtree(file.parent)
+
+    def test_full_disk(self):
+        """/dev/full behaves as a full disk does."""
+        (self.tree / "out").mkdir()
+        (self.tree / "out/build.log").symlink_to("/dev/full")
+        self.check_refused(["run"], "out/build.log: No space left on device", 1)
+
+    def test_standard_output_full(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = self.start("run", stdout=full)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "./run: standard output cannot be written to\n"))
+        self.assertEqual(self.calls(), [])
 
     def test_build_fails(self):
         (self.state / "build-fails").touch()
@@ -202,20 +329,34 @@ class Scripts(unittest.TestCase):
         self.assertIn("error: no such thing", done.stderr)
         self.assertFalse([call for call in self.calls() if call.startswith("nmisafe")])
 
+    def ctest(self, preset):
+        return (f"ctest --preset {preset} --no-tests=error --output-junit "
+                f"{self.tree}/out/tests-{preset}.xml")
+
     def test_test(self):
         for name in ("test", ".ci/run"):
             (self.state / "calls").unlink(missing_ok=True)
             done = self.start(name)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertEqual([call for call in self.calls() if call.startswith("ctest")],
-                             ["ctest --preset gcc --no-tests=error",
-                              "ctest --preset clang --no-tests=error"])
+                             [self.ctest("gcc"), self.ctest("clang")])
 
     def test_test_filters(self):
         self.assertEqual(self.start("test", "--compiler", "clang", "unit", "--label",
                                     "guest").returncode, 0)
         self.assertEqual([call for call in self.calls() if call.startswith("ctest")],
-                         ["ctest --preset clang --no-tests=error -L ^(unit|guest)$"])
+                         [self.ctest("clang") + " -L ^(unit|guest)$"])
+
+    def test_slowest(self):
+        """The ten slowest of both compilers, after a failure too."""
+        case = '\t<testcase name="{0}.{1}" classname="{0}" time="{1}.25" status="run">\n'
+        (self.state / "junit").write_text("".join(case.format("x", i) for i in range(1, 30)))
+        (self.state / "tests-fail-gcc").touch()
+        lines = self.start("test").stdout.splitlines()
+        begin = lines.index("./test: what took longest:") + 1
+        self.assertEqual([line.split() for line in lines[begin:]],
+                         [[f"{i}.2", "s", compiler, f"x.{i}"] for i in range(29, 24, -1)
+                          for compiler in ("gcc", "clang")])
 
     def test_test_fails(self):
         for compiler in ("gcc", "clang"):
