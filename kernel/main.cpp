@@ -5,25 +5,25 @@
 // image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate,
 // shootdown, grace, cr3, leaf, lock, order, close. Experiments have more.
 #include "kernel/boot/multiboot.h"
-#include "kernel/core/acpi.hpp"
-#include "kernel/core/address_space.hpp"
-#include "kernel/core/apic.hpp"
-#include "kernel/core/command_line.hpp"
-#include "kernel/core/console.hpp"
-#include "kernel/core/controls.hpp"
-#include "kernel/core/descriptor_tables.hpp"
-#include "kernel/core/hpet.hpp"
-#include "kernel/core/image.hpp"
-#include "kernel/core/interrupts.hpp"
-#include "kernel/core/io_apic.hpp"
-#include "kernel/core/lazy_areas.hpp"
-#include "kernel/core/panic.hpp"
-#include "kernel/core/smp.hpp"
-#include "kernel/core/stacks.hpp"
-#include "kernel/core/test_exit.hpp"
-#include "kernel/core/test_page.hpp"
-#include "kernel/core/thread.hpp"
+#include "kernel/common/controls.hpp"
+#include "kernel/common/image.hpp"
+#include "kernel/console/command_line.hpp"
+#include "kernel/console/console.hpp"
+#include "kernel/cpu/descriptor_tables.hpp"
+#include "kernel/devices/acpi.hpp"
+#include "kernel/devices/apic.hpp"
+#include "kernel/devices/hpet.hpp"
+#include "kernel/devices/io_apic.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/memory/address_space.hpp"
+#include "kernel/memory/lazy_areas.hpp"
+#include "kernel/memory/stacks.hpp"
+#include "kernel/memory/test_page.hpp"
+#include "kernel/panic/panic.hpp"
+#include "kernel/panic/test_exit.hpp"
+#include "kernel/smp/interrupts.hpp"
+#include "kernel/smp/smp.hpp"
+#include "kernel/threads/thread.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/vmalloc/controls.hpp"
@@ -169,7 +169,7 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
 
 } // namespace
 
-// core/switch_x86_*.S
+// threads/switch_x86_*.S
 extern "C" [[noreturn]] void kernel_continue_on(uintptr_t stack_top, void (*function)());
 
 /// Called by boot/boot_x86_*.S.

@@ -5,7 +5,7 @@
 #include <regex>
 #include <thread>
 
-#include "tool/run_command.hpp"
+#include "tool/command/run_command.hpp"
 
 namespace {
 

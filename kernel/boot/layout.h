@@ -28,7 +28,7 @@
 #define KERNEL_MMIO_BASE 0
 #endif
 
-// What an address space learns of by page faults: core/lazy_areas.hpp.
+// What an address space learns of by page faults: kernel/memory/lazy_areas.hpp.
 #ifdef __x86_64__
 #define KERNEL_VMALLOC_BASE 0xffff900000000000
 #define KERNEL_VMALLOC_SIZE 0x10000000000 // two entries of the PML4
@@ -48,7 +48,7 @@
 #define KERNEL_TEST_PAGES_OFFSET 0x800000 // behind KERNEL_STACK_SLOTS slots
 #define KERNEL_PAGES_SIZE 0x1000000
 
-// Selectors, the same on every CPU (core/descriptor_tables.cpp).
+// Selectors, the same on every CPU (kernel/cpu/descriptor_tables_x86_*.cpp).
 #define KERNEL_CODE_SELECTOR 0x08
 #define KERNEL_DATA_SELECTOR 0x10
 #define KERNEL_ALIAS_CODE_SELECTOR 0x18

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/experiments/experiments.hpp"
 
-#include "kernel/core/panic.hpp"
+#include "kernel/panic/panic.hpp"
 
 namespace kernel {
 

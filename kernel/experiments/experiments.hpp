@@ -2,7 +2,7 @@
 // The experiments, by name.
 #pragma once
 
-#include "kernel/core/text.hpp"
+#include "kernel/common/text.hpp"
 
 namespace kernel {
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// x86-64: checkpoint.hpp. The twin of checkpoint_x86_32.S.
+#ifdef __x86_64__
+
+#include "kernel/boot/layout.h"
+#include "kernel/cpu/per_cpu_layout.h"
+
+// struct checkpoint
+#define IP 0x00
+#define SP 0x08
+#define FLAGS 0x10
+#define BX 0x18
+#define BP 0x20
+#define R12 0x28
+#define R13 0x30
+#define R14 0x38
+#define R15 0x40
+#define PREEMPT_COUNT 0x48
+#define NMI_IN_PROGRESS 0x4c
+
+#define IRET_FRAME 0x28 // RIP, CS, RFLAGS, RSP, SS
+
+    .text
+    .globl  kernel_checkpoint_save
+    .type   kernel_checkpoint_save, @function
+kernel_checkpoint_save:
+    movq    (%rsp), %rax
+    movq    %rax, IP(%rdi)
+    leaq    8(%rsp), %rax
+    movq    %rax, SP(%rdi)
+    pushfq
+    popq    FLAGS(%rdi)
+    movq    %rbx, BX(%rdi)
+    movq    %rbp, BP(%rdi)
+    movq    %r12, R12(%rdi)
+    movq    %r13, R13(%rdi)
+    movq    %r14, R14(%rdi)
+    movq    %r15, R15(%rdi)
+    movl    %gs:CPU_PREEMPT_COUNT, %eax
+    movl    %eax, PREEMPT_COUNT(%rdi)
+    movl    %gs:CPU_NMI_IN_PROGRESS, %eax
+    movl    %eax, NMI_IN_PROGRESS(%rdi)
+    xorl    %eax, %eax
+    ret
+    .size   kernel_checkpoint_save, . - kernel_checkpoint_save
+
+// The frame for the IRET is built on the stack that is gone back to, below the saved RSP: the NMI's
+// own stack is the one place where the next NMI would run over it.
+    .globl  kernel_checkpoint_resume
+    .type   kernel_checkpoint_resume, @function
+kernel_checkpoint_resume:
+    cli
+    movq    SP(%rdi), %rcx
+    leaq    -IRET_FRAME(%rcx), %rsp
+    movl    PREEMPT_COUNT(%rdi), %eax
+    movl    %eax, %gs:CPU_PREEMPT_COUNT
+    movl    NMI_IN_PROGRESS(%rdi), %eax
+    movl    %eax, %gs:CPU_NMI_IN_PROGRESS
+    movq    IP(%rdi), %rax
+    movq    %rax, 0x00(%rsp)
+    movq    $KERNEL_CODE_SELECTOR, 0x08(%rsp)
+    movq    FLAGS(%rdi), %rax
+    movq    %rax, 0x10(%rsp)
+    movq    %rcx, 0x18(%rsp)
+    movq    $KERNEL_DATA_SELECTOR, 0x20(%rsp)
+    movq    BX(%rdi), %rbx
+    movq    BP(%rdi), %rbp
+    movq    R12(%rdi), %r12
+    movq    R13(%rdi), %r13
+    movq    R14(%rdi), %r14
+    movq    R15(%rdi), %r15
+    movl    $1, %eax
+    iretq                               // why an IRET: an NMI handler is abandoned, NMIs are blocked
+    .size   kernel_checkpoint_resume, . - kernel_checkpoint_resume
+#endif // __x86_64__
+
+    .section .note.GNU-stack, "", @progbits

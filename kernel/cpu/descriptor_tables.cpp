@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// What both widths share; the other half is descriptor_tables_x86_*.cpp.
+#include "kernel/cpu/descriptor_tables.hpp"
+
+#include "nmisafe/trap/trap.hpp"
+
+namespace kernel {
+
+using namespace nmisafe;
+
+namespace internal {
+extern x86::table_register interrupt_table_register();
+void set_gate(uint8_t vector, interrupt_stack stack);
+void load_segments_and_task(cpu& mine);
+} // namespace internal
+
+void load_descriptor_tables(cpu& mine) {
+    constexpr auto flat = [](x86::segment_type type, x86::segment_width width) {
+        return x86::make_segment(0, x86::flat_limit, type, width);
+    };
+#ifdef __x86_64__
+    constexpr auto code_width = x86::segment_width::bits_64;
+#else
+    constexpr auto code_width = x86::segment_width::bits_32;
+#endif
+    mine.gdt[code_selector / 8] = flat(x86::segment_type::code, code_width);
+    mine.gdt[alias_code_selector / 8] = flat(x86::segment_type::code, code_width);
+    mine.gdt[data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    mine.gdt[spare_data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    internal::load_segments_and_task(mine);
+    x86::load_idt(internal::interrupt_table_register());
+}
+
+void set_up_interrupt_table() {
+    for (unsigned vector = 0; vector < X86_VECTORS; ++vector)
+        internal::set_gate(static_cast<uint8_t>(vector), interrupt_stack::none);
+}
+
+void use_interrupt_stacks(bool breakpoint_on_nmi_stack) {
+    internal::set_gate(X86_VECTOR_NMI, interrupt_stack::nmi);
+    internal::set_gate(X86_VECTOR_DF, interrupt_stack::double_fault);
+    internal::set_gate(X86_VECTOR_MC, interrupt_stack::machine_check);
+    internal::set_gate(X86_VECTOR_DB, interrupt_stack::debug);
+    if (breakpoint_on_nmi_stack)
+        internal::set_gate(X86_VECTOR_BP, interrupt_stack::nmi);
+}
+
+} // namespace kernel

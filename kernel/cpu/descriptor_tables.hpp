@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Each CPU's GDT and TSS, and the one IDT that all share.
+#pragma once
+
+#include "kernel/boot/layout.h"
+#include "kernel/cpu/per_cpu.hpp"
+
+namespace kernel {
+
+inline constexpr uint16_t code_selector = KERNEL_CODE_SELECTOR;
+inline constexpr uint16_t data_selector = KERNEL_DATA_SELECTOR;
+/// The same segment as code_selector under another selector: for frames whose CS differs.
+inline constexpr uint16_t alias_code_selector = KERNEL_ALIAS_CODE_SELECTOR;
+/// The same segment as data_selector: for events that find another selector loaded.
+inline constexpr uint16_t spare_data_selector = KERNEL_SPARE_DATA_SELECTOR;
+
+/// Loads GDT, GS, TSS and IDT on the CPU that runs this: afterwards this_cpu() works and exceptions
+/// reach the library. @context boot of that CPU, interrupts off
+void load_descriptor_tables(cpu& mine);
+
+/// Puts all gates of the IDT in place, none with a stack of its own. @context boot, first CPU
+void set_up_interrupt_table();
+
+/// Gives a CPU the stack for one kind of event. Effective on x86-64 once use_interrupt_stacks() was
+/// called. @context boot, before that CPU runs or with nothing that could use the stack
+void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top);
+
+/// From now on NMI, #DF, #MC and #DB switch stacks (x86-32: #DF switches tasks). Every running CPU
+/// must have its stacks. `breakpoint_on_nmi_stack` is a control: #BP shares the NMI's IST, which
+/// lets a breakpoint in an NMI run over the NMI's frame; x86-64 only. @context boot, first CPU
+void use_interrupt_stacks(bool breakpoint_on_nmi_stack);
+
+} // namespace kernel

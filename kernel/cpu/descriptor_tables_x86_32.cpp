@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// x86-32: GS is a segment, a double fault a task of its own. The twin of
+// descriptor_tables_x86_64.cpp.
+#ifdef __i386__
+
+#include "kernel/cpu/descriptor_tables.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+extern "C" void kernel_double_fault_task(); // double_fault_x86_32.S
+
+namespace kernel {
+
+using namespace nmisafe;
+
+namespace {
+
+x86::gate_32 interrupt_table[X86_VECTORS];
+
+uint32_t address_of(const void* object) {
+    return reinterpret_cast<uintptr_t>(object);
+}
+
+} // namespace
+
+namespace internal {
+
+x86::table_register interrupt_table_register() {
+    return {sizeof(interrupt_table) - 1, address_of(interrupt_table)};
+}
+
+void set_gate(uint8_t vector, interrupt_stack stack) {
+    const bool task = stack == interrupt_stack::double_fault;
+    interrupt_table[vector] = x86::make_gate_32(
+        trap::entry_address(vector), task ? KERNEL_DOUBLE_FAULT_SELECTOR : code_selector,
+        task ? x86::gate_type::task : x86::gate_type::interrupt);
+}
+
+void load_segments_and_task(cpu& mine) {
+    constexpr auto system = x86::segment_width::system;
+    constexpr uint32_t limit = sizeof(x86::tss_32) - 1;
+    mine.tss.io_map_base = sizeof(mine.tss);
+    mine.gdt[KERNEL_PER_CPU_SELECTOR / 8] = x86::make_segment(
+        address_of(&mine), x86::flat_limit, x86::segment_type::data, x86::segment_width::bits_32);
+    mine.gdt[KERNEL_TASK_SELECTOR / 8] =
+        x86::make_segment(address_of(&mine.tss), limit, x86::segment_type::tss_32, system);
+    mine.gdt[KERNEL_DOUBLE_FAULT_SELECTOR / 8] = x86::make_segment(
+        address_of(&mine.double_fault_tss), limit, x86::segment_type::tss_32, system);
+    x86::load_gdt({sizeof(mine.gdt) - 1, address_of(mine.gdt)});
+    asm volatile("mov %[selector], %%gs" : : [selector] "r"(KERNEL_PER_CPU_SELECTOR) : "memory");
+    x86::load_task_register(KERNEL_TASK_SELECTOR);
+    trap::set_percpu_selector(KERNEL_PER_CPU_SELECTOR);
+}
+
+} // namespace internal
+
+void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
+    if (which != interrupt_stack::double_fault)
+        return; // everything else stays on the interrupted stack
+    x86::tss_32& task = owner.double_fault_tss;
+    task = {};
+    task.cr3 = x86::read_cr3();
+    task.eip = reinterpret_cast<uintptr_t>(kernel_double_fault_task);
+    task.eflags = X86_FLAGS_FIXED;
+    task.esp = top;
+    task.cs = code_selector;
+    task.ds = task.es = task.ss = data_selector;
+    task.gs = KERNEL_PER_CPU_SELECTOR;
+    task.io_map_base = sizeof(task);
+}
+
+} // namespace kernel
+
+#endif // __i386__

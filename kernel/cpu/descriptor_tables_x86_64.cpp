@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// x86-64: the TSS holds stacks, GS base is a register. The twin of descriptor_tables_x86_32.cpp.
+#ifdef __x86_64__
+
+#include "kernel/cpu/descriptor_tables.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+using namespace nmisafe;
+
+namespace {
+
+x86::gate_64 interrupt_table[X86_VECTORS];
+
+} // namespace
+
+namespace internal {
+
+x86::table_register interrupt_table_register() {
+    return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
+}
+
+void set_gate(uint8_t vector, interrupt_stack stack) {
+    interrupt_table[vector] =
+        x86::make_gate_64(trap::entry_address(vector), code_selector, static_cast<uint8_t>(stack));
+}
+
+void load_segments_and_task(cpu& mine) {
+    const auto base = reinterpret_cast<uintptr_t>(&mine.tss);
+    mine.tss.io_map_base = sizeof(mine.tss);
+    mine.gdt[KERNEL_TASK_SELECTOR / 8] =
+        x86::make_segment(static_cast<uint32_t>(base), sizeof(mine.tss) - 1,
+                          x86::segment_type::tss_32, x86::segment_width::system);
+    mine.gdt[KERNEL_TASK_SELECTOR / 8 + 1].bits = base >> 32;
+    x86::load_gdt({sizeof(mine.gdt) - 1, reinterpret_cast<uintptr_t>(mine.gdt)});
+    x86::write_msr(X86_MSR_GS_BASE, reinterpret_cast<uintptr_t>(&mine));
+    x86::load_task_register(KERNEL_TASK_SELECTOR);
+}
+
+} // namespace internal
+
+void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
+    if (which == interrupt_stack::nmi) {
+        top -= sizeof(trap::nmi_stack_top);
+        *reinterpret_cast<trap::nmi_stack_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0};
+    }
+    owner.tss.ist[static_cast<unsigned>(which) - 1] = top;
+}
+
+} // namespace kernel
+
+#endif // __x86_64__

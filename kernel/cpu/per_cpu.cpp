@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/cpu/per_cpu.hpp"
+
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+namespace {
+
+cpu cpus[most_cpus];
+uint32_t running = 1; // the first CPU is running, or nobody would ask
+
+} // namespace
+
+cpu& cpu_at(uint32_t id) {
+    return cpus[id];
+}
+
+uint32_t cpu_count() {
+    return __atomic_load_n(&running, __ATOMIC_ACQUIRE);
+}
+
+cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
+    cpu& mine = cpus[id];
+    mine.self = &mine;
+    mine.id = id;
+    mine.apic_id = apic_id;
+    return mine;
+}
+
+void add_running_cpu() {
+    __atomic_store_n(&running, running + 1, __ATOMIC_RELEASE);
+}
+
+} // namespace kernel

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// What each CPU has of its own, found through GS.
+#pragma once
+
+#include "kernel/cpu/per_cpu_layout.h"
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/platform/cpu_state.hpp"
+#include "nmisafe/x86/descriptors.hpp"
+
+namespace kernel {
+
+struct thread;
+struct run_queue;
+
+inline constexpr uint32_t most_cpus = 8;
+inline constexpr uint32_t gdt_entries = 9;
+
+/// The stacks an event switches to whatever ran before: x86-64's IST, numbered from 1. On x86-32
+/// only the double fault has one.
+enum class interrupt_stack : uint8_t { none, nmi, double_fault, machine_check, debug, count };
+
+/// Only its own CPU uses it, but for `mailbox`. An NMI may read any of it at any time.
+struct alignas(64) cpu {
+    cpu* self;
+    uint32_t id;
+    uint32_t apic_id;
+    uint32_t preempt_count; ///< Of the running thread, written by one instruction each.
+    uint32_t need_resched;  ///< Set by the tick, cleared by schedule().
+    thread* current;        ///< Never null once threads are set up.
+    thread* switched_from;  ///< Valid while a switch of threads is under way.
+
+    ::nmisafe::platform::cpu_state nmisafe;
+    uint32_t lock_checker_off; ///< How deep; counted in the controls image only.
+    uint32_t ticks;            ///< Tick interrupts taken.
+
+    nmisafe::x86::segment_descriptor gdt[gdt_entries];
+#ifdef __x86_64__
+    nmisafe::x86::tss_64 tss;
+#else
+    nmisafe::x86::tss_32 tss;              ///< A double fault saves the interrupted state here.
+    nmisafe::x86::tss_32 double_fault_tss; ///< And loads this.
+#endif
+
+    /// One function to run, for run_on(): `mail` is written last by the sender and cleared by this
+    /// CPU when the function has returned.
+    void (*mail)(void*);
+    void* mail_argument;
+
+    uintptr_t experiment[16]; ///< For the experiment that runs.
+};
+static_assert(offsetof(cpu, self) == CPU_SELF && offsetof(cpu, id) == CPU_ID);
+static_assert(offsetof(cpu, preempt_count) == CPU_PREEMPT_COUNT);
+static_assert(offsetof(cpu, nmisafe) + offsetof(::nmisafe::platform::cpu_state, nmi_in_progress) ==
+              CPU_NMI_IN_PROGRESS);
+
+/// This CPU's. Threads stay on the CPU they were created on, so the compiler may keep the result,
+/// and also fetch it early: no function that sets GS up may itself use this.
+/// @context any with the kernel's GS
+[[gnu::always_inline]] inline cpu& this_cpu() {
+    cpu* self;
+    asm("mov %%gs:%c[offset], %[self]" : [self] "=r"(self) : [offset] "i"(CPU_SELF));
+    return *self;
+}
+
+/// `id` is below cpu_count(). @context any
+cpu& cpu_at(uint32_t id);
+
+/// CPUs that run. @context any
+uint32_t cpu_count();
+
+/// Fills in CPU `id`'s struct. load_descriptor_tables() then points GS at it. @context boot
+cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id);
+
+/// Counts a CPU that has come up: from now on cpu_at() takes its id. @context boot of the first CPU
+void add_running_cpu();
+
+} // namespace kernel

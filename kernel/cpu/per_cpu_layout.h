@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Offsets in struct cpu that assembly and one-instruction accesses use; per_cpu.hpp asserts them.
+#ifndef KERNEL_CPU_PER_CPU_LAYOUT_H
+#define KERNEL_CPU_PER_CPU_LAYOUT_H
+
+#ifdef __x86_64__
+#define CPU_SELF 0x00
+#define CPU_ID 0x08
+#define CPU_PREEMPT_COUNT 0x10
+#define CPU_NMI_IN_PROGRESS 0x30
+#else
+#define CPU_SELF 0x00
+#define CPU_ID 0x04
+#define CPU_PREEMPT_COUNT 0x0c
+#define CPU_NMI_IN_PROGRESS 0x20
+#endif
+
+#endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/devices/acpi.hpp"
+
+#include "kernel/common/text.hpp"
+#include "kernel/memory/pages.hpp"
+#include "kernel/panic/panic.hpp"
+
+namespace kernel {
+
+namespace {
+
+struct [[gnu::packed]] root_pointer {
+    char signature[8];
+    uint8_t checksum;
+    char oem[6];
+    uint8_t revision;
+    uint32_t rsdt;
+    uint32_t length; // from here on since revision 2
+    uint64_t xsdt;
+    uint8_t extended_checksum;
+    uint8_t reserved[3];
+};
+constexpr uintptr_t first_root_pointer_size = 20;
+
+struct [[gnu::packed]] table_header {
+    char signature[4];
+    uint32_t length;
+    uint8_t revision, checksum;
+    char oem[22];
+    uint32_t creator_revision;
+};
+static_assert(sizeof(table_header) == 36);
+
+struct [[gnu::packed]] madt_entry {
+    uint8_t type, length;
+    union {
+        struct [[gnu::packed]] {
+            uint8_t processor, apic_id;
+            uint32_t flags;
+        } local_apic; // type 0
+        struct [[gnu::packed]] {
+            uint8_t id, reserved;
+            uint32_t address, first_interrupt;
+        } io_apic; // type 1
+    };
+};
+constexpr uint32_t cpu_enabled = 1;
+constexpr uintptr_t madt_entries = sizeof(table_header) + 8;
+
+struct [[gnu::packed]] hpet_table {
+    table_header header;
+    uint32_t hardware;
+    uint8_t address_space, width, offset, access;
+    uint64_t address;
+};
+
+const unsigned char* bytes_at(uintptr_t physical) {
+    return static_cast<const unsigned char*>(physical_to_virtual(physical));
+}
+
+/// All bytes of a sound table add up to 0.
+bool is_sound(const unsigned char* bytes, uintptr_t size) {
+    uint8_t sum = 0;
+    for (uintptr_t i = 0; i < size; ++i)
+        sum = static_cast<uint8_t>(sum + bytes[i]);
+    return sum == 0;
+}
+
+const root_pointer* find_root_pointer(uintptr_t from, uintptr_t to) {
+    for (uintptr_t at = from; at + sizeof(root_pointer) <= to; at += 16) {
+        const unsigned char* const bytes = bytes_at(at);
+        auto* const candidate = reinterpret_cast<const root_pointer*>(bytes);
+        if (text(candidate->signature, 8) == "RSD PTR " && is_sound(bytes, first_root_pointer_size))
+            return candidate;
+    }
+    return nullptr;
+}
+
+/// First KiB of the extended BIOS data area, then the BIOS's ROM. [ACPI 5.2.5.1]
+const root_pointer& root() {
+    constexpr uintptr_t bios_data_area_segment = 0x40e;
+    uint16_t segment;
+    __builtin_memcpy(&segment, bytes_at(bios_data_area_segment), sizeof(segment));
+    const uintptr_t extended = uintptr_t{segment} << 4;
+    const root_pointer* found = nullptr;
+    if (extended >= 0x400 && extended < 0xa0000)
+        found = find_root_pointer(extended, extended + 1024);
+    if (found == nullptr)
+        found = find_root_pointer(0xe0000, 0x100000);
+    if (found == nullptr)
+        panic("no ACPI root pointer", nullptr, 0);
+    return *found;
+}
+
+const table_header& table_at(uint64_t physical) {
+    if (physical == 0 || physical + sizeof(table_header) > KERNEL_DIRECT_SIZE)
+        panic("ACPI table out of reach", nullptr, static_cast<uintptr_t>(physical));
+    const auto address = static_cast<uintptr_t>(physical);
+    const unsigned char* const bytes = bytes_at(address);
+    auto& table = *reinterpret_cast<const table_header*>(bytes);
+    if (table.length < sizeof(table_header) || table.length > KERNEL_DIRECT_SIZE - address)
+        panic("ACPI table has a bad length", nullptr, address);
+    if (!is_sound(bytes, table.length))
+        panic("ACPI table has a bad checksum", nullptr, address);
+    return table;
+}
+
+/// Null if there is no such table.
+const table_header* find_table(text signature) {
+    const root_pointer& pointer = root();
+    const bool wide = pointer.revision >= 2 && pointer.xsdt != 0;
+    const table_header& list = table_at(wide ? pointer.xsdt : pointer.rsdt);
+    const uintptr_t entry_size = wide ? 8 : 4;
+    auto* const entries = reinterpret_cast<const unsigned char*>(&list + 1);
+    const uintptr_t count = (list.length - sizeof(list)) / entry_size;
+    for (uintptr_t i = 0; i < count; ++i) {
+        uint64_t address = 0;
+        __builtin_memcpy(&address, entries + i * entry_size, entry_size);
+        const table_header& table = table_at(address);
+        if (text(table.signature, 4) == signature)
+            return &table;
+    }
+    return nullptr;
+}
+
+void read_madt(machine& found) {
+    const table_header* const madt = find_table("APIC");
+    if (madt == nullptr)
+        panic("no ACPI table of the APICs", nullptr, 0);
+    auto* const bytes = reinterpret_cast<const unsigned char*>(madt);
+    for (uintptr_t at = madt_entries; at + 2 <= madt->length;) {
+        auto& entry = *reinterpret_cast<const madt_entry*>(bytes + at);
+        const uintptr_t needed = entry.type == 0 ? 8 : entry.type == 1 ? 12 : 2;
+        if (entry.length < needed || entry.length > madt->length - at)
+            panic("ACPI table of the APICs has a bad entry", nullptr, at);
+        if (entry.type == 0 && (entry.local_apic.flags & cpu_enabled) != 0 &&
+            found.cpus < most_cpus)
+            found.apic_ids[found.cpus++] = entry.local_apic.apic_id;
+        if (entry.type == 1 && found.io_apic == 0)
+            found.io_apic = entry.io_apic.address;
+        at += entry.length;
+    }
+    if (found.io_apic == 0)
+        panic("no I/O APIC", nullptr, 0);
+}
+
+} // namespace
+
+machine read_machine() {
+    machine found{};
+    read_madt(found);
+    if (const table_header* const table = find_table("HPET"); table != nullptr) {
+        if (table->length < sizeof(hpet_table))
+            panic("ACPI table has a bad length", nullptr, table->length);
+        found.hpet = static_cast<uintptr_t>(reinterpret_cast<const hpet_table*>(table)->address);
+    }
+    return found;
+}
+
+} // namespace kernel

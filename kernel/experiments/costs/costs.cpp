@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// costs: how many instructions the library takes on its paths, with handlers that do nothing. The
+// tool counts them in QEMU's log between the addresses printed here. Each path is walked once.
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/shared/patch_windows.h"
+#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/experiments/shared/patched_sites.hpp"
+#include "kernel/experiments/shared/probed_function.h"
+#include "kernel/experiments/shared/scene.hpp"
+#include "kernel/experiments/shared/windows.h"
+#include "kernel/memory/address_space.hpp"
+#include "kernel/memory/lazy_areas.hpp"
+#include "kernel/smp/code.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
+#include "nmisafe/marker/trace_mark.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+extern "C" {
+void nmisafe_trap_nmi(nmisafe::x86::trap_frame*);
+extern const char nmisafe_trap_nmi_exit[];
+}
+
+namespace kernel {
+namespace {
+
+using namespace nmisafe;
+
+template <typename Function>
+const char* address_of(Function* function) {
+    return reinterpret_cast<const char*>(function);
+}
+
+void measure_window(const char* name, const code_window& window) {
+    print_measure(name, window.begin, window.end);
+    window.run();
+}
+
+// --- NMIs and traps ------------------------------------------------------------------------------
+
+void measure_nmi() {
+    const auto* const entry = reinterpret_cast<const char*>(trap::entry_address(X86_VECTOR_NMI));
+    // As Linux's figures are counted: up to the library's C++ function and back from it.
+    print_measure("nmi-entry", entry, address_of(nmisafe_trap_nmi));
+    print_measure("nmi-exit", nmisafe_trap_nmi_exit, window_nmi_nothing_end);
+    // All of it: up to the embedding kernel's handler and from its return instruction on.
+    print_measure("nmi-entry-to-handler", entry, address_of(empty_nmi_handler));
+    print_measure("nmi-exit-from-handler", address_of(empty_nmi_handler), window_nmi_nothing_end);
+    trap::set_nmi_handler(empty_nmi_handler);
+    raise_nmi_in_window(window_nmi_nothing);
+    scene.count.handled = 1; // the empty handler counts nothing
+}
+
+void measure_breakpoint() {
+    // The return alone, from the end of the C++ dispatch.
+    print_measure("breakpoint-return", nmisafe_trap_return, window_breakpoint_end);
+    trap::set_handler(X86_VECTOR_BP, empty_breakpoint_handler);
+    // The INT3 itself, both ways, and the handler's two instructions.
+    measure_window("breakpoint-roundtrip",
+                   {window_breakpoint, window_breakpoint_begin, window_breakpoint_end});
+}
+
+// --- what stands on them -------------------------------------------------------------------------
+
+bool patched_site_hit;
+
+/// Called at each step of the patcher: executes the site at the first where INT3 stands on it.
+void hit_patched_site() {
+    const auto* const site = reinterpret_cast<const volatile uint8_t*>(window_patched_mov_begin);
+    if (*site != text_patch::breakpoint || patched_site_hit)
+        return;
+    patched_site_hit = true;
+    measure_window("patched-breakpoint-roundtrip",
+                   {window_patched_mov, window_patched_mov_begin, window_patched_mov_end});
+}
+
+void measure_patched_breakpoint() {
+    text_patch::patch site{};
+    site.address = reinterpret_cast<uintptr_t>(window_patched_mov_begin);
+    site.size = PATCH_COST_SITE_SIZE;
+    site.before[0] = site.after[0] = 0xb8; // mov to EAX
+    site.after[1] = 1;
+    patching_hook = hit_patched_site;
+    const bool applied = text_patch::apply(&site, 1).has_value();
+    patching_hook = nullptr;
+    if (!applied || !patched_site_hit)
+        fail("INT3 hit on a site being patched", 1, 0);
+}
+
+kprobe::probe probe;
+
+void empty_probe_handler(kprobe::probe&, x86::trap_frame&) {}
+
+/// With a handler before the instruction and one after.
+void measure_probe(const char* name, const code_window& window) {
+    probe = {};
+    probe.address = probe.function = reinterpret_cast<uintptr_t>(window.begin);
+    probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    probe.pre = probe.post = empty_probe_handler;
+    if (!kprobe::insert(probe))
+        fail("the probe was inserted", 1, 0);
+    measure_window(name, window);
+    if (probe.completed != 1)
+        fail("the probe was hit", 1, probe.completed);
+    if (!kprobe::remove(probe) || !kprobe::release(probe))
+        fail("the probe was removed", 1, 0);
+}
+
+uint32_t mark_calls;
+
+void on_mark(const marker::marker&, void*, const marker::arguments&) {
+    ++mark_calls;
+}
+
+constinit marker::probe mark_counter(on_mark, nullptr);
+
+void measure_marker() {
+    // Each with the CALL of the function that is nothing but the marker, and its RET.
+    measure_window("marker-dormant",
+                   {window_marker_dormant, window_marker_dormant_begin, window_marker_dormant_end});
+    if (!marker::register_probe("kernel", "cost", nullptr, mark_counter))
+        fail("the marker was turned on", 1, 0);
+    measure_window("marker-hit",
+                   {window_marker_hit, window_marker_hit_begin, window_marker_hit_end});
+    if (mark_calls != 1)
+        fail("calls of the marker's probe", 1, mark_calls);
+}
+
+bool on_page_fault(x86::trap_frame& frame, uintptr_t address) {
+    return handle_lazy_fault(frame, address) == vmalloc::fault::resolved;
+}
+
+/// From the entry to the instruction behind the one that faulted, which is executed again, in an
+/// address space that lacks the entry. @return the bytes that an address space takes.
+uintptr_t measure_vmalloc_fault() {
+    const auto made = vmalloc::vmalloc(vmalloc_area, 1, vmalloc::permission::read_write);
+    const uintptr_t before = pages_in_use();
+    address_space* const space = create_address_space();
+    const uintptr_t pages = pages_in_use() - before;
+    print_measure("vmalloc-fault",
+                  reinterpret_cast<const char*>(trap::entry_address(X86_VECTOR_PF)),
+                  window_page_fault_end);
+    trap::set_page_fault_handler(on_page_fault);
+    switch_to(*space);
+    window_page_fault(made.value_or(nullptr));
+    switch_to(kernel_space());
+    return pages * page_size;
+}
+
+} // namespace
+
+extern "C" void marker_action() {
+    trace_mark(kernel, cost, "value %d", 1);
+}
+
+void costs() {
+    x86::disable_interrupts();
+    set_scene(nullptr);
+    set_up_patching();
+    measure_nmi();
+    measure_breakpoint();
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
+    measure_patched_breakpoint();
+    measure_probe("kprobe-emulated",
+                  {window_probed_nop, window_probed_nop_begin, window_probed_nop_end});
+    measure_probe("kprobe-copied",
+                  {window_probed_add, window_probed_add_begin, window_probed_add_end});
+    measure_marker();
+    print_row(nullptr, false, {"address_space_bytes", measure_vmalloc_fault()});
+}
+
+} // namespace kernel

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/experiments/shared/patched_sites.hpp"
+
+#include "kernel/common/controls.hpp"
+#include "kernel/experiments/shared/scene.hpp"
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/trap.hpp"
+
+namespace kernel {
+
+using namespace nmisafe;
+
+constinit immediate::immediate<uint32_t, value_a> patched_value;
+constinit immediate::immediate<bool> patched_branch;
+
+shared_count hits_in_threads;
+shared_count hits_in_interrupts;
+shared_count hits_in_nmis;
+
+namespace {
+
+text_patch::patch workspace[64];
+
+/// Without the emulation the site's instruction is skipped: of what it does only the jump remains.
+/// The frame is copied word by word: for all of it a compiler would call memcpy(), where a
+/// breakpoint may stand.
+[[gnu::always_inline]] inline bool handle(x86::trap_frame& frame) {
+    if (!is_removed(defence::emulate))
+        return text_patch::handle_breakpoint(frame);
+    constexpr size_t frame_words = sizeof frame / sizeof(uintptr_t);
+    uintptr_t before[frame_words];
+    auto* const words = reinterpret_cast<volatile uintptr_t*>(&frame);
+    for (size_t i = 0; i < frame_words; ++i)
+        before[i] = words[i];
+    const bool handled = text_patch::handle_breakpoint(frame);
+    const uintptr_t ip = frame.ip;
+    for (size_t i = 0; i < frame_words; ++i)
+        words[i] = before[i];
+    frame.ip = ip;
+    return handled;
+}
+
+[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
+    if (!handle(frame))
+        return false;
+    ++scene.breakpoints;
+    ++(context::in_nmi() ? hits_in_nmis : context::in_irq() ? hits_in_interrupts : hits_in_threads);
+    return true;
+}
+
+} // namespace
+
+[[gnu::noinline]] sites_seen execute_sites() {
+    sites_seen seen{immediate::read<patched_value>(), false};
+    if (immediate::branch<patched_branch>()) [[unlikely]]
+        seen.branch = true;
+    return seen;
+}
+
+bool is_sound(const sites_seen& seen) {
+    return seen.value == value_a || seen.value == value_b;
+}
+
+void set_up_patching() {
+    immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    hits_in_threads = 0;
+    hits_in_interrupts = 0;
+    hits_in_nmis = 0;
+}
+
+} // namespace kernel

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/modules/modules.hpp"
+
+#include "kernel/common/controls.hpp"
+#include "kernel/common/spinlock.hpp"
+#include "kernel/memory/lazy_areas.hpp"
+#include "kernel/modules/module_text.hpp"
+#include "kernel/panic/panic.hpp"
+#include "kernel/threads/insist.hpp"
+#include "nmisafe/marker/marker.hpp"
+#include "nmisafe/module_loader/exports.hpp"
+
+namespace kernel {
+
+namespace internal {
+uint32_t live_modules;
+}
+
+namespace {
+
+using namespace nmisafe;
+using base::expected;
+using base::unexpected;
+using module_loader::load_error;
+using module_loader::loaded_module;
+
+// What breakpoint handlers are told is text. Of an unused entry `end` is 0, and `begin` is the
+// highest address: whatever mix of an entry's words a reader has while it comes or goes, there is
+// no address in it but the module's.
+struct code_range {
+    uintptr_t begin;
+    uintptr_t end;
+    uintptr_t no_probe_begin;
+    uintptr_t no_probe_end;
+};
+constinit code_range ranges[most_modules] = {};
+spinlock ranges_lock;
+
+[[gnu::always_inline]] inline uintptr_t read(const uintptr_t& word) {
+    return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
+}
+void write(uintptr_t& word, uintptr_t value) {
+    __atomic_store_n(&word, value, __ATOMIC_RELEASE);
+}
+
+constexpr uintptr_t nowhere = ~uintptr_t{0};
+
+code_range* find_range(uintptr_t begin) {
+    for (code_range& one : ranges)
+        if (one.end != 0 && one.begin == begin)
+            return &one;
+    return nullptr;
+}
+
+code_range* find_unused() {
+    for (code_range& one : ranges)
+        if (one.end == 0)
+            return &one;
+    return nullptr;
+}
+
+/// Of a module without code nothing is text; it takes no entry.
+bool has_code(const loaded_module& which) {
+    return which.code().begin != which.code().end;
+}
+
+bool add_code(const loaded_module& which) {
+    if (!has_code(which))
+        return true;
+    const locked hold(ranges_lock);
+    code_range* const range = find_unused();
+    if (range == nullptr)
+        return false;
+    const auto no_probe = which.find_section("nmisafe_trap_text");
+    write(range->no_probe_begin, no_probe.begin != 0 ? no_probe.begin : nowhere);
+    write(range->no_probe_end, no_probe.end);
+    write(range->begin, which.code().begin);
+    write(range->end, which.code().end);
+    __atomic_fetch_add(&internal::live_modules, 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/// The end last: without one the entry is another module's to take.
+void remove_code(const loaded_module& which) {
+    if (!has_code(which))
+        return;
+    const locked hold(ranges_lock);
+    code_range* const range = find_range(which.code().begin);
+    write(range->begin, nowhere);
+    write(range->no_probe_begin, nowhere);
+    write(range->no_probe_end, 0);
+    write(range->end, 0);
+    __atomic_fetch_sub(&internal::live_modules, 1, __ATOMIC_SEQ_CST);
+}
+
+kernel_module& module_of(loaded_module& which) {
+    static_assert(offsetof(kernel_module, loaded) == 0);
+    return reinterpret_cast<kernel_module&>(which);
+}
+
+/// One at a time with a module: what it is closed to goes by its state.
+class turn {
+  public:
+    explicit turn(kernel_module& which)
+        : which_(which), mine_(__atomic_exchange_n(&which.at_work, 1, __ATOMIC_ACQUIRE) == 0) {}
+    ~turn() {
+        if (mine_)
+            __atomic_store_n(&which_.at_work, 0, __ATOMIC_RELEASE);
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    explicit operator bool() const { return mine_; }
+
+  private:
+    kernel_module& which_;
+    bool mine_;
+};
+
+/// From here on no probe can be put on the module's code, nor is one there; other patching goes on.
+expected<size_t, kprobe::probe_error> close_to_probes(kernel_module& which) {
+    if (is_removed(defence::close))
+        return size_t{0};
+    return insist([&] { return kprobe::close(which.closed); });
+}
+
+void open_to_probes(kernel_module& which) {
+    if (!is_removed(defence::close) && !insist([&] { return kprobe::open(which.closed); }))
+        panic("a module was not closed to probes", nullptr, which.loaded.code().begin);
+}
+
+load_error why_not_closed(kprobe::probe_error why) {
+    if (why == kprobe::probe_error::in_nmi)
+        return load_error::in_nmi;
+    if (why == kprobe::probe_error::cannot_synchronise)
+        return load_error::cannot_synchronise;
+    return load_error::busy; // occupied
+}
+
+template <typename Entry>
+void set_table(const loaded_module& which, const char* section, const Entry*& begin,
+               const Entry*& end) {
+    const auto range = which.find_section(section);
+    begin = reinterpret_cast<const Entry*>(range.begin);
+    end = reinterpret_cast<const Entry*>(range.end);
+}
+
+extern "C" const char kernel_image_begin[], kernel_image_end[];
+
+/// The code is opened when it is text no more: what comes to stand there next is not to be mistaken
+/// for it.
+void forget_code(kernel_module& module) {
+    remove_code(module.loaded);
+    open_to_probes(module);
+}
+
+void forget_sites(kernel_module& module) {
+    if (!insist([&] { return immediate::leave(module.sites); }))
+        panic("a module's sites cannot leave", nullptr, module.loaded.code().begin);
+    forget_code(module);
+}
+
+/// The code is closed to probes until init has succeeded: one whose init fails has to go.
+bool join(void*, loaded_module& which) {
+    kernel_module& module = module_of(which);
+    module.closed = {which.code(), nullptr};
+    if (!close_to_probes(module))
+        return false;
+    if (!add_code(which)) {
+        open_to_probes(module);
+        return false;
+    }
+    module.sites = {};
+    set_table(which, "nmisafe_immediate_sites", module.sites.begin, module.sites.end);
+    module.sites.code = which.code();
+    module.sites.data = which.data();
+    module.sites.shared = {reinterpret_cast<uintptr_t>(kernel_image_begin),
+                           reinterpret_cast<uintptr_t>(kernel_image_end)};
+    if (!insist([&] { return immediate::join(module.sites); })) {
+        forget_code(module);
+        return false;
+    }
+    module.markers = {};
+    set_table(which, "nmisafe_markers", module.markers.begin, module.markers.end);
+    module.markers.data = which.data();
+    module.markers.constants = which.read_only();
+    if (!insist([&] { return marker::join(module.markers); })) {
+        forget_sites(module);
+        return false;
+    }
+    return true;
+}
+
+/// The code is closed to probes: unload_module() has closed it, or start_module() not opened it.
+void leave(void*, loaded_module& which) {
+    kernel_module& module = module_of(which);
+    if (!insist([&] { return marker::leave(module.markers); }))
+        panic("a module's markers cannot leave", nullptr, which.code().begin);
+    forget_sites(module);
+}
+
+/// The markers' grace period: then nobody is in the module's probes, all of which its exit has
+/// unregistered, or looks at its markers.
+void wait_until_unused(void*, loaded_module&) {
+    if (!marker::synchronise())
+        panic("a module cannot be waited for", nullptr, 0);
+}
+
+uintptr_t find_symbol(void*, const char* name) {
+    return module_loader::program_exports().find(name);
+}
+
+constexpr module_loader::host host{
+    .find_symbol = find_symbol,
+    .join = join,
+    .leave = leave,
+    .wait_until_unused = wait_until_unused,
+    .memory = &module_loader::vmalloc_memory,
+};
+constexpr module_loader::areas module_areas{&module_code_area, &module_constants_area,
+                                            &module_data_area};
+
+} // namespace
+
+expected<size_t, load_error> load_module(kernel_module& into, const void* image, size_t size) {
+    const turn mine(into);
+    if (!mine)
+        return unexpected(load_error::busy);
+    return module_loader::load(into.loaded, image, size, module_areas, host);
+}
+
+expected<size_t, load_error> start_module(kernel_module& which) {
+    const turn mine(which);
+    if (!mine)
+        return unexpected(load_error::busy);
+    const auto started = module_loader::start(which.loaded);
+    if (started)
+        open_to_probes(which);
+    return started;
+}
+
+/// The code is closed first, and to probes only: exit still turns markers off that may have sites
+/// in it.
+expected<size_t, load_error> unload_module(kernel_module& which) {
+    using module_loader::module_state;
+    const turn mine(which);
+    if (!mine)
+        return unexpected(load_error::busy);
+    if (which.loaded.state() != module_state::live)
+        return module_loader::unload(which.loaded);
+    if (const auto closed = close_to_probes(which); !closed)
+        return unexpected(why_not_closed(closed.error()));
+    const auto gone = module_loader::unload(which.loaded);
+    if (which.loaded.state() == module_state::live)
+        open_to_probes(which);
+    return gone;
+}
+
+[[gnu::section("nmisafe_trap_text")]] bool internal::is_module_text(uintptr_t begin,
+                                                                    uintptr_t end) {
+    for (const code_range& one : ranges)
+        if (end <= read(one.end) && begin >= read(one.begin) && begin <= end)
+            return true;
+    return false;
+}
+
+[[gnu::section("nmisafe_trap_text")]] bool internal::is_module_no_probe(uintptr_t begin,
+                                                                        uintptr_t end) {
+    for (const code_range& one : ranges)
+        if (begin < read(one.no_probe_end) && end > read(one.no_probe_begin))
+            return true;
+    return false;
+}
+
+} // namespace kernel

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/smp/smp.hpp"
+#include "kernel/devices/wake.hpp"
+
+#include "kernel/cpu/descriptor_tables.hpp"
+#include "kernel/devices/apic.hpp"
+#include "kernel/devices/hpet.hpp"
+#include "kernel/memory/address_space.hpp"
+#include "kernel/memory/stacks.hpp"
+#include "kernel/panic/panic.hpp"
+#include "kernel/smp/interrupts.hpp"
+#include "kernel/threads/thread.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+extern "C" {
+// boot/trampoline_x86_*.S reads these; one CPU starts at a time.
+uintptr_t kernel_starting_top_table;
+uintptr_t kernel_starting_stack;
+
+extern const char kernel_trampoline_begin[];
+extern const char kernel_trampoline_end[];
+}
+
+namespace kernel {
+
+namespace {
+
+using namespace nmisafe;
+
+cpu* starting;
+uint32_t started; // id of the latest CPU that has come up
+
+/// Runs what another CPU asked for. @context thread
+void take_mail() {
+    cpu& mine = this_cpu();
+    const auto function = __atomic_load_n(&mine.mail, __ATOMIC_ACQUIRE);
+    if (function == nullptr)
+        return;
+    function(mine.mail_argument);
+    __atomic_store_n(&mine.mail, nullptr, __ATOMIC_RELEASE);
+}
+
+/// HLT right behind STI: the wake-up cannot get in between, but for an NMI there on a CPU whose STI
+/// does not hold NMIs off. wait() and join() therefore wake again.
+[[noreturn, gnu::noinline]] void idle() {
+    while (true) {
+        take_mail();
+        yield();
+        x86::disable_interrupts();
+        if (__atomic_load_n(&this_cpu().mail, __ATOMIC_ACQUIRE) == nullptr && !others_ready())
+            asm volatile("sti\n\thlt" : : : "memory");
+        x86::enable_interrupts();
+    }
+}
+
+/// True once `id` has come up, false after `microseconds`.
+bool has_started(uint32_t id, uint32_t microseconds) {
+    constexpr uint32_t step = 50;
+    for (uint32_t waited = 0; waited < microseconds; waited += step) {
+        if (__atomic_load_n(&started, __ATOMIC_ACQUIRE) == id)
+            return true;
+        delay_microseconds(step);
+    }
+    return false;
+}
+
+/// INIT, then one or two start-up messages. [intel/vol3 8.4.4.1]
+void start(uint32_t id, uint32_t apic_id) {
+    starting = &set_up_per_cpu(id, apic_id);
+    set_up_interrupt_stacks(*starting);
+    kernel_starting_stack = allocate_stack();
+    send_init(apic_id);
+    delay_microseconds(10'000);
+    send_startup(apic_id, KERNEL_TRAMPOLINE);
+    if (!has_started(id, 200)) {
+        send_startup(apic_id, KERNEL_TRAMPOLINE);
+        if (!has_started(id, 1'000'000))
+            panic("a CPU does not start", nullptr, apic_id);
+    }
+    add_running_cpu();
+}
+
+} // namespace
+
+extern "C" [[noreturn]] void kernel_other_cpu_main() {
+    cpu& mine = *starting;
+    load_descriptor_tables(mine);
+    set_up_no_execute();
+    set_up_local_apic();
+    set_up_threads();
+    __atomic_store_n(&started, mine.id, __ATOMIC_RELEASE);
+    idle();
+}
+
+void start_other_cpus(const machine& found) {
+    kernel_starting_top_table = kernel_space().top_table;
+    __builtin_memcpy(physical_to_virtual(KERNEL_TRAMPOLINE), kernel_trampoline_begin,
+                     static_cast<size_t>(kernel_trampoline_end - kernel_trampoline_begin));
+    for (uint32_t i = 0; i < found.cpus; ++i)
+        if (found.apic_ids[i] != this_cpu().apic_id && cpu_count() < most_cpus)
+            start(cpu_count(), found.apic_ids[i]);
+}
+
+void run_on(uint32_t cpu_id, void (*function)(void*), void* argument) {
+    if (cpu_id == this_cpu().id) {
+        function(argument);
+        return;
+    }
+    if (cpu_id == 0 || cpu_id >= cpu_count())
+        panic("no CPU that takes work", nullptr, cpu_id);
+    wait(cpu_id);
+    cpu& target = cpu_at(cpu_id);
+    target.mail_argument = argument;
+    __atomic_store_n(&target.mail, function, __ATOMIC_RELEASE);
+    wake(cpu_id);
+}
+
+void wait(uint32_t cpu_id) {
+    const uint32_t begin = ticks();
+    for (uint32_t wakes = 0; __atomic_load_n(&cpu_at(cpu_id).mail, __ATOMIC_ACQUIRE) != nullptr;)
+        wake_again(cpu_id, begin, wakes);
+}
+
+} // namespace kernel

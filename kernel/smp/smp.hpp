@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// The other CPUs: starting them, and giving them something to do.
+#pragma once
+
+#include "kernel/devices/acpi.hpp"
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+/// Starts all other CPUs of the machine, at most most_cpus in all; they then wait for work with
+/// interrupts on. Panics if one does not answer. @context boot, first CPU
+void start_other_cpus(const machine& found);
+
+/// Lets another CPU call `function`, as soon as it has nothing else to do, and does not wait for
+/// it. On the CPU that runs this it is called at once. CPU 0 takes no work from others. @context
+/// thread
+void run_on(uint32_t cpu_id, void (*function)(void*), void* argument);
+
+/// Waits until a CPU is done with its work. @context thread
+void wait(uint32_t cpu_id);
+
+} // namespace kernel

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+#include "kernel/threads/thread.hpp"
+#include "kernel/devices/wake.hpp"
+
+#include "kernel/common/spinlock.hpp"
+#include "kernel/devices/hpet.hpp"
+#include "kernel/memory/stacks.hpp"
+#include "kernel/panic/panic.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+namespace x86 = nmisafe::x86;
+namespace context = nmisafe::context;
+
+/// A thread is `ending` until its CPU has left its stack for good, and only then `ended`.
+/// No enum class: clang 14 refuses one in an atomic operation.
+namespace thread_state {
+enum : uint32_t { unused, running, ending, ended };
+}
+
+struct thread {
+    uintptr_t sp;           ///< While it does not run: what switch_stacks() left on its stack.
+    uint32_t preempt_count; ///< While it does not run.
+    uint32_t cpu_id;
+    uint32_t state; ///< One of thread_state.
+    address_space* space;
+    thread* next; ///< In its CPU's ring of threads that can run.
+    thread_function function;
+    void* argument;
+    uintptr_t stack_top; ///< Kept when the thread is reused; 0 for a CPU's first thread.
+};
+
+// switch_x86_*.S
+extern "C" void kernel_switch_stacks(uintptr_t* saved_sp, uintptr_t new_sp);
+extern "C" uintptr_t kernel_prepare_stack(uintptr_t top);
+
+namespace {
+
+constexpr unsigned most_threads = 64;
+
+thread first_threads[most_cpus];
+thread pool[most_threads];
+spinlock pool_lock;
+
+// Guards the ring of one CPU: other CPUs put new threads into it.
+spinlock ring_locks[most_cpus];
+
+/// The first thing on the new thread's stack: the one before it may now be freed.
+void finish_switch() {
+    thread& before = *this_cpu().switched_from;
+    if (before.state == thread_state::ending)
+        __atomic_store_n(&before.state, uint32_t{thread_state::ended}, __ATOMIC_RELEASE);
+}
+
+/// Switches to the next thread of the ring. Interrupts off; comes back when it is this one's turn.
+void schedule() {
+    cpu& mine = this_cpu();
+    mine.need_resched = 0;
+    thread* const previous = mine.current;
+    ring_locks[mine.id].lock();
+    thread* const next = previous->next;
+    if (previous->state == thread_state::ending) {
+        thread* before = next;
+        while (before->next != previous)
+            before = before->next;
+        before->next = next;
+    }
+    ring_locks[mine.id].unlock();
+    if (next == previous)
+        return;
+    if (next->space != previous->space)
+        switch_to(*next->space);
+    // An NMI between any two of these lines finds a count, and gives back the one it found: each is
+    // the count of a thread that is not in an NMI.
+    mine.switched_from = previous;
+    mine.current = next;
+    previous->preempt_count = mine.preempt_count;
+    mine.preempt_count = next->preempt_count;
+    kernel_switch_stacks(&previous->sp, next->sp);
+    finish_switch();
+}
+
+thread& unused_thread() {
+    const locked hold(pool_lock);
+    for (thread& candidate : pool)
+        if (candidate.state == thread_state::unused) {
+            candidate.state = thread_state::running;
+            return candidate;
+        }
+    panic("too many threads", nullptr, most_threads);
+}
+
+} // namespace
+
+/// Where a new thread begins, on its own stack and with interrupts off.
+extern "C" [[noreturn]] void kernel_thread_begin() {
+    finish_switch();
+    x86::enable_interrupts();
+    const thread& self = *this_cpu().current;
+    self.function(self.argument);
+    exit();
+}
+
+void set_up_threads() {
+    cpu& mine = this_cpu();
+    thread& first = first_threads[mine.id];
+    first.cpu_id = mine.id;
+    first.state = thread_state::running;
+    first.space = &kernel_space();
+    first.next = &first;
+    mine.current = &first;
+}
+
+thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
+                      address_space* space) {
+    thread& created = unused_thread();
+    if (created.stack_top == 0)
+        created.stack_top = allocate_stack();
+    created.sp = kernel_prepare_stack(created.stack_top);
+    created.preempt_count = 0;
+    created.cpu_id = cpu_id;
+    created.space = space == nullptr ? &kernel_space() : space;
+    created.function = function;
+    created.argument = argument;
+    {
+        const locked hold(ring_locks[cpu_id]);
+        thread& first = first_threads[cpu_id];
+        created.next = first.next;
+        first.next = &created;
+    }
+    if (cpu_id != this_cpu().id)
+        wake(cpu_id);
+    return &created;
+}
+
+void join(thread* which) {
+    const uint32_t begin = ticks();
+    uint32_t wakes = 0;
+    while (__atomic_load_n(&which->state, __ATOMIC_ACQUIRE) != thread_state::ended) {
+        if (which->cpu_id == this_cpu().id)
+            yield();
+        else
+            wake_again(which->cpu_id, begin, wakes);
+    }
+    __atomic_store_n(&which->state, uint32_t{thread_state::unused}, __ATOMIC_RELEASE);
+}
+
+void exit() {
+    x86::disable_interrupts();
+    this_cpu().current->state = thread_state::ending;
+    schedule();
+    __builtin_unreachable(); // no longer in the ring
+}
+
+void yield() {
+    const interrupts_off off;
+    schedule();
+}
+
+const address_space& thread_space() {
+    return *this_cpu().current->space;
+}
+
+bool others_ready() {
+    const thread* const current = this_cpu().current;
+    return __atomic_load_n(&current->next, __ATOMIC_RELAXED) != current;
+}
+
+void preempt_if_due() {
+    if (this_cpu().need_resched != 0 && context::preempt_count() == 0)
+        schedule();
+}
+
+void preempt_enable() {
+    context::preempt_enable_no_resched();
+    if (this_cpu().need_resched == 0 || (x86::read_flags() & X86_FLAGS_IF) == 0)
+        return;
+    const interrupts_off off;
+    preempt_if_due();
+}
+
+void note_tick() {
+    cpu& mine = this_cpu();
+    mine.need_resched = 1;
+    mine.ticks += 1;
+}
+
+uint32_t tick_count() {
+    return __atomic_load_n(&this_cpu().ticks, __ATOMIC_RELAXED);
+}
+
+} // namespace kernel

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// The experiments, one line an entry. This is the file to edit when an experiment is added.
+#include "tool/catalogue/catalogue.hpp"
+
+namespace nmisafe::tool {
+
+namespace {
+
+constexpr expectation control = expectation::control;
+
+// The policies that must be safe. far-nmi-count is the RFC's own: `far`, but only while the preempt
+// count says NMI, so it leaves the windows before nmi_enter and after nmi_exit to IRET.
+constexpr std::string_view nmi_safe = "far near far-nmi-count";
+constexpr std::string_view always_safe = "far near";
+
+constexpr std::string_view every_kernel = "x86_64 x86_32 x86_32_pae";
+
+constexpr std::string_view every_policy = "far near far-nmi-count iret";
+
+constexpr std::string_view sweep_paths =
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
+    "nmi-vmalloc thread-vmalloc switch-vmalloc switch-fault";
+constexpr std::string_view sweep_paths_of_control =
+    "nmi-breakpoint nmi-page-fault thread-breakpoint thread-breakpoint-if thread-page-fault "
+    "nmi-vmalloc thread-vmalloc";
+constexpr std::string_view return_paths =
+    "breakpoint-in-nmi page-fault-in-nmi breakpoint-in-thread page-fault-in-thread "
+    "breakpoint-in-thread-if page-fault-in-thread-if";
+constexpr std::string_view return_paths_in_nmi = "breakpoint-in-nmi page-fault-in-nmi";
+constexpr std::string_view return_paths_in_thread =
+    "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
+constexpr std::string_view patch_paths = "value branch-on branch-off handler-before handler-after";
+constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
+
+// clang-format off
+constexpr catalogue_entry entries[] = {
+    {.experiment = "hello", .policies = "near", .processors = 8, .what = "the kernel boots, and all that the others rely on works: CPUs, threads, address spaces, each source of NMIs"},
+
+    {.experiment = "return-path", .policies = nmi_safe, .image = "controls", .paths = return_paths, .paths_without_nmis = return_paths_in_thread, .counts_boundaries = true, .what = "INT3 and page faults in an NMI handler and in a thread: captured RIP, CS, RFLAGS and all registers come back intact"},
+    {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "controls", .paths = return_paths_in_nmi},
+
+    {.experiment = "breakpoint-in-nmi", .policies = nmi_safe, .processors = 2, .what = "an INT3 in the NMI handler is hit while NMIs keep being raised: the handler is never re-entered"},
+    {.experiment = "breakpoint-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
+    {.experiment = "breakpoint-in-nmi", .policies = always_safe, .expected = control, .symptom = "corrupted", .without = "stacks", .processors = 2, .architectures = "x86_64"},
+
+    {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
+    {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
+
+    {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint, a page fault and a fault on vmalloc'd memory, in NMI and in thread context"},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel},
+
+    {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc switch-fault", .instruction_count = true, .architectures = every_kernel},
+
+    {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
+    {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
+    {.experiment = "flag-window", .policies = "far-nmi-count", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
+
+    {.experiment = "not-plain", .policies = always_safe, .counts_boundaries = true, .what = "images with TF, NT, RF or another CS go the IRET way, are counted and keep their meaning"},
+    {.experiment = "not-plain", .policies = always_safe, .expected = control, .symptom = "failures", .without = "tf"},
+    {.experiment = "not-plain", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rf"},
+
+    {.experiment = "interrupt-storm", .policies = always_safe, .paths = "storm every-boundary nmi-in-shadow", .paths_without_nmis = "storm every-boundary", .counts_boundaries = true, .instruction_count = true, .what = "interrupts that are always pending do not grow the stack between the flags and the return"},
+    {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "stack_growth", .without = "sti", .paths = "storm", .instruction_count = true},
+    {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rewind", .paths = "nmi-in-shadow", .instruction_count = true},
+
+    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2, DR7 and the GS base leave an NMI as they entered it"},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .paths = "cr2", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
+    {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},
+
+    {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
+
+    {.experiment = "threads", .policies = always_safe, .processors = 4, .counts_boundaries = true, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere"},
+
+    {.experiment = "marker-in-nmi", .policies = always_safe, .paths = "turning-on turning-off grace-period", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true, .what = "the RFC's test: trace_mark in the NMI handler, with the INT3 on it for 10 ms at each step while NMIs keep being raised; its probe is called or not, as it should"},
+    {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "turning-on turning-off", .processors = 2},
+    {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "grace-period", .processors = 2},
+
+    {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
+    {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
+    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .paths = "value", .instruction_count = true},
+    {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "emulate", .paths = "value", .instruction_count = true},
+
+    {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .what = "four CPUs execute two sites from threads, interrupts and NMIs while they are toggled, 20,000 times in all: no wrong value, no lost NMI"},
+    {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4},
+    {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .processors = 4},
+
+    {.experiment = "costs", .policies = every_policy, .trace = true, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
+
+    {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
+
+    {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion compiled", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, and of a compiled NMI handler, NMIs pending while it is stepped: same result, every hit counted"},
+    {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},
+
+    {.experiment = "kprobe-sweep", .policies = always_safe, .paths = "sweep", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of probes hit in a thread, its handler hitting the same probes: none is missed"},
+    {.experiment = "kprobe-sweep", .policies = "iret", .expected = control, .symptom = "nested", .paths = "sweep", .instruction_count = true},
+
+    {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .architectures = every_kernel},
+
+    {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down fault-while-created fault-while-torn-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping, and of a fault on a mapping that another CPU makes or tears down meanwhile: there or not, never anything else"},
+    {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "tearing-down fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
+    {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "leaf", .paths = "fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
+    {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "order", .paths = "making", .processors = 2, .instruction_count = true, .architectures = "x86_32_pae"},
+    {.experiment = "vmalloc-under-change", .policies = "iret", .expected = control, .symptom = "nested", .paths = "fault-while-created fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
+
+    {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
+    {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .architectures = every_kernel},
+
+    {.experiment = "vmalloc-parallel", .policies = always_safe, .paths = "together apart", .processors = 4, .counts_boundaries = true, .architectures = every_kernel, .what = "four CPUs make, use and tear down mappings of one area at once, under NMIs: no address and no page has two owners"},
+    {.experiment = "vmalloc-parallel", .policies = "near", .expected = control, .symptom = "failures", .without = "lock", .paths = "together", .processors = 4, .architectures = every_kernel},
+
+    {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 900, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
+    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .timeout_seconds = 900, .architectures = every_kernel},
+
+    {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .timeout_seconds = 900, .architectures = every_kernel},
+
+    {.experiment = "module-probed", .policies = always_safe, .paths = "init come-and-go", .processors = 2, .counts_boundaries = true, .timeout_seconds = 900, .architectures = every_kernel, .what = "one CPU probes a module's code while another loads and unloads it: a module with a probe on it stays, and one that comes or goes takes none"},
+    {.experiment = "module-probed", .policies = "near", .expected = control, .symptom = "failures", .without = "close", .paths = "init come-and-go", .processors = 2, .timeout_seconds = 900, .architectures = every_kernel},
+
+    {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined numbers", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind; so do modules without code, and one more than there is room for"},
+
+    {.experiment = "refused-in-nmi", .policies = always_safe, .counts_boundaries = true, .architectures = every_kernel, .what = "whatever waits for other CPUs says in_nmi when an NMI handler asks for it, and has done nothing"},
+    {.experiment = "refused-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "refuse", .architectures = every_kernel},
+
+    {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
+    {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},
+    {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},
+    {.experiment = "crash-corrupt-frame", .policies = "near", .self_test = true, .what = "self test: a corrupt trap frame stops the machine with one line"},
+    {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
+    {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},
+    {.experiment = "crash-small-stack", .policies = "near", .options = "stack=1000", .self_test = true, .what = "self test: too small a stack stops the machine with one line"},
+};
+// clang-format on
+
+} // namespace
+
+std::span<const catalogue_entry> catalogue() {
+    return entries;
+}
+
+} // namespace nmisafe::tool

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "tool/command/run_command.hpp"
+
+#include <cstdio>
+#include <fmt/format.h>
+#include <set>
+#include <unistd.h>
+
+#include "tool/command/runner.hpp"
+#include "tool/emulator/emulator.hpp"
+
+namespace nmisafe::tool {
+
+namespace {
+
+// Empty when the program is missing or is no QEMU; `error` then says so.
+std::string ask_version(const std::string& program, std::string& error) {
+    boost::asio::io_context context;
+    std::string output;
+    std::string version;
+    process_limits limits;
+    limits.time = std::chrono::seconds(20);
+    start_process(
+        context, {program, {"--version"}}, limits,
+        [&](std::string_view bytes) {
+            output += bytes;
+            return true;
+        },
+        [&](const process_result& result) {
+            if (result.end == process_end::not_started) {
+                error = result.error_output;
+                return;
+            }
+            version = emulator_version(output);
+            if (version.empty()) {
+                error = fmt::format("{} --version does not answer like QEMU", program);
+            }
+        });
+    context.run();
+    return version;
+}
+
+// What a run needs and does not have, or empty.
+std::string find_missing(const std::vector<guest_run>& runs, const run_options& options,
+                         runner_options& running) {
+    for (const guest_run& run : runs) {
+        const std::filesystem::path image = image_file(options.images, run);
+        if (!std::filesystem::is_regular_file(image)) {
+            return fmt::format("there is no image {} (build the kernel first)", image.string());
+        }
+        if (!running.emulators.contains(run.arch)) {
+            std::string error;
+            const std::string version = ask_version(emulator_program(run.arch), error);
+            if (version.empty()) {
+                return error;
+            }
+            running.emulators.emplace(run.arch, version);
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+int refuse(const std::string& why) {
+    fmt::print(stderr, "nmisafe: {}\n", why);
+    return exit_cannot_run;
+}
+
+int run_command(const run_options& options) {
+    const std::vector<guest_run> runs = select(catalogue(), options.wanted);
+    if (runs.empty()) {
+        return refuse("no experiment matches this choice (see --list)");
+    }
+    std::error_code error;
+    std::filesystem::create_directories(options.out, error);
+    if (error) {
+        return refuse(fmt::format("{}: {}", options.out.string(), error.message()));
+    }
+    // An old report beside a run that came to nothing would read as its result.
+    const std::filesystem::path report_file = options.out / "report.json";
+    std::filesystem::remove(report_file, error);
+
+    runner_options running{options.images,        options.out,       {},
+                           options.jobs,          options.keep_logs, options.timeout_seconds,
+                           options.kernel_options};
+    if (const std::string missing = find_missing(runs, options, running); !missing.empty()) {
+        return refuse(missing);
+    }
+    progress shown(stdout, ::isatty(STDOUT_FILENO) == 1, runs.size());
+    const runner_result result = run_guests(runs, running, shown);
+    if (result.interrupted) {
+        fmt::print(stderr, "nmisafe: interrupted, no report\n");
+        return exit_interrupted;
+    }
+    fmt::print("\n{}", report_text(result.finished));
+    if (!write_report(report_file, result.finished)) {
+        fmt::print(stderr, "nmisafe: {} cannot be written\n", report_file.string());
+        return exit_some_failed;
+    }
+    fmt::print("report: {}\n", report_file.string());
+    return failed_rows(result.finished) == 0 ? exit_all_passed : exit_some_failed;
+}
+
+} // namespace nmisafe::tool

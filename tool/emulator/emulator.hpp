@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// The emulator's command lines.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tool/catalogue/catalogue.hpp"
+#include "tool/emulator/process.hpp"
+#include "tool/protocol/console.hpp"
+
+namespace nmisafe::tool {
+
+// The guest writes 0x10 to the debug-exit port; QEMU then exits with 2 * 0x10 + 1.
+inline constexpr int guest_success_status = 33;
+
+std::string emulator_program(std::string_view arch);
+
+// nmisafe-<arch>.image, or the one with the controls, where parts of the mechanism can be left out.
+std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run);
+
+enum class execution_log_kind : std::uint8_t {
+    none,
+    path,   // the guest walks each path once, undisturbed (mode=trace): what is executed on it
+    raises, // the guest runs as usual: between which instructions devices raise NMIs
+};
+
+struct execution_log_options {
+    execution_log_kind kind = execution_log_kind::none;
+    std::filesystem::path file = {};
+    std::vector<address_range> only = {}; // what is logged; empty: everything
+};
+
+// `kernel_options` come behind the catalogue's.
+process_command guest_command(const guest_run& run, const std::filesystem::path& images,
+                              const std::vector<std::string>& kernel_options,
+                              const execution_log_options& log);
+
+// "qemu 7.2.22" from the first line of `--version`, or empty when that is not QEMU's.
+std::string emulator_version(std::string_view version_output);
+
+} // namespace nmisafe::tool

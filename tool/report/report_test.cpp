@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "tool/report/report.hpp"
+
+#include <algorithm>
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "tool/emulator/emulator.hpp"
+
+namespace nmisafe::tool {
+
+namespace {
+
+constexpr catalogue_entry entry{.experiment = "e",
+                                .policies = "iret",
+                                .expected = expectation::control,
+                                .symptom = "nested",
+                                .without = "tf"};
+
+report sample() {
+    judged_row passed{{&entry, "x86_32", "iret"}, {"p", {}}, true, "", std::nullopt};
+    std::uint64_t value = 10;
+    for (std::string_view counter : row_counters) {
+        passed.row.numbers.emplace_back(counter, value++);
+    }
+    passed.row.numbers.emplace_back("ticks", 99);
+    passed.covered = coverage{"raised", 3, 2, {0xffffffff80000010}, {0x20}};
+    judged_row failed{{&entry, "x86_64", "iret"}, {}, false, "quotes \xff byte", std::nullopt};
+    return {{{passed, "qemu 7.2.22", "out/a.log"}, {failed, "qemu 7.2.22", "out/b.log"}},
+            {{"nmi-entry", "x86_64", "near", 3, 40, 38, 7}}};
+}
+
+} // namespace
+
+TEST_CASE("the report has the agreed fields with the right values") {
+    const auto json = nlohmann::json::parse(report_json(sample()));
+    CHECK(json["schema"] == 1);
+    REQUIRE(json["rows"].size() == 2);
+    const auto expected = nlohmann::json::parse(R"({
+        "experiment": "e", "path": "p", "arch": "x86_32", "emulator": "qemu 7.2.22",
+        "policy": "iret", "without": "tf", "boundaries": 10, "nmis_raised": 11,
+        "nmis_handled": 12, "nested": 13, "lost": 14, "corrupted": 15, "unsafe_irets": 16,
+        "failures": 17, "expected": "control", "passed": true, "reason": "", "log": "out/a.log",
+        "extras": {"ticks": 99},
+        "coverage": {"how": "raised", "instructions": 3, "hit": 2, "missing": ["0xffffffff80000010"],
+                     "unreachable": ["0x20"]}})");
+    CHECK(json["rows"][0] == expected);
+    CHECK(json["rows"][1]["passed"] == false);
+    CHECK(json["rows"][1]["nested"] == 0);
+    CHECK_FALSE(json["rows"][1].contains("coverage"));
+    CHECK(json["costs"] == nlohmann::json::parse(R"([{"name": "nmi-entry", "arch": "x86_64",
+        "policy": "near", "instructions": 40, "smallest": 38, "occurrences": 7,
+        "items": 3, "per_item": 14}])"));
+}
+
+TEST_CASE("the table shows every row, the reasons, the costs and the sums") {
+    const std::string text = report_text(sample());
+    for (const char* part : {"irets", "FAILED", "x86_64-e-iret-without-tf: quotes",
+                             "(log: out/b.log)", "nmi-entry", "\n2 rows, 1 passed, 1 failed\n"}) {
+        CAPTURE(part);
+        CHECK(text.find(part) != std::string::npos);
+    }
+    CHECK(failed_rows(sample()) == 1);
+}
+
+TEST_CASE("the table fits a terminal of 160 columns") {
+    report widest = sample();
+    for (const catalogue_entry& entry_in_use : catalogue()) {
+        for (std::string_view policy : split_words(entry_in_use.policies)) {
+            std::vector<std::string_view> paths = split_words(entry_in_use.paths);
+            paths.push_back("");
+            for (std::string_view path : paths) {
+                judged_row row{{&entry_in_use, "x86_64", policy},
+                               {std::string(path), {}},
+                               true,
+                               "",
+                               std::nullopt};
+                for (std::string_view counter : row_counters) {
+                    row.row.numbers.emplace_back(counter, 12345);
+                }
+                widest.rows.push_back({row, "qemu 7.2.22", "out/a.log"});
+            }
+        }
+    }
+    const std::string text = report_text(widest);
+    std::size_t longest = 0;
+    for (std::size_t begin = 0; begin < text.find("failed:"); begin = text.find('\n', begin) + 1) {
+        longest = std::max(longest, text.find('\n', begin) - begin);
+    }
+    CHECK(longest > 100);
+    CHECK(longest <= 160);
+}
+
+TEST_CASE("a report that cannot be written is an error and leaves nothing") {
+    CHECK_FALSE(write_report("/nowhere/at/all/report.json", sample()));
+    const auto file = std::filesystem::temp_directory_path() /
+                      ("nmisafe-report-test-" + std::to_string(::getpid()) + ".json");
+    CHECK(write_report(file, sample()));
+    CHECK(std::filesystem::file_size(file) == report_json(sample()).size());
+    CHECK_FALSE(std::filesystem::exists(file.string() + ".unfinished"));
+    std::filesystem::remove(file);
+}
+
+TEST_CASE("the emulator's version") {
+    CHECK(emulator_version("QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright") ==
+          "qemu 7.2.22");
+    CHECK(emulator_version("QEMU emulator version 9.0.0\n") == "qemu 9.0.0");
+    CHECK(emulator_version("bash: not found").empty());
+    CHECK(emulator_version("").empty());
+}
+
+} // namespace nmisafe::tool
