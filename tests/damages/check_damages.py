@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""Damages the sources, one slip at a time, and fails unless a test notices each.
+
+check_damages.py --source ROOT --build BUILD [--out DIR] [--list | --form | --planted | NAME...]
+
+Without names all damages are tried (hours); README.md says what a damage is. Each is made in a copy of
+the tree below DIR, where only the programs of its test are built again. DIR keeps the log of each.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+TIME_OUT = 900  # seconds a test may take; one that a damage makes hang has noticed it
+KEYS = {"name", "file", "before", "after", "noticed_by"}
+
+
+class Wrong(Exception):
+    """Something that makes the whole run worthless."""
+
+
+def read_damages(folder):
+    damages = []
+    for path in sorted(folder.glob("*.toml")):
+        for damage in tomllib.loads(path.read_text())["damage"]:
+            if set(damage) - {"equivalent", "compiler"} != KEYS:
+                raise Wrong(f"{path.name}: {damage.get('name')}: keys are not {sorted(KEYS)}")
+            damages.append(damage)
+    if not damages:
+        raise Wrong("there are no damages")
+    return damages
+
+
+def place_of(damage, root):
+    """The damaged text, with the lines `before` in it exactly once."""
+    path = root / damage["file"]
+    if not path.is_file():
+        return None, f"there is no {damage['file']}"
+    text = "\n" + path.read_text()
+    times = text.count("\n" + damage["before"] + "\n")
+    if times != 1:
+        return None, f"its lines stand {times} times in {damage['file']}"
+    if damage["before"] == damage["after"]:
+        return None, "it changes nothing"
+    return text.replace("\n" + damage["before"] + "\n", "\n" + damage["after"] + "\n")[1:], None
+
+
+def compiler_of(build):
+    cache = (build / "CMakeCache.txt").read_text()
+    return "clang" if "CMAKE_CXX_COMPILER:FILEPATH=" in cache and "clang" in cache.split(
+        "CMAKE_CXX_COMPILER:FILEPATH=")[1].splitlines()[0] else "gcc"
+
+
+def known_tests(build):
+    listed = subprocess.run(["ctest", "--test-dir", str(build), "--show-only=json-v1"], text=True,
+                            capture_output=True, check=True).stdout
+    return {test["name"] for test in json.loads(listed)["tests"]}
+
+
+def check_form(damages, root, tests):
+    problems, names = [], set()
+    for damage in damages:
+        name = damage["name"]
+        if name in names:
+            problems.append(f"{name}: the name stands twice")
+        names.add(name)
+        problem = place_of(damage, root)[1]
+        if problem:
+            problems.append(f"{name}: {problem}")
+        test = damage["noticed_by"]
+        guest = test.split()
+        if not test and "equivalent" not in damage:
+            problems.append(f"{name}: no test notices it, and it is not said to be equivalent")
+        elif guest[:1] == ["guest"]:
+            if len(guest) != 4 or f"guest.{guest[1]}.{guest[2]}" not in tests:
+                problems.append(f"{name}: there is no test '{test}'")
+        elif test and test != "compiler" and test not in tests:
+            problems.append(f"{name}: there is no test {test}")
+    return problems
+
+
+class Copy:
+    """A copy of the tree, built in a folder of its own."""
+
+    def __init__(self, source, build, out):
+        self.source, self.out, self.root = source, out, out / "tree"
+        self.build = self.root / "build/damaged"
+        self.logs = out / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.refresh()
+        cache = (build / "CMakeCache.txt").read_text()
+        keep = [f"-D{line}" for line in cache.splitlines()
+                if line.startswith(("CMAKE_CXX_COMPILER:", "CMAKE_ASM_COMPILER:", "NMISAFE_ARCHS:"))]
+        self.must(["cmake", "-G", "Ninja", "-S", str(self.root), "-B", str(self.build), *keep,
+                   "-DNMISAFE_BUILD_TESTS=ON", "-DNMISAFE_BUILD_BENCH=OFF"], "configure")
+
+    def refresh(self):
+        """Makes the copy what the tree is, and touches nothing that is as it should be."""
+        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                cwd=self.source, text=True, capture_output=True)
+        names = [name for name in listed.stdout.split("\0") if name]
+        if not names:
+            raise Wrong("git lists no sources")
+        for name in names:
+            origin, target = self.source / name, self.root / name
+            if not origin.is_file():
+                continue
+            if not target.exists() or target.read_bytes() != origin.read_bytes():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(origin, target)
+
+    def run(self, command, log, time_out=None):
+        """The exit status, or None for a time-out."""
+        with (self.logs / f"{log}.log").open("a") as output:
+            output.write(f"$ {' '.join(command)}\n")
+            output.flush()
+            with subprocess.Popen(command, cwd=self.root, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=subprocess.STDOUT, start_new_session=True) as child:
+                try:
+                    return child.wait(time_out)
+                except BaseException as problem:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
+                    if isinstance(problem, subprocess.TimeoutExpired):
+                        return None
+                    raise
+
+    def must(self, command, log):
+        if self.run(command, log) != 0:
+            raise Wrong(f"{' '.join(command[:2])} failed without damage ({self.logs}/{log}.log)")
+
+    def targets(self, test):
+        if test.startswith("guest "):
+            arch = test.split()[2]
+            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
+        if test.startswith("unit."):
+            return [f"test_{test.removeprefix('unit.')}"]
+        return ["all"]
+
+    def build_for(self, test, log):
+        return self.run(["cmake", "--build", str(self.build), "--target", *self.targets(test)], log)
+
+    def test(self, test, log):
+        if test.startswith("guest "):
+            _, experiment, arch, policy = test.split()
+            command = [str(self.build / "tool/nmisafe"), "run", "--images", str(self.build / "kernel"),
+                       "--out", str(self.out / "guest"), "--jobs", "1", "--experiment", experiment,
+                       "--arch", arch, "--policy", policy]
+        else:
+            command = ["ctest", "--test-dir", str(self.build), "--output-on-failure", "--no-tests=error",
+                       "-R", "^" + test.replace(".", r"\.") + "$"]
+        return self.run(command, log, TIME_OUT)
+
+    def try_damage(self, damage):
+        """What became of it: noticed, or a reason why not."""
+        name, test, path = damage["name"], damage["noticed_by"], self.root / damage["file"]
+        (self.logs / f"{name}.log").unlink(missing_ok=True)
+        text, problem = place_of(damage, self.root)
+        if problem:
+            return problem
+        whole = path.read_text()
+        path.write_text(text)
+        try:
+            if self.build_for(test, name) != 0:
+                return "noticed" if test == "compiler" else "it does not compile"
+            return "survived" if self.test(test, name) == 0 else "noticed"
+        finally:
+            path.write_text(whole)
+
+
+def try_all(damages, copy):
+    damages = [damage for damage in damages if "equivalent" not in damage]
+    for test in sorted({damage["noticed_by"] for damage in damages} - {"compiler"}):
+        log = "undamaged-" + test.replace(" ", "-")
+        if copy.build_for(test, log) != 0 or copy.test(test, log) != 0:
+            raise Wrong(f"{test} fails without damage ({copy.logs}/{log}.log)")
+    failed = 0
+    for number, damage in enumerate(damages, 1):
+        begin = time.monotonic()
+        result = copy.try_damage(damage)
+        failed += result != "noticed"
+        print(f"[{number}/{len(damages)}] {damage['name']}: {result} "
+              f"({damage['noticed_by']}, {time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{len(damages) - failed} passed, {failed} failed")
+    return failed
+
+
+def try_planted(copy):
+    """That this very test can fail: damages that it must call survived, broken and misplaced."""
+    base = {"file": "nmisafe/trap/return_plan.hpp", "noticed_by": "unit.trap.return_plan",
+            "before": "#pragma once"}
+    planted = {
+        "survived": {**base, "name": "planted-harmless", "after": "#pragma once\n"},
+        "it does not compile": {**base, "name": "planted-broken", "after": "#error planted"},
+        "its lines stand 0 times in nmisafe/trap/return_plan.hpp":
+            {**base, "name": "planted-elsewhere", "before": "no such line", "after": ""},
+    }
+    wrong = 0
+    for expected, damage in planted.items():
+        result = copy.try_damage(damage)
+        if result != expected:
+            print(f"{damage['name']}: '{result}', not '{expected}'")
+            wrong += 1
+    print(f"{len(planted) - wrong} passed, {wrong} failed")
+    return wrong
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--source", type=pathlib.Path, required=True)
+    arguments.add_argument("--build", type=pathlib.Path, required=True,
+                           help="a build of it: for its compiler and its list of tests")
+    arguments.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/damages"))
+    arguments.add_argument("--list", action="store_true", help="only list the damages")
+    arguments.add_argument("--form", action="store_true", help="only look whether they can be made")
+    arguments.add_argument("--planted", action="store_true", help="try damages that must not pass")
+    arguments.add_argument("--test", help="only those that this test has to notice")
+    arguments.add_argument("names", nargs="*", metavar="NAME")
+    options = arguments.parse_args()
+    source, build, out = options.source.resolve(), options.build.resolve(), options.out.resolve()
+    try:
+        damages = read_damages(HERE)
+        unknown = set(options.names) - {damage["name"] for damage in damages}
+        if unknown:
+            raise Wrong(f"no damage is called {', '.join(sorted(unknown))}")
+        if options.list:
+            for damage in damages:
+                print(f"{damage['name']}: {damage['file']}, "
+                      f"{damage['noticed_by'] or 'equivalent: ' + damage['equivalent']}")
+            return 0
+        chosen = [damage for damage in damages
+                  if (not options.names or damage["name"] in options.names) and
+                  options.test in (None, damage["noticed_by"]) and
+                  damage.get("compiler") in (None, compiler_of(build))]
+        if not chosen:
+            raise Wrong("no damage is chosen")
+        if options.planted:
+            return 1 if try_planted(Copy(source, build, out)) else 0
+        problems = check_form(chosen, source, known_tests(build))
+        print("\n".join(problems) if problems else f"{len(chosen)} damages can be made")
+        if options.form or problems:
+            return 1 if problems else 0
+        return 1 if try_all(chosen, Copy(source, build, out)) else 0
+    except Wrong as problem:
+        print(f"check_damages.py: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
