@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 extern "C" {
 extern const char kernel_text_begin[];
@@ -15,7 +16,7 @@ extern const char __stop_nmisafe_trap_text[];
 
 namespace kernel {
 
-[[gnu::always_inline]] inline uintptr_t text_address(const char* symbol) {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t text_address(const char* symbol) {
     return reinterpret_cast<uintptr_t>(symbol);
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernel/cpu/per_cpu_layout.h"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/x86/descriptors.hpp"
 
@@ -56,7 +57,7 @@ static_assert(offsetof(cpu, nmisafe) + offsetof(::nmisafe::platform::cpu_state, 
 /// This CPU's. Threads stay on the CPU they were created on, so the compiler may keep the result,
 /// and also fetch it early: no function that sets GS up may itself use this.
 /// @context any with the kernel's GS
-[[gnu::always_inline]] inline cpu& this_cpu() {
+[[NMISAFE_TRAP_INLINE]] inline cpu& this_cpu() {
     cpu* self;
     asm("mov %%gs:%c[offset], %[self]" : [self] "=r"(self) : [offset] "i"(CPU_SELF));
     return *self;

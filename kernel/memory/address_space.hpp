@@ -4,6 +4,7 @@
 
 #include "kernel/memory/pages.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -38,7 +39,7 @@ extern address_space kernel_space;
 
 /// The one with nothing in its low half. @context any, page faults among them: inlined into what
 /// must not be probed
-[[gnu::always_inline]] inline address_space& kernel_space() {
+[[NMISAFE_TRAP_INLINE]] inline address_space& kernel_space() {
     return internal::kernel_space;
 }
 
@@ -50,7 +51,7 @@ address_space* create_address_space();
 void destroy_address_space(address_space* space);
 
 /// @context any; the kernel half does not change under the caller.
-[[gnu::always_inline]] inline void switch_to(const address_space& space) {
+[[NMISAFE_TRAP_INLINE]] inline void switch_to(const address_space& space) {
     nmisafe::x86::write_cr3(space.top_table);
 }
 

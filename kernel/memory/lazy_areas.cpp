@@ -2,6 +2,7 @@
 #include "kernel/memory/lazy_areas.hpp"
 
 #include "kernel/panic/panic.hpp"
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 
 namespace kernel {
@@ -33,16 +34,15 @@ void remove_lazy_areas(uintptr_t top_table) {
             panic("an address space's tables could not be given back", nullptr, area->begin());
 }
 
-[[gnu::section("nmisafe_trap_text")]] vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame,
-                                                                       uintptr_t address) {
+[[NMISAFE_TRAP_TEXT]] vmalloc::fault handle_lazy_fault(const x86::trap_frame& frame,
+                                                       uintptr_t address) {
     for (const auto* area : areas)
         if (area->contains(address))
             return vmalloc::handle_fault(*area, frame, address);
     return vmalloc::fault::not_here;
 }
 
-[[gnu::section("nmisafe_trap_text")]] bool resolve_lazy_fault(const x86::trap_frame& frame,
-                                                              uintptr_t address) {
+[[NMISAFE_TRAP_TEXT]] bool resolve_lazy_fault(const x86::trap_frame& frame, uintptr_t address) {
     const vmalloc::fault result = handle_lazy_fault(frame, address);
     if (result == vmalloc::fault::bad)
         panic(context::in_nmi() ? "bad access in an NMI handler" : "bad access", &frame, address);

@@ -7,6 +7,7 @@
 #include "kernel/modules/module_text.hpp"
 #include "kernel/panic/panic.hpp"
 #include "kernel/threads/insist.hpp"
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/marker/marker.hpp"
 #include "nmisafe/module_loader/exports.hpp"
 
@@ -36,7 +37,7 @@ struct code_range {
 constinit code_range ranges[most_modules] = {};
 spinlock ranges_lock;
 
-[[gnu::always_inline]] inline uintptr_t read(const uintptr_t& word) {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read(const uintptr_t& word) {
     return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
 void write(uintptr_t& word, uintptr_t value) {
@@ -255,16 +256,14 @@ expected<size_t, load_error> unload_module(kernel_module& which) {
     return gone;
 }
 
-[[gnu::section("nmisafe_trap_text")]] bool internal::is_module_text(uintptr_t begin,
-                                                                    uintptr_t end) {
+[[NMISAFE_TRAP_TEXT]] bool internal::is_module_text(uintptr_t begin, uintptr_t end) {
     for (const code_range& one : ranges)
         if (end <= read(one.end) && begin >= read(one.begin) && begin <= end)
             return true;
     return false;
 }
 
-[[gnu::section("nmisafe_trap_text")]] bool internal::is_module_no_probe(uintptr_t begin,
-                                                                        uintptr_t end) {
+[[NMISAFE_TRAP_TEXT]] bool internal::is_module_no_probe(uintptr_t begin, uintptr_t end) {
     for (const code_range& one : ranges)
         if (begin < read(one.no_probe_end) && end > read(one.no_probe_begin))
             return true;

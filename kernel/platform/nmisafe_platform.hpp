@@ -11,6 +11,7 @@
 #include "kernel/smp/grace_period.hpp"
 #include "kernel/smp/tlb.hpp"
 #include "kernel/threads/mapping_lock.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
@@ -37,21 +38,21 @@ extern void (*return_hook)(const nmisafe::platform::return_image&);
 struct nmisafe_platform {
     // GS-relative and one instruction, so that an NMI sees the count before or after, and nothing
     // between. No LOCK: only the own CPU changes it.
-    [[gnu::always_inline]] static uint32_t preempt_count() {
+    [[NMISAFE_TRAP_INLINE]] static uint32_t preempt_count() {
         uint32_t count;
         asm volatile("movl %%gs:%c[offset], %[count]"
                      : [count] "=r"(count)
                      : [offset] "i"(CPU_PREEMPT_COUNT));
         return count;
     }
-    [[gnu::always_inline]] static void add_preempt_count(uint32_t delta) {
+    [[NMISAFE_TRAP_INLINE]] static void add_preempt_count(uint32_t delta) {
         asm volatile("addl %[delta], %%gs:%c[offset]"
                      :
                      : [delta] "ri"(delta), [offset] "i"(CPU_PREEMPT_COUNT)
                      : "memory", "cc");
     }
 
-    [[gnu::always_inline]] static nmisafe::platform::cpu_state& this_cpu() {
+    [[NMISAFE_TRAP_INLINE]] static nmisafe::platform::cpu_state& this_cpu() {
         return kernel::this_cpu().nmisafe;
     }
 
@@ -63,15 +64,15 @@ struct nmisafe_platform {
     static void write_text(uintptr_t address, const uint8_t* bytes, size_t size) {
         kernel::write_text(address, bytes, size);
     }
-    [[gnu::always_inline]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
+    [[NMISAFE_TRAP_INLINE]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
         const auto* const code = reinterpret_cast<const volatile uint8_t*>(address);
         for (size_t i = 0; i < size; ++i)
             bytes[i] = code[i];
     }
-    [[gnu::always_inline]] static bool is_text(uintptr_t begin, uintptr_t end) {
+    [[NMISAFE_TRAP_INLINE]] static bool is_text(uintptr_t begin, uintptr_t end) {
         return kernel::is_text(begin, end);
     }
-    [[gnu::always_inline]] static bool is_no_probe(uintptr_t begin, uintptr_t end) {
+    [[NMISAFE_TRAP_INLINE]] static bool is_no_probe(uintptr_t begin, uintptr_t end) {
         return kernel::is_no_probe(begin, end);
     }
     static bool may_synchronise() { return kernel::may_broadcast(); }
@@ -79,11 +80,11 @@ struct nmisafe_platform {
     static void wait_for_grace_period() { kernel::wait_for_grace_period(); }
 
     static constexpr nmisafe::x86::paging_mode paging = kernel::paging;
-    [[gnu::always_inline]] static uint64_t kernel_top_table() {
+    [[NMISAFE_TRAP_INLINE]] static uint64_t kernel_top_table() {
         return kernel::kernel_space().top_table;
     }
     /// Through the direct map, which every address space has.
-    [[gnu::always_inline]] static void* page_at(uint64_t physical) {
+    [[NMISAFE_TRAP_INLINE]] static void* page_at(uint64_t physical) {
         return reinterpret_cast<void*>(KERNEL_DIRECT_BASE + static_cast<uintptr_t>(physical));
     }
     static uint64_t allocate_page() {
@@ -113,12 +114,12 @@ struct nmisafe_platform {
     }
 
 #ifdef NMISAFE_TRAP_CONTROLS
-    [[gnu::always_inline]] static void lock_checker_off() {
+    [[NMISAFE_TRAP_INLINE]] static void lock_checker_off() {
         kernel::this_cpu().lock_checker_off += 1;
         if (kernel::nmi_window_hook != nullptr)
             kernel::nmi_window_hook();
     }
-    [[gnu::always_inline]] static void lock_checker_on() {
+    [[NMISAFE_TRAP_INLINE]] static void lock_checker_on() {
         if (kernel::nmi_window_hook != nullptr)
             kernel::nmi_window_hook();
         kernel::this_cpu().lock_checker_off -= 1;
@@ -126,7 +127,7 @@ struct nmisafe_platform {
 #endif
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
-    [[gnu::always_inline]] static void
+    [[NMISAFE_TRAP_INLINE]] static void
     capture_return(const nmisafe::platform::return_image& image) {
         if (kernel::return_hook != nullptr)
             kernel::return_hook(image);

@@ -7,6 +7,7 @@
 #include "kernel/common/image.hpp"
 #include "kernel/modules/module_text.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace kernel {
 
@@ -16,14 +17,14 @@ extern void (*patching_hook)();
 
 /// Whether all of [begin, end) is code: of the image, or of a live module (modules.hpp).
 /// @context any
-[[gnu::always_inline]] inline bool is_text(uintptr_t begin, uintptr_t end) {
+[[NMISAFE_TRAP_INLINE]] inline bool is_text(uintptr_t begin, uintptr_t end) {
     return (begin >= text_address(kernel_text_begin) && end <= text_address(kernel_text_end)) ||
            is_module_text(begin, end);
 }
 
 /// Whether any of [begin, end) is code that runs between a trap and its handler: a breakpoint there
 /// would trap on its own handling. boot/sections.ld says what that is. @context any
-[[gnu::always_inline]] inline bool is_no_probe(uintptr_t begin, uintptr_t end) {
+[[NMISAFE_TRAP_INLINE]] inline bool is_no_probe(uintptr_t begin, uintptr_t end) {
     return (begin < text_address(kernel_no_probe_end) &&
             end > text_address(kernel_no_probe_begin)) ||
            is_module_no_probe(begin, end);

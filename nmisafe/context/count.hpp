@@ -10,6 +10,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/context/layouts.hpp"
 #include "nmisafe/platform/contract.hpp"
 
@@ -37,40 +38,40 @@ struct basic_count {
     /// in_irq(). This way it sees both or none.
     static constexpr uint32_t nmi_offset = Layout::nmi.one() + Layout::hardirq.one();
 
-    [[gnu::always_inline]] static uint32_t preempt_count() {
+    [[NMISAFE_TRAP_INLINE]] static uint32_t preempt_count() {
         return Contract::preempt_count() & ~need_resched_mask;
     }
-    [[gnu::always_inline]] static uint32_t softirq_count() { return masked(softirq_mask); }
-    [[gnu::always_inline]] static uint32_t hardirq_count() { return masked(hardirq_mask); }
-    [[gnu::always_inline]] static uint32_t hardnmi_count() { return masked(nmi_mask); }
-    [[gnu::always_inline]] static uint32_t irq_count() {
+    [[NMISAFE_TRAP_INLINE]] static uint32_t softirq_count() { return masked(softirq_mask); }
+    [[NMISAFE_TRAP_INLINE]] static uint32_t hardirq_count() { return masked(hardirq_mask); }
+    [[NMISAFE_TRAP_INLINE]] static uint32_t hardnmi_count() { return masked(nmi_mask); }
+    [[NMISAFE_TRAP_INLINE]] static uint32_t irq_count() {
         return masked(nmi_mask | hardirq_mask | softirq_mask);
     }
 
-    [[gnu::always_inline]] static bool in_irq() { return hardirq_count() != 0; }
-    [[gnu::always_inline]] static bool in_softirq() { return softirq_count() != 0; }
-    [[gnu::always_inline]] static bool in_interrupt() { return irq_count() != 0; }
-    [[gnu::always_inline]] static bool in_nmi() { return hardnmi_count() != 0; }
+    [[NMISAFE_TRAP_INLINE]] static bool in_irq() { return hardirq_count() != 0; }
+    [[NMISAFE_TRAP_INLINE]] static bool in_softirq() { return softirq_count() != 0; }
+    [[NMISAFE_TRAP_INLINE]] static bool in_interrupt() { return irq_count() != 0; }
+    [[NMISAFE_TRAP_INLINE]] static bool in_nmi() { return hardnmi_count() != 0; }
 
-    [[gnu::always_inline]] static void preempt_disable() {
+    [[NMISAFE_TRAP_INLINE]] static void preempt_disable() {
         if constexpr (platform::checks_counts<Contract>)
             require(masked(preempt_mask) != preempt_mask, "preempt_disable() nests too deep");
         add(Layout::preempt.one());
     }
-    [[gnu::always_inline]] static void preempt_enable_no_resched() {
+    [[NMISAFE_TRAP_INLINE]] static void preempt_enable_no_resched() {
         if constexpr (platform::checks_counts<Contract>)
             require(masked(preempt_mask) != 0, "preempt_enable() without preempt_disable()");
         subtract(Layout::preempt.one());
     }
 
-    [[gnu::always_inline]] static void irq_enter() {
+    [[NMISAFE_TRAP_INLINE]] static void irq_enter() {
         if constexpr (platform::checks_counts<Contract>)
             require(masked(hardirq_mask) != hardirq_mask, "interrupts nest too deep");
         add(Layout::hardirq.one());
         if constexpr (platform::has_irq_accounting<Contract>)
             Contract::irq_enter_accounting();
     }
-    [[gnu::always_inline]] static void irq_exit() {
+    [[NMISAFE_TRAP_INLINE]] static void irq_exit() {
         if constexpr (platform::has_irq_accounting<Contract>)
             Contract::irq_exit_accounting();
         if constexpr (platform::checks_counts<Contract>)
@@ -79,7 +80,7 @@ struct basic_count {
     }
 
     // The RFC's order; nmi_exit is its mirror image, line by line.
-    [[gnu::always_inline]] static void nmi_enter() {
+    [[NMISAFE_TRAP_INLINE]] static void nmi_enter() {
         if constexpr (platform::has_lock_checker<Contract>)
             Contract::lock_checker_off();
         require(masked(nmi_cap_mask) != nmi_cap_mask, "NMIs nest too deep");
@@ -87,7 +88,7 @@ struct basic_count {
         if constexpr (platform::has_irq_accounting<Contract>)
             Contract::irq_enter_accounting();
     }
-    [[gnu::always_inline]] static void nmi_exit() {
+    [[NMISAFE_TRAP_INLINE]] static void nmi_exit() {
         if constexpr (platform::has_irq_accounting<Contract>)
             Contract::irq_exit_accounting();
         if constexpr (platform::checks_counts<Contract>)
@@ -105,22 +106,22 @@ struct basic_count {
     static constexpr uint32_t nmi_cap_mask =
         Layout::hardirq.bits <= Layout::nmi.bits ? hardirq_mask : nmi_mask;
 
-    [[gnu::always_inline]] static uint32_t masked(uint32_t mask) {
+    [[NMISAFE_TRAP_INLINE]] static uint32_t masked(uint32_t mask) {
         return Contract::preempt_count() & mask;
     }
 
     // The fences keep the compiler from moving accesses of the counted section out of it. The CPU
     // needs none: the word is read by its own CPU only.
-    [[gnu::always_inline]] static void add(uint32_t amount) {
+    [[NMISAFE_TRAP_INLINE]] static void add(uint32_t amount) {
         Contract::add_preempt_count(amount);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
     }
-    [[gnu::always_inline]] static void subtract(uint32_t amount) {
+    [[NMISAFE_TRAP_INLINE]] static void subtract(uint32_t amount) {
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         Contract::add_preempt_count(0 - amount);
     }
 
-    [[gnu::always_inline]] static void require(bool condition, const char* what) {
+    [[NMISAFE_TRAP_INLINE]] static void require(bool condition, const char* what) {
         if (!condition) [[unlikely]]
             fail(what);
     }
@@ -148,94 +149,94 @@ using count = basic_count<chosen_layout<platform::contract>::type, platform::con
 
 /// The whole count, without the need-resched flag: 0 exactly when this CPU may be preempted.
 /// @context any
-[[gnu::always_inline]] inline uint32_t preempt_count() {
+[[NMISAFE_TRAP_INLINE]] inline uint32_t preempt_count() {
     return count::preempt_count();
 }
 
 /// The softirq part of the count.
 /// @context any
-[[gnu::always_inline]] inline uint32_t softirq_count() {
+[[NMISAFE_TRAP_INLINE]] inline uint32_t softirq_count() {
     return count::softirq_count();
 }
 
 /// The hardirq part of the count; an NMI counts here too.
 /// @context any
-[[gnu::always_inline]] inline uint32_t hardirq_count() {
+[[NMISAFE_TRAP_INLINE]] inline uint32_t hardirq_count() {
     return count::hardirq_count();
 }
 
 /// The NMI part of the count.
 /// @context any
-[[gnu::always_inline]] inline uint32_t hardnmi_count() {
+[[NMISAFE_TRAP_INLINE]] inline uint32_t hardnmi_count() {
     return count::hardnmi_count();
 }
 
 /// The softirq, hardirq and NMI parts. The RFC left the NMI part out, so that between its two
 /// additions in_interrupt() was false in an NMI.
 /// @context any
-[[gnu::always_inline]] inline uint32_t irq_count() {
+[[NMISAFE_TRAP_INLINE]] inline uint32_t irq_count() {
     return count::irq_count();
 }
 
 /// In an interrupt or NMI handler?
 /// @context any
-[[gnu::always_inline]] inline bool in_irq() {
+[[NMISAFE_TRAP_INLINE]] inline bool in_irq() {
     return count::in_irq();
 }
 
 /// In a softirq?
 /// @context any
-[[gnu::always_inline]] inline bool in_softirq() {
+[[NMISAFE_TRAP_INLINE]] inline bool in_softirq() {
     return count::in_softirq();
 }
 
 /// In a softirq, an interrupt or an NMI handler?
 /// @context any
-[[gnu::always_inline]] inline bool in_interrupt() {
+[[NMISAFE_TRAP_INLINE]] inline bool in_interrupt() {
     return count::in_interrupt();
 }
 
 /// Between nmi_enter() and nmi_exit()? Not the same as "NMIs are blocked": they already are before
 /// the one and still are after the other.
 /// @context any
-[[gnu::always_inline]] inline bool in_nmi() {
+[[NMISAFE_TRAP_INLINE]] inline bool in_nmi() {
     return count::in_nmi();
 }
 
 /// Keeps this thread on its CPU until the matching preempt_enable_no_resched(). Nests.
 /// @context any
-[[gnu::always_inline]] inline void preempt_disable() {
+[[NMISAFE_TRAP_INLINE]] inline void preempt_disable() {
     count::preempt_disable();
 }
 
 /// Ends preempt_disable(). Does not itself reschedule: the library has no scheduler.
 /// @context any
-[[gnu::always_inline]] inline void preempt_enable_no_resched() {
+[[NMISAFE_TRAP_INLINE]] inline void preempt_enable_no_resched() {
     count::preempt_enable_no_resched();
 }
 
 /// Begins an interrupt handler: counts it, then calls the platform's accounting.
 /// @context irq
-[[gnu::always_inline]] inline void irq_enter() {
+[[NMISAFE_TRAP_INLINE]] inline void irq_enter() {
     count::irq_enter();
 }
 
 /// Ends an interrupt handler, in the reverse order. Runs no softirqs: that is the kernel's part.
 /// @context irq
-[[gnu::always_inline]] inline void irq_exit() {
+[[NMISAFE_TRAP_INLINE]] inline void irq_exit() {
     count::irq_exit();
 }
 
 /// Begins an NMI handler: lock checker off, panic if the layout has no room for one more NMI,
 /// count, accounting.
 /// @context nmi
-[[gnu::always_inline]] inline void nmi_enter() {
+[[NMISAFE_TRAP_INLINE]] inline void nmi_enter() {
     count::nmi_enter();
 }
 
 /// Ends an NMI handler, exactly in the reverse order. What follows still runs with NMIs blocked.
 /// @context nmi
-[[gnu::always_inline]] inline void nmi_exit() {
+[[NMISAFE_TRAP_INLINE]] inline void nmi_exit() {
     count::nmi_exit();
 }
 

@@ -10,6 +10,7 @@
 // The INT3 of the slot finds everything in the probe, the frame and the stack, nothing in per-CPU
 // memory. So between the two anything may happen: interrupts, NMIs, a change of threads or CPUs, a
 // fault that never comes back.
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/kprobe/internal/branch.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
@@ -37,14 +38,14 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 /// then take the handler that it interrupts for its own. nmi_in_progress counts NMIs alone, and
 /// from before the first to after the last instruction of one that a probe may stand on. Within an
 /// NMI the next is blocked, so what a #DB or #MC hits there can share the NMI's word.
-[[gnu::always_inline]] inline volatile uint8_t& in_handler() {
+[[NMISAFE_TRAP_INLINE]] inline volatile uint8_t& in_handler() {
     return contract::this_cpu().in_probe_handler[contract::this_cpu().nmi_in_progress != 0 ? 1 : 0];
 }
 
 /// remove() clears `armed`, then waits for `running` to be 0. Both orders are sequentially
 /// consistent: so either the probe is found disarmed here, or remove() waits.
-[[gnu::always_inline]] inline void call(handler function, uint32_t& counter, probe& what,
-                                        trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void call(handler function, uint32_t& counter, probe& what,
+                                         trap_frame& frame) {
     __atomic_fetch_add(&what.internal.running, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&what.internal.armed, __ATOMIC_SEQ_CST) != 0) {
         __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
@@ -56,13 +57,13 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     __atomic_fetch_sub(&what.internal.running, 1, __ATOMIC_RELEASE);
 }
 
-[[gnu::always_inline]] inline void call_post(probe& what, trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void call_post(probe& what, trap_frame& frame) {
     if (in_handler() == 0)
         call(what.post, what.completed, what, frame);
 }
 
 /// The word at the top of the interrupted stack.
-[[gnu::always_inline]] inline volatile uintptr_t& top_of_stack(trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline volatile uintptr_t& top_of_stack(trap_frame& frame) {
 #ifdef __x86_64__
     return *reinterpret_cast<volatile uintptr_t*>(frame.sp);
 #else
@@ -71,8 +72,8 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 }
 
 /// A RET is about to be executed at `ret`: the post handler sees what it leaves.
-[[gnu::always_inline]] inline void call_post_before_return(probe& what, trap_frame& frame,
-                                                           uintptr_t ret) {
+[[NMISAFE_TRAP_INLINE]] inline void call_post_before_return(probe& what, trap_frame& frame,
+                                                            uintptr_t ret) {
     frame.ip = top_of_stack(frame);
 #ifdef __x86_64__
     const uintptr_t popped = sizeof(uintptr_t) + what.internal.step.released;
@@ -85,7 +86,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     frame.ip = ret;
 }
 
-[[gnu::always_inline]] inline void at_probe(probe& what, trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void at_probe(probe& what, trap_frame& frame) {
     frame.ip = what.address;
     if (in_handler() == 0)
         call(what.pre, what.hits, what, frame);
@@ -99,7 +100,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
         frame.ip = what.slot;
 }
 
-[[gnu::always_inline]] inline void at_end_of_slot(probe& what, trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void at_end_of_slot(probe& what, trap_frame& frame) {
     const internal::step& step = what.internal.step;
     const uintptr_t next = what.address + step.length;
     if (step.how == way::jump_indirect) {
@@ -119,7 +120,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 
 } // namespace
 
-[[gnu::section("nmisafe_trap_text"), gnu::used]] bool handle_breakpoint(trap_frame& frame) {
+[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(trap_frame& frame) {
     const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
     const uint32_t changes = __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE);
     if (probe* const what = internal::all.sites.find(address)) {
@@ -144,7 +145,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     return true;
 }
 
-[[gnu::section("nmisafe_trap_text"), gnu::used]] uintptr_t original_address(uintptr_t ip) {
+[[NMISAFE_TRAP_TEXT, gnu::used]] uintptr_t original_address(uintptr_t ip) {
     const probe* const what = internal::all.slots.find(ip & slot_mask);
     return what != nullptr ? what->address : ip;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The breakpoint handler. It stands in the no-probe section, and all it calls is inlined into it:
 // an INT3 in here would never come to an end.
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/text_patch/internal/batch.hpp"
 #include "nmisafe/text_patch/internal/emulate.hpp"
@@ -18,8 +19,8 @@ namespace {
 using platform::contract;
 
 /// The patch at an address. The batch has been checked: sorted, without overlaps.
-[[gnu::always_inline]] inline const patch* find(const patch* patches, size_t count,
-                                                uintptr_t address) {
+[[NMISAFE_TRAP_INLINE]] inline const patch* find(const patch* patches, size_t count,
+                                                 uintptr_t address) {
     while (count != 0) {
         const size_t half = count / 2;
         if (patches[half].address == address)
@@ -35,8 +36,8 @@ using platform::contract;
 }
 
 /// Stands in for one side of a patch. False if that side is a probe's INT3, or what it stands on.
-[[gnu::always_inline]] inline bool stand_in(x86::trap_frame& frame, const patch& site,
-                                            bool switched) {
+[[NMISAFE_TRAP_INLINE]] inline bool stand_in(x86::trap_frame& frame, const patch& site,
+                                             bool switched) {
     const simple_instruction instruction =
         recognise(switched ? site.after : site.before, site.size);
     if (instruction.what == form::unknown)
@@ -53,7 +54,7 @@ using platform::contract;
 /// a stub has yet to execute: see apply()). The INT3 may also be an older one, hit before an
 /// earlier apply() removed it, with this handler late; then the instruction before is that
 /// apply()'s result, and right too.
-[[gnu::always_inline]] inline bool handle_in_batch(x86::trap_frame& frame, uintptr_t address) {
+[[NMISAFE_TRAP_INLINE]] inline bool handle_in_batch(x86::trap_frame& frame, uintptr_t address) {
     internal::active_batch& active = internal::active;
     if (__atomic_load_n(&active.patches, __ATOMIC_ACQUIRE) == nullptr)
         return false; // the common case of a probe: no shared word is written
@@ -72,7 +73,7 @@ using platform::contract;
 
 } // namespace
 
-[[gnu::section("nmisafe_trap_text"), gnu::used]] bool handle_breakpoint(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(x86::trap_frame& frame) {
     const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
     const uint32_t batches = __atomic_load_n(&internal::active.batches, __ATOMIC_ACQUIRE);
     if (handle_in_batch(frame, address))

@@ -17,6 +17,7 @@
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 #ifdef NMISAFE_TRAP_CONTROLS
 extern "C" uint32_t nmisafe_trap_removed; // the defences taken out; set once, while one CPU runs
@@ -25,11 +26,11 @@ extern "C" uint32_t nmisafe_trap_removed; // the defences taken out; set once, w
 namespace nmisafe::trap {
 
 #ifdef NMISAFE_TRAP_CONTROLS
-[[gnu::always_inline]] inline bool defended(uint32_t defence) {
+[[NMISAFE_TRAP_INLINE]] inline bool defended(uint32_t defence) {
     return (nmisafe_trap_removed & defence) == 0;
 }
 #else
-[[gnu::always_inline]] constexpr bool defended(uint32_t) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool defended(uint32_t) {
     return true;
 }
 #endif

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // From the entry stubs to the handlers, and the decision how to return.
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
+#include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/return_plan.hpp"
-#include "nmisafe/trap/section.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/local.hpp"
@@ -34,7 +35,7 @@ stop(const char* what, const x86::trap_frame& frame, uintptr_t value) {
 
 /// Whether IRET would fault on this frame's CS: that would unblock NMIs, and the fault would be
 /// reported far from its cause.
-[[gnu::always_inline]] inline bool is_bad_segment(const x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline bool is_bad_segment(const x86::trap_frame& frame) {
     const auto selector = static_cast<uint16_t>(frame.cs);
     return (selector & X86_RPL_MASK) == 0 && !x86::is_ring_0_code(selector);
 }
@@ -60,7 +61,7 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
     return return_by_iret(frame, why_not_plain(frame.flags, frame.cs, current_cs));
 }
 
-[[gnu::always_inline]] inline return_kind plan_return(const x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline return_kind plan_return(const x86::trap_frame& frame) {
     const uint16_t current_cs = x86::read_cs();
     const uintptr_t decided =
         defended(NMISAFE_WITHOUT_TF) ? decided_flags : decided_flags & ~uintptr_t{X86_FLAGS_TF};
@@ -88,7 +89,7 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
     return kind;
 }
 
-[[gnu::always_inline]] inline void call_handler(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void call_handler(x86::trap_frame& frame) {
     const handler function = handlers[frame.vector];
     if (function == nullptr || !function(frame)) [[unlikely]]
         stop(frame.vector < X86_EXCEPTION_VECTORS ? "unexpected exception" : "unexpected interrupt",
@@ -110,14 +111,16 @@ void set_page_fault_handler(page_fault_handler function) {
 }
 
 /// Every vector but #DB, NMI, #PF and #MC. @context any; called by entry_x86_*.S with IF=0.
-extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+nmisafe_trap_dispatch(x86::trap_frame* frame) {
     call_handler(*frame);
     return static_cast<uint32_t>(plan_return(*frame));
 }
 
 /// #PF. CR2 is read before anything that could fault; an NMI, #DB or #MC that lands earlier puts it
 /// back.
-extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame) {
     const uintptr_t address = x86::read_cr2();
     const page_fault_handler function = on_page_fault;
     if (function == nullptr || !function(*frame, address)) [[unlikely]]
@@ -130,7 +133,7 @@ namespace {
 /// Whether this #DB reports an instruction breakpoint on the very instruction it returns to. Only
 /// then is RF needed: set for a single step or a data breakpoint it would swallow the next
 /// breakpoint.
-[[gnu::always_inline]] inline bool
+[[NMISAFE_TRAP_INLINE]] inline bool
 is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, uintptr_t control) {
     for (unsigned number = 0; number < 4; ++number)
         if ((status >> number & 1) != 0 && is_instruction_breakpoint(control, number) &&
@@ -142,7 +145,7 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
 /// What #DB needs around its handler. Breakpoints are off meanwhile: a hit would begin the same IST
 /// stack again, over this frame. The shadow stays, so that set_debug_control() in the handler is
 /// what counts.
-[[gnu::always_inline]] inline void handle_debug_exception(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame) {
     auto& cpu = contract::this_cpu();
     const uintptr_t status = x86::read_dr6();
     const uintptr_t control = x86::read_dr7();
@@ -162,7 +165,8 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 } // namespace
 
 /// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
-extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
     const uintptr_t cr2 = x86::read_cr2();
     if constexpr (counts_nmi_like)
         context::nmi_enter();
@@ -180,8 +184,8 @@ extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_dispatch_nmi_like(x86::tr
 
 #ifdef NMISAFE_TRAP_RETURN_CAPTURE
 /// Called by the return path itself with the words it is about to load. @context any.
-extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_captured(uintptr_t ip, uintptr_t cs,
-                                                            uintptr_t flags) {
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] void
+nmisafe_trap_captured(uintptr_t ip, uintptr_t cs, uintptr_t flags) {
     contract::capture_return({.ip = ip, .cs = cs, .flags = flags});
 }
 #endif

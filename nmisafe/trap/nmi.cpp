@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The C++ side of the NMI: whatever the handler does, the interrupted code finds CR2 and DR7 as
 // they were, even if it was itself on its way to read them.
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
-#include "nmisafe/trap/section.hpp"
+#include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/local.hpp"
@@ -67,7 +68,8 @@ void set_percpu_selector(uint16_t selector) {
 /// The order is that of the RFC: what the interrupted code owns is saved first, the count covers
 /// the handler, everything is undone in reverse. A trap before nmi_enter() or after nmi_exit() does
 /// no harm either: no return looks at the count unless the policy is far_nmi_count.
-extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_nmi(x86::trap_frame* frame) {
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] void
+nmisafe_trap_nmi(x86::trap_frame* frame) {
     auto& cpu = contract::this_cpu();
     x86::increment(cpu.nmi_in_progress);
     const uintptr_t cr2 = x86::read_cr2();

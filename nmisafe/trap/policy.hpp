@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::trap {
 
@@ -15,7 +16,7 @@ enum class return_policy : uint8_t {
 
 // Chosen at build time by -DNMISAFE_TRAP_POLICY=near (or another name above), else at boot.
 #ifdef NMISAFE_TRAP_POLICY
-[[gnu::always_inline]] constexpr return_policy current_policy() {
+[[NMISAFE_TRAP_INLINE]] constexpr return_policy current_policy() {
     return return_policy::NMISAFE_TRAP_POLICY;
 }
 #else
@@ -23,7 +24,7 @@ namespace internal {
 extern return_policy boot_policy;
 }
 
-[[gnu::always_inline]] inline return_policy current_policy() {
+[[NMISAFE_TRAP_INLINE]] inline return_policy current_policy() {
     return internal::boot_policy;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/trap/policy.hpp"
 #include "nmisafe/trap/return_kind.h"
 #include "nmisafe/x86/flags.h"
@@ -34,14 +35,14 @@ inline constexpr uintptr_t decided_flags =
     X86_FLAGS_TF | X86_FLAGS_NT | X86_FLAGS_VM | X86_FLAGS_FIXED | ~uintptr_t{X86_FLAGS_KNOWN};
 
 /// True when POPF and a near return restore this image, RF aside. One test for the common case.
-[[gnu::always_inline]] constexpr bool is_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
-                                               uintptr_t decided = decided_flags) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool is_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
+                                                uintptr_t decided = decided_flags) {
     return ((flags ^ X86_FLAGS_FIXED) & decided) == 0 && static_cast<uint16_t>(cs) == current_cs;
 }
 
 /// Says why an image is not plain.
 /// `long_mode`: VM is no bit that the CPU can have pushed.
-[[gnu::always_inline]] constexpr iret_reason
+[[NMISAFE_TRAP_INLINE]] constexpr iret_reason
 why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
               bool long_mode = sizeof(uintptr_t) == 8) {
     const auto selector = static_cast<uint16_t>(cs);
@@ -66,14 +67,14 @@ why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
 /// Whether DR7 holds an enabled instruction breakpoint: then an RF in an image must survive, or the
 /// breakpoint it was to pass is hit again. Every page-fault image has RF=1, so RF alone says
 /// nothing. [intel/vol3 17.2.4, 17.3.1.1]
-[[gnu::always_inline]] constexpr bool is_instruction_breakpoint(uintptr_t debug_control,
-                                                                unsigned number) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool is_instruction_breakpoint(uintptr_t debug_control,
+                                                                 unsigned number) {
     const bool enabled = (debug_control >> (2 * number) & 3) != 0;
     const bool on_execution = (debug_control >> (16 + 4 * number) & 3) == 0;
     return enabled && on_execution;
 }
 
-[[gnu::always_inline]] constexpr bool instruction_breakpoint_armed(uintptr_t debug_control) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool instruction_breakpoint_armed(uintptr_t debug_control) {
     if ((debug_control & X86_DR7_ENABLE_ALL) == 0) [[likely]]
         return false;
     for (unsigned number = 0; number < 4; ++number)
@@ -84,8 +85,8 @@ why_not_plain(uintptr_t flags, uintptr_t cs, uint16_t current_cs,
 
 /// The return for a plain image under a policy. `counted_in_nmi`: the preempt count's NMI field is
 /// set.
-[[gnu::always_inline]] constexpr return_kind plain_return(return_policy policy, uintptr_t flags,
-                                                          bool counted_in_nmi) {
+[[NMISAFE_TRAP_INLINE]] constexpr return_kind plain_return(return_policy policy, uintptr_t flags,
+                                                           bool counted_in_nmi) {
     const bool interrupts = (flags & X86_FLAGS_IF) != 0;
     if (policy == return_policy::near) [[likely]]
         return interrupts ? return_kind::near_sti : return_kind::near;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
@@ -22,7 +23,7 @@ namespace nmisafe::trap {
 inline constexpr uintptr_t sti_length = 1;
 
 /// @context nmi or an event like it, at the end of its handling.
-[[gnu::always_inline]] inline void leave_interrupt_shadow(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void leave_interrupt_shadow(x86::trap_frame& frame) {
     if (frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_near_shadowed) &&
         frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_far_shadowed)) [[likely]]
         return;

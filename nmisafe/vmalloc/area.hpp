@@ -5,6 +5,7 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/vmalloc/vmalloc_error.hpp"
 
 namespace nmisafe::vmalloc {
@@ -33,8 +34,8 @@ class area {
     // @context any
     constexpr uintptr_t begin() const { return begin_; }
     constexpr uintptr_t end() const { return end_; }
-    [[gnu::always_inline]] constexpr unsigned shared_level() const { return shared_level_; }
-    [[gnu::always_inline]] constexpr bool contains(uintptr_t address) const {
+    [[NMISAFE_TRAP_INLINE]] constexpr unsigned shared_level() const { return shared_level_; }
+    [[NMISAFE_TRAP_INLINE]] constexpr bool contains(uintptr_t address) const {
         return address - begin_ < end_ - begin_;
     }
 

@@ -2,6 +2,7 @@
 // The page fault of an address space that has not heard of a mapping yet. It stands in the no-probe
 // section, and all it calls is inlined into it: a probe in here whose handler touches a mapping
 // would never come to an end.
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/vmalloc/internal/resolve.hpp"
 #include "nmisafe/vmalloc/internal/tables.hpp"
 #include "nmisafe/vmalloc/vmalloc.hpp"
@@ -10,8 +11,8 @@
 namespace nmisafe::vmalloc {
 
 /// Not by the running thread's address space, which during a switch is not the one in CR3.
-[[gnu::section("nmisafe_trap_text"), gnu::used]] fault
-handle_fault(const area& where, const x86::trap_frame& frame, uintptr_t address) {
+[[NMISAFE_TRAP_TEXT, gnu::used]] fault handle_fault(const area& where, const x86::trap_frame& frame,
+                                                    uintptr_t address) {
     // No INVLPG: what the TLB held of the address, from before a permission was added, the fault
     // itself has dropped. [intel/vol3 4.10.4.1]
     return internal::resolve(where, frame.error, address, x86::read_cr3());

@@ -3,13 +3,14 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/x86/flags.h"
 
 namespace nmisafe::x86 {
 
 /// Whether a condition holds: the low 4 bits of the opcodes of Jcc, SETcc and CMOVcc. Inlined, so
 /// that breakpoint handlers call nothing that could be probed. @context any [intel/vol1 appendix B]
-[[gnu::always_inline]] constexpr bool condition_holds(uint8_t opcode, uintptr_t flags) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool condition_holds(uint8_t opcode, uintptr_t flags) {
     const bool less = ((flags & X86_FLAGS_SF) != 0) != ((flags & X86_FLAGS_OF) != 0);
     bool holds = false;
     switch (opcode >> 1 & 7) {

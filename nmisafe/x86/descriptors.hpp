@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::x86 {
 
@@ -90,15 +91,15 @@ struct [[gnu::packed]] table_register {
     uintptr_t base;
 };
 
-[[gnu::always_inline]] inline void load_gdt(const table_register& table) {
+[[NMISAFE_TRAP_INLINE]] inline void load_gdt(const table_register& table) {
     asm volatile("lgdt %[table]" : : [table] "m"(table) : "memory");
 }
 
-[[gnu::always_inline]] inline void load_idt(const table_register& table) {
+[[NMISAFE_TRAP_INLINE]] inline void load_idt(const table_register& table) {
     asm volatile("lidt %[table]" : : [table] "m"(table) : "memory");
 }
 
-[[gnu::always_inline]] inline void load_task_register(uint16_t selector) {
+[[NMISAFE_TRAP_INLINE]] inline void load_task_register(uint16_t selector) {
     asm volatile("ltr %[selector]" : : [selector] "r"(selector) : "memory");
 }
 

@@ -5,14 +5,15 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::x86 {
 
-[[gnu::always_inline]] inline void increment(uint32_t& word) {
+[[NMISAFE_TRAP_INLINE]] inline void increment(uint32_t& word) {
     asm volatile("incl %[word]" : [word] "+m"(word) : : "cc");
 }
 
-[[gnu::always_inline]] inline void decrement(uint32_t& word) {
+[[NMISAFE_TRAP_INLINE]] inline void decrement(uint32_t& word) {
     asm volatile("decl %[word]" : [word] "+m"(word) : : "cc");
 }
 

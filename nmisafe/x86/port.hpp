@@ -3,14 +3,15 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::x86 {
 
-[[gnu::always_inline]] inline void out8(uint16_t port, uint8_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void out8(uint16_t port, uint8_t value) {
     asm volatile("outb %[value], %[port]" : : [value] "a"(value), [port] "Nd"(port));
 }
 
-[[gnu::always_inline]] inline uint8_t in8(uint16_t port) {
+[[NMISAFE_TRAP_INLINE]] inline uint8_t in8(uint16_t port) {
     uint8_t value;
     asm volatile("inb %[port], %[value]" : [value] "=a"(value) : [port] "Nd"(port));
     return value;

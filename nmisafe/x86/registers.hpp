@@ -4,70 +4,71 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/x86/flags.h"
 
 namespace nmisafe::x86 {
 
 // "memory": an access that faults must not move across the read of its address.
-[[gnu::always_inline]] inline uintptr_t read_cr2() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_cr2() {
     uintptr_t value;
     asm volatile("mov %%cr2, %[value]" : [value] "=r"(value) : : "memory");
     return value;
 }
 
-[[gnu::always_inline]] inline void write_cr2(uintptr_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_cr2(uintptr_t value) {
     asm volatile("mov %[value], %%cr2" : : [value] "r"(value) : "memory");
 }
 
-[[gnu::always_inline]] inline uintptr_t read_cr3() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_cr3() {
     uintptr_t value;
     asm volatile("mov %%cr3, %[value]" : [value] "=r"(value) : : "memory");
     return value;
 }
 
 /// Loads another address space and flushes the TLB but for global pages.
-[[gnu::always_inline]] inline void write_cr3(uintptr_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_cr3(uintptr_t value) {
     asm volatile("mov %[value], %%cr3" : : [value] "r"(value) : "memory");
 }
 
-[[gnu::always_inline]] inline uintptr_t read_cr4() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_cr4() {
     uintptr_t value;
     asm volatile("mov %%cr4, %[value]" : [value] "=r"(value));
     return value;
 }
 
-[[gnu::always_inline]] inline void write_cr4(uintptr_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_cr4(uintptr_t value) {
     asm volatile("mov %[value], %%cr4" : : [value] "r"(value) : "memory");
 }
 
-[[gnu::always_inline]] inline uintptr_t read_dr6() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_dr6() {
     uintptr_t value;
     asm volatile("mov %%dr6, %[value]" : [value] "=r"(value));
     return value;
 }
 
-[[gnu::always_inline]] inline void write_dr6(uintptr_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_dr6(uintptr_t value) {
     asm volatile("mov %[value], %%dr6" : : [value] "r"(value));
 }
 
 /// "memory": code must not move across the arming of a breakpoint.
-[[gnu::always_inline]] inline uintptr_t read_dr7() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_dr7() {
     uintptr_t value;
     asm volatile("mov %%dr7, %[value]" : [value] "=r"(value) : : "memory");
     return value;
 }
 
 /// Raw: the shadow that decides about RF is kept by trap::set_debug_control().
-[[gnu::always_inline]] inline void write_dr7(uintptr_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_dr7(uintptr_t value) {
     asm volatile("mov %[value], %%dr7" : : [value] "r"(value) : "memory");
 }
 
-[[gnu::always_inline]] inline void write_dr0(uintptr_t address) {
+[[NMISAFE_TRAP_INLINE]] inline void write_dr0(uintptr_t address) {
     asm volatile("mov %[address], %%dr0" : : [address] "r"(address));
 }
 
 /// The address in DR0 to DR3; `number` is below 4.
-[[gnu::always_inline]] inline uintptr_t read_breakpoint_address(unsigned number) {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_breakpoint_address(unsigned number) {
     uintptr_t value = 0;
     if (number == 0)
         asm volatile("mov %%dr0, %[value]" : [value] "=r"(value));
@@ -82,7 +83,7 @@ namespace nmisafe::x86 {
 
 /// Whether a selector names a present ring-0 code segment: whether an IRET there will not fault.
 /// [intel/vol2 LAR]
-[[gnu::always_inline]] inline bool is_ring_0_code(uint16_t selector) {
+[[NMISAFE_TRAP_INLINE]] inline bool is_ring_0_code(uint16_t selector) {
     constexpr uint32_t wanted = 0x9800;   // present, code or data, executable
     constexpr uint32_t compared = 0xf800; // these and DPL
     uint32_t rights = 0;
@@ -93,20 +94,20 @@ namespace nmisafe::x86 {
     return valid && (rights & compared) == wanted;
 }
 
-[[gnu::always_inline]] inline uint16_t read_cs() {
+[[NMISAFE_TRAP_INLINE]] inline uint16_t read_cs() {
     uint16_t value;
     asm("mov %%cs, %[value]" : [value] "=r"(value));
     return value;
 }
 
-[[gnu::always_inline]] inline uintptr_t read_flags() {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_flags() {
     uintptr_t value;
     asm volatile("pushf\n\tpop %[value]" : [value] "=r"(value) : : "memory");
     return value;
 }
 
 /// @faults #GP on an MSR this CPU does not have.
-[[gnu::always_inline]] inline uint64_t read_msr(uint32_t number) {
+[[NMISAFE_TRAP_INLINE]] inline uint64_t read_msr(uint32_t number) {
     uint32_t low;
     uint32_t high;
     asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
@@ -114,7 +115,7 @@ namespace nmisafe::x86 {
 }
 
 /// @faults #GP on an MSR this CPU does not have and on a value it refuses.
-[[gnu::always_inline]] inline void write_msr(uint32_t number, uint64_t value) {
+[[NMISAFE_TRAP_INLINE]] inline void write_msr(uint32_t number, uint64_t value) {
     asm volatile("wrmsr"
                  :
                  : "c"(number), "a"(static_cast<uint32_t>(value)),
@@ -122,18 +123,18 @@ namespace nmisafe::x86 {
                  : "memory");
 }
 
-[[gnu::always_inline]] inline void disable_interrupts() {
+[[NMISAFE_TRAP_INLINE]] inline void disable_interrupts() {
     asm volatile("cli" : : : "memory");
 }
-[[gnu::always_inline]] inline void enable_interrupts() {
+[[NMISAFE_TRAP_INLINE]] inline void enable_interrupts() {
     asm volatile("sti" : : : "memory");
 }
-[[gnu::always_inline]] inline void pause() {
+[[NMISAFE_TRAP_INLINE]] inline void pause() {
     asm volatile("pause" : : : "memory");
 }
 
 /// Drops this CPU's TLB entry for one page.
-[[gnu::always_inline]] inline void invalidate_page(const void* address) {
+[[NMISAFE_TRAP_INLINE]] inline void invalidate_page(const void* address) {
     asm volatile("invlpg (%[address])" : : [address] "r"(address) : "memory");
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::x86 {
 
@@ -15,7 +16,7 @@ namespace nmisafe::x86 {
 /// [intel/vol3 8.3, 6.7.1]
 ///
 /// @context any, NMI included. @faults never
-[[gnu::always_inline]] inline void serialize_core() {
+[[NMISAFE_TRAP_INLINE]] inline void serialize_core() {
     uint32_t leaf = 0;
     uint32_t subleaf = 0;
     asm volatile("cpuid" : "+a"(leaf), "+c"(subleaf) : : "ebx", "edx", "memory");

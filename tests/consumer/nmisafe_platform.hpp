@@ -3,6 +3,7 @@
 // stand.
 #pragma once
 
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
 
@@ -10,13 +11,13 @@ struct nmisafe_platform {
     static inline uint32_t count;
     static inline nmisafe::platform::cpu_state cpu;
 
-    [[gnu::always_inline]] static uint32_t preempt_count() {
+    [[NMISAFE_TRAP_INLINE]] static uint32_t preempt_count() {
         return *static_cast<const volatile uint32_t*>(&count);
     }
-    [[gnu::always_inline]] static void add_preempt_count(uint32_t delta) {
+    [[NMISAFE_TRAP_INLINE]] static void add_preempt_count(uint32_t delta) {
         asm volatile("addl %[delta], %[count]" : [count] "+m"(count) : [delta] "ri"(delta) : "cc");
     }
-    [[gnu::always_inline]] static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
+    [[NMISAFE_TRAP_INLINE]] static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
     [[noreturn]] static void panic(const nmisafe::platform::failure&) {
         for (;;)
             asm volatile("cli\n\thlt");

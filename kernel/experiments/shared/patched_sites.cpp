@@ -3,6 +3,7 @@
 
 #include "kernel/common/controls.hpp"
 #include "kernel/experiments/shared/scene.hpp"
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -25,7 +26,7 @@ text_patch::patch workspace[64];
 /// Without the emulation the site's instruction is skipped: of what it does only the jump remains.
 /// The frame is copied word by word: for all of it a compiler would call memcpy(), where a
 /// breakpoint may stand.
-[[gnu::always_inline]] inline bool handle(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline bool handle(x86::trap_frame& frame) {
     if (!is_removed(defence::emulate))
         return text_patch::handle_breakpoint(frame);
     constexpr size_t frame_words = sizeof frame / sizeof(uintptr_t);
@@ -41,7 +42,7 @@ text_patch::patch workspace[64];
     return handled;
 }
 
-[[gnu::section("nmisafe_trap_text")]] bool on_breakpoint(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_TEXT]] bool on_breakpoint(x86::trap_frame& frame) {
     if (!handle(frame))
         return false;
     ++scene.breakpoints;

@@ -5,6 +5,7 @@
 // of its own.
 #include "kernel/modules/loaded/nmi_probe.hpp"
 #include "kernel/threads/insist.hpp"
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/module_loader/declare.hpp"
@@ -64,7 +65,7 @@ void on_kernel_mark(const marker::marker&, void* private_data, const marker::arg
 constinit marker::probe kernel_probe(on_kernel_mark, latest);
 
 /// Code that is not to be probed.
-[[gnu::section("nmisafe_trap_text"), gnu::used]] uint32_t not_to_be_probed() {
+[[NMISAFE_TRAP_TEXT, gnu::used]] uint32_t not_to_be_probed() {
     return __atomic_load_n(&turn, __ATOMIC_RELAXED);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
@@ -12,14 +13,14 @@
 namespace nmisafe::kprobe::internal {
 
 /// The counter register as the instruction sees it.
-[[gnu::always_inline]] constexpr uintptr_t counter_mask(bool is_short) {
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t counter_mask(bool is_short) {
     return is_short ? ~uintptr_t{0} >> sizeof(uintptr_t) * 4 : ~uintptr_t{0};
 }
 
 /// Counts down, and says whether LOOP (e2), LOOPE (e1) or LOOPNE (e0) jumps. A short counter of 4
 /// bytes takes the upper half of the register with it, as every write of 4 bytes does, one of 2
 /// bytes does not. [intel/vol1 3.4.1.1]
-[[gnu::always_inline]] inline bool count_down(x86::trap_frame& frame, const step& what) {
+[[NMISAFE_TRAP_INLINE]] inline bool count_down(x86::trap_frame& frame, const step& what) {
     const uintptr_t mask = counter_mask(what.short_counter);
     const uintptr_t count = (frame.cx - 1) & mask;
     frame.cx = x86::is_64_bit ? count : count | (frame.cx & ~mask);
@@ -31,8 +32,8 @@ namespace nmisafe::kprobe::internal {
 
 /// Makes the frame what it would be had the instruction run. False: it needs the slot.
 /// @context any
-[[gnu::always_inline]] inline bool emulate(x86::trap_frame& frame, const step& what,
-                                           uintptr_t address) {
+[[NMISAFE_TRAP_INLINE]] inline bool emulate(x86::trap_frame& frame, const step& what,
+                                            uintptr_t address) {
     bool jumps = false;
     switch (what.how) {
     case way::skip:

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 
 namespace nmisafe::kprobe {
@@ -28,7 +29,7 @@ struct link {
 class table {
   public:
     /// @context any
-    [[gnu::always_inline]] probe* find(uintptr_t key) const {
+    [[NMISAFE_TRAP_INLINE]] probe* find(uintptr_t key) const {
         const link* at = __atomic_load_n(&buckets_[bucket(key)], __ATOMIC_ACQUIRE);
         while (at != nullptr && at->key != key)
             at = __atomic_load_n(&at->next, __ATOMIC_ACQUIRE);
@@ -64,7 +65,7 @@ class table {
     static constexpr size_t bucket_count = 256;
 
     /// The low bits tell instructions of a function apart, the others slots.
-    [[gnu::always_inline]] static constexpr size_t bucket(uintptr_t key) {
+    [[NMISAFE_TRAP_INLINE]] static constexpr size_t bucket(uintptr_t key) {
         return (key ^ key >> 5 ^ key >> 13) % bucket_count;
     }
 

@@ -5,6 +5,7 @@
 /// Hosted code. A program calls hosted::set_up() first. Link it without PIE, or make keys hidden.
 #pragma once
 
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
@@ -149,16 +150,16 @@ struct nmisafe_platform {
         for (size_t i = 0; i < size; ++i)
             code[i] = bytes[i];
     }
-    [[gnu::always_inline]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
+    [[NMISAFE_TRAP_INLINE]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {
         const auto* const code = reinterpret_cast<const volatile uint8_t*>(address);
         for (size_t i = 0; i < size; ++i)
             bytes[i] = code[i];
     }
-    [[gnu::always_inline]] static bool is_text(uintptr_t begin, uintptr_t end) {
+    [[NMISAFE_TRAP_INLINE]] static bool is_text(uintptr_t begin, uintptr_t end) {
         return begin >= reinterpret_cast<uintptr_t>(__executable_start) &&
                end <= reinterpret_cast<uintptr_t>(etext);
     }
-    [[gnu::always_inline]] static bool is_no_probe(uintptr_t, uintptr_t) {
+    [[NMISAFE_TRAP_INLINE]] static bool is_no_probe(uintptr_t, uintptr_t) {
         return false;
     }
     static bool may_synchronise() {

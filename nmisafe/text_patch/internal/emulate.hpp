@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/text_patch/internal/simple_instruction.hpp"
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
@@ -12,7 +13,7 @@ namespace nmisafe::text_patch {
 
 /// The frame's word of a general register, by the number that instructions have for it. Never
 /// called for the stack pointer, which is no word of a frame on x86-32.
-[[gnu::always_inline]] inline uintptr_t& register_of(x86::trap_frame& frame, uint8_t number) {
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t& register_of(x86::trap_frame& frame, uint8_t number) {
     switch (number) {
     case 0:
         return frame.ax;
@@ -50,7 +51,7 @@ namespace nmisafe::text_patch {
 }
 
 /// A load of 4 bytes clears the rest of the register, one of 1 or 2 leaves it. [intel/vol1 3.4.1.1]
-[[gnu::always_inline]] inline void load(uintptr_t& word, const simple_instruction& instruction) {
+[[NMISAFE_TRAP_INLINE]] inline void load(uintptr_t& word, const simple_instruction& instruction) {
     if (instruction.width >= 4) {
         word =
             instruction.width == 4 ? static_cast<uint32_t>(instruction.value) : instruction.value;
@@ -67,8 +68,8 @@ namespace nmisafe::text_patch {
 /// The flags are left alone: no simple instruction changes any, and RF is clear in the frame of an
 /// INT3. [intel/vol3 17.3.1.1]
 /// @context any
-[[gnu::always_inline]] inline void emulate(x86::trap_frame& frame, uintptr_t address,
-                                           const simple_instruction& instruction, uintptr_t stub) {
+[[NMISAFE_TRAP_INLINE]] inline void emulate(x86::trap_frame& frame, uintptr_t address,
+                                            const simple_instruction& instruction, uintptr_t stub) {
     const uintptr_t next = address + instruction.length;
     uintptr_t ip = next;
     if (instruction.what == form::jump || (instruction.what == form::conditional_jump &&

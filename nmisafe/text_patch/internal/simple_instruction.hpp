@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/x86/instruction.hpp"
 
 namespace nmisafe::text_patch {
@@ -30,7 +31,7 @@ struct simple_instruction {
 };
 
 /// Member by member: at -O0 the zero initialisation of all of it may be a call of memset().
-[[gnu::always_inline]] constexpr void forget(simple_instruction& instruction) {
+[[NMISAFE_TRAP_INLINE]] constexpr void forget(simple_instruction& instruction) {
     instruction.what = form::unknown;
     instruction.length = 0;
     instruction.detail = 0;
@@ -42,7 +43,7 @@ struct simple_instruction {
 inline constexpr uint8_t stack_pointer_number = 4;
 
 /// A little-endian value of 1, 2, 4 or 8 bytes, sign-extended.
-[[gnu::always_inline]] constexpr uintptr_t read_value(const uint8_t* bytes, size_t size) {
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t read_value(const uint8_t* bytes, size_t size) {
     uintptr_t value = 0;
     for (size_t i = 0; i < size; ++i)
         value |= uintptr_t{bytes[i]} << 8 * i;
@@ -52,7 +53,7 @@ inline constexpr uint8_t stack_pointer_number = 4;
 }
 
 /// Bytes of a ModRM operand: ModRM, SIB, displacement. `left` bytes are there, at least one.
-[[gnu::always_inline]] constexpr size_t operand_length(const uint8_t* bytes, size_t left) {
+[[NMISAFE_TRAP_INLINE]] constexpr size_t operand_length(const uint8_t* bytes, size_t left) {
     const unsigned mod = bytes[0] >> 6;
     const unsigned rm = bytes[0] & 7U;
     if (mod == 3)
@@ -65,7 +66,7 @@ inline constexpr uint8_t stack_pointer_number = 4;
 
 /// What the `size` bytes are, if they are exactly one instruction of a form above; else `unknown`.
 /// @context any
-[[gnu::always_inline]] constexpr simple_instruction recognise(const uint8_t* bytes, size_t size) {
+[[NMISAFE_TRAP_INLINE]] constexpr simple_instruction recognise(const uint8_t* bytes, size_t size) {
     simple_instruction found;
     forget(found);
     size_t at = 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/vmalloc/area.hpp"
 #include "nmisafe/vmalloc/internal/tables.hpp"
 #include "nmisafe/vmalloc/vmalloc.hpp"
@@ -16,7 +17,7 @@ namespace fault_error = x86::page_fault_error;
 
 /// Whether an entry of the last level allows what an error code asks for. The levels above allow
 /// everything but user mode (tables.hpp).
-[[gnu::always_inline]] constexpr bool allows(uint64_t leaf, uintptr_t error) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool allows(uint64_t leaf, uintptr_t error) {
     if (!is_present(leaf))
         return false;
     if ((error & fault_error::write) != 0 && (leaf & page_entry::writable) == 0)
@@ -27,8 +28,8 @@ namespace fault_error = x86::page_fault_error;
 /// The entry of the shared level that leads to an address, copied from the kernel's table if this
 /// address space lacks it. Whoever else does the same, on another CPU or in an NMI here, writes the
 /// same. 0: the kernel has none, or this address space was not prepared for the area.
-[[gnu::always_inline]] inline uint64_t bring_up_to_date(uint64_t top, uintptr_t address,
-                                                        unsigned level) {
+[[NMISAFE_TRAP_INLINE]] inline uint64_t bring_up_to_date(uint64_t top, uintptr_t address,
+                                                         unsigned level) {
     const uint64_t mine = find_table(top, address, level);
     if (mine == 0)
         return 0;
@@ -46,8 +47,8 @@ namespace fault_error = x86::page_fault_error;
 }
 
 /// `top` is what CR3 holds: the address space of the access, whatever thread is said to run.
-[[gnu::always_inline]] inline fault resolve(const area& where, uintptr_t error, uintptr_t address,
-                                            uint64_t top) {
+[[NMISAFE_TRAP_INLINE]] inline fault resolve(const area& where, uintptr_t error, uintptr_t address,
+                                             uint64_t top) {
     if (!where.contains(address))
         return fault::not_here;
     // User mode, a reserved bit, protection keys and the like: nothing that a copied entry mends.

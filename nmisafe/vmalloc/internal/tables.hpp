@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/vmalloc/controls.hpp"
 #include "nmisafe/x86/paging.hpp"
@@ -32,11 +33,11 @@ inline constexpr bool split_entries = is_pae;
 /// An entry's place in a table.
 class slot {
   public:
-    [[gnu::always_inline]] slot(uint64_t table, uintptr_t index)
+    [[NMISAFE_TRAP_INLINE]] slot(uint64_t table, uintptr_t index)
         : words_(static_cast<entry_word*>(contract::page_at(table)) +
                  index * (split_entries ? 2 : 1)) {}
 
-    [[gnu::always_inline]] uint64_t load() const {
+    [[NMISAFE_TRAP_INLINE]] uint64_t load() const {
         const uint64_t low = __atomic_load_n(&words_[0], __ATOMIC_ACQUIRE);
         if constexpr (split_entries)
             return low | uint64_t{__atomic_load_n(&words_[1], __ATOMIC_ACQUIRE)} << 32;
@@ -44,7 +45,7 @@ class slot {
     }
 
     /// Makes an entry that is not present valid. Release: what it leads to is there before.
-    [[gnu::always_inline]] void set(uint64_t value) const {
+    [[NMISAFE_TRAP_INLINE]] void set(uint64_t value) const {
         if constexpr (split_entries) {
             if (present_word_first) // a control
                 __atomic_store_n(&words_[0], static_cast<entry_word>(value), __ATOMIC_RELEASE);
@@ -81,32 +82,32 @@ class slot {
 };
 
 /// Bytes that an entry of a level covers, as a power of two.
-[[gnu::always_inline]] constexpr unsigned shift_of(unsigned level) {
+[[NMISAFE_TRAP_INLINE]] constexpr unsigned shift_of(unsigned level) {
     return page_shift + format.index_bits * (level - 1);
 }
 
-[[gnu::always_inline]] constexpr uintptr_t index_of(uintptr_t address, unsigned level) {
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t index_of(uintptr_t address, unsigned level) {
     return address >> shift_of(level) & ((uintptr_t{1} << format.index_bits) - 1);
 }
 
-[[gnu::always_inline]] constexpr bool is_present(uint64_t value) {
+[[NMISAFE_TRAP_INLINE]] constexpr bool is_present(uint64_t value) {
     return (value & page_entry::present) != 0;
 }
 
-[[gnu::always_inline]] constexpr uint64_t table_of(uint64_t value) {
+[[NMISAFE_TRAP_INLINE]] constexpr uint64_t table_of(uint64_t value) {
     return value & page_entry::address;
 }
 
 /// What leads to a table. PAE's third level knows no permissions.
-[[gnu::always_inline]] constexpr uint64_t link_to(uint64_t table, unsigned level) {
+[[NMISAFE_TRAP_INLINE]] constexpr uint64_t link_to(uint64_t table, unsigned level) {
     return table | page_entry::present |
            (is_pae && level == format.levels ? 0 : page_entry::writable);
 }
 
 /// The table of `level` on the way to an address, from a table of level `from` on; 0 if the way
 /// ends above, or in a large page.
-[[gnu::always_inline]] inline uint64_t find_table(uint64_t table, uintptr_t address, unsigned level,
-                                                  unsigned from = format.levels) {
+[[NMISAFE_TRAP_INLINE]] inline uint64_t find_table(uint64_t table, uintptr_t address,
+                                                   unsigned level, unsigned from = format.levels) {
     table &= page_entry::address; // what CR3 holds beside it
     for (; from != level; --from) {
         const uint64_t value = slot(table, index_of(address, from)).load();
