@@ -29,6 +29,9 @@ constexpr uintptr_t index_at(uintptr_t address, unsigned level) {
 // Top-level entries from here on are shared.
 constexpr uintptr_t first_shared_entry = index_at(KERNEL_DIRECT_BASE, format.levels - 1);
 
+// A CPU reads PAE's top-level entries only when CR3 is loaded: the boot has made the one there is.
+static_assert(!is_pae || first_shared_entry == top_entries - 1);
+
 constexpr unsigned most_spaces = 32;
 
 address_space spaces[most_spaces]; // but the kernel's

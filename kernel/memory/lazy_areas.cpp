@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/memory/lazy_areas.hpp"
 
+#include "kernel/memory/address_space.hpp"
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
@@ -13,6 +14,8 @@ using namespace nmisafe;
 
 constexpr const vmalloc::area* areas[] = {&vmalloc_area, &module_code_area, &module_constants_area,
                                           &module_data_area};
+static_assert(vmalloc_area.is_valid(paging) && module_code_area.is_valid(paging) &&
+              module_constants_area.is_valid(paging) && module_data_area.is_valid(paging));
 
 } // namespace
 

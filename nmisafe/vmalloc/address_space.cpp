@@ -68,23 +68,37 @@ void synchronise_space(uint64_t top_table, void* argument) {
         work.copied += copy_missing(kernels, target, entry_range(work.where));
 }
 
+/// Whether that can be another address space, of which the area can be made part.
+vmalloc_error check_space(uint64_t top_table, const area& where) {
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
+        return why;
+    const uint64_t table = table_of(top_table); // without what CR3 holds beside it
+    if (table == 0)
+        return vmalloc_error::bad_page;
+    return table == table_of(contract::kernel_top_table()) ? vmalloc_error::kernel_space : no_error;
+}
+
 } // namespace
 
 expected<size_t, vmalloc_error> set_up(const area& where) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check(where); why != no_error)
         return unexpected(why);
+    const uint64_t top = contract::kernel_top_table();
+    if (top == 0)
+        return unexpected(vmalloc_error::bad_page);
     const locked hold;
-    if (make_table(contract::kernel_top_table(), where.begin(), where.shared_level()) == 0)
-        return unexpected(vmalloc_error::no_memory);
+    const auto made = make_table(top, where.begin(), where.shared_level());
+    if (!made)
+        return unexpected(made.error());
     return size_t{0};
 }
 
 expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_space(top_table, where); why != no_error)
         return unexpected(why);
     const locked hold;
     size_t pages = 0;
-    uint64_t mine = top_table;
+    uint64_t mine = table_of(top_table);
     uint64_t kernels = contract::kernel_top_table();
     for (unsigned level = format.levels; level != where.shared_level(); --level) {
         const uintptr_t index = index_of(where.begin(), level);
@@ -111,7 +125,7 @@ expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where) {
 }
 
 expected<size_t, vmalloc_error> remove_from(uint64_t top_table, const area& where) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_space(top_table, where); why != no_error)
         return unexpected(why);
     const locked hold;
     size_t pages = 0;
@@ -131,7 +145,7 @@ expected<size_t, vmalloc_error> remove_from(uint64_t top_table, const area& wher
 }
 
 expected<size_t, vmalloc_error> vmalloc_sync_mappings(const area& where) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
         return unexpected(why);
     const locked hold;
     synchronisation work{where, 0};

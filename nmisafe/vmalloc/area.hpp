@@ -7,6 +7,7 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/vmalloc/vmalloc_error.hpp"
+#include "nmisafe/x86/paging.hpp"
 
 namespace nmisafe::vmalloc {
 
@@ -25,9 +26,10 @@ namespace nmisafe::vmalloc {
 /// All state of an area is in the page tables.
 class area {
   public:
-    /// Both ends are multiples of what an entry of the shared level covers, or what else is in that
-    /// entry never changes. Above the shared level, all of the area is in one entry. The last page
-    /// table of the address space is not in it.
+    /// Both ends are multiples of what an entry of the shared level covers, or multiples of a page,
+    /// and what else is in that entry never changes. Above the shared level, all of the area is in
+    /// one entry; on x86-64, in one half of the address space. The last page table of the address
+    /// space is not in it. The shared level is 2 or above.
     constexpr area(uintptr_t begin, uintptr_t end, unsigned shared_level)
         : begin_(begin), end_(end), shared_level_(shared_level) {}
 
@@ -39,6 +41,35 @@ class area {
         return address - begin_ < end_ - begin_;
     }
 
+    /// Whether all of these rules are kept that can be seen from here: for a static_assert where
+    /// the area is defined. Who gives an area that does not keep them to a function below, or of
+    /// vmalloc.hpp, reads `bad_area`; only the two that any context may call do not look.
+    /// @context any
+    constexpr bool is_valid(x86::paging_mode mode) const {
+        const x86::paging_format format = x86::format_of(mode);
+        const unsigned highest = mode == x86::paging_mode::pae ? format.levels - 1 : format.levels;
+        if (begin_ >= end_ || (begin_ | end_) % x86::page_size != 0 || shared_level_ < 2 ||
+            shared_level_ > highest)
+            return false;
+        // Of 64 bits on either width, so that no shift is by more than a word has.
+        const uint64_t first = begin_;
+        const uint64_t last = end_ - 1;
+        const auto in_one = [&](unsigned shift) { return first >> shift == last >> shift; };
+        const auto covered_by = [&](unsigned level) {
+            return 12 + format.index_bits * (level - 1);
+        };
+        const bool is_wide = mode == x86::paging_mode::four_level;
+        const uint64_t highest_address = is_wide ? ~uint64_t{0} : ~uint32_t{0};
+        if (last > highest_address ||
+            last >> covered_by(2) == highest_address >> covered_by(2))
+            return false;
+        constexpr unsigned sign_shift = 47; // canonical: from this bit on all are the same
+        if (is_wide && (!in_one(sign_shift) ||
+                        (first >> sign_shift != 0 && ~first >> sign_shift != 0)))
+            return false;
+        return shared_level_ == format.levels || in_one(covered_by(shared_level_ + 1));
+    }
+
   private:
     uintptr_t begin_;
     uintptr_t end_;
@@ -46,13 +77,20 @@ class area {
 };
 
 /// Makes the kernel's own tables for an area, down to the shared level. Before any address space
-/// but the kernel's is made. @context thread, interrupts on @locks the mapping lock, as all that
-/// follow @return 0; or no_memory, also if a large page is in the way.
+/// but the kernel's is made, and before anything else is asked for the area.
+///
+/// With PAE the entry of the kernel's top-level table must be there: a CPU reads those only when
+/// CR3 is loaded, so one made now would stay unknown to each CPU that has the table loaded, and an
+/// access would fault without end, in an NMI handler too. Who makes that table fills in what covers
+/// the kernel's half before any CPU loads it; else `no_top_entry`, and nothing has changed.
+/// @context thread, interrupts on @locks the mapping lock, as all that follow @return 0; or
+/// no_memory, large_page.
 base::expected<size_t, vmalloc_error> set_up(const area& where);
 
 /// Prepares another address space: gives it tables of its own above the shared level, in which what
 /// is not the area's is as in the kernel's, and none of the area's mappings. `top_table` is what
-/// its CR3 will be; no CPU uses it yet. Areas may have such tables in common.
+/// its CR3 will be; no CPU uses it yet, and it has the kernel's top-level entries. Areas may have
+/// such tables in common.
 /// @context thread, interrupts on @return the pages it took; or no_memory: then give what
 /// was made back by remove_from().
 base::expected<size_t, vmalloc_error> add_to(uint64_t top_table, const area& where);

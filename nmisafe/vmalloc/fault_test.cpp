@@ -168,7 +168,7 @@ TEST_CASE("a large page in the way is not taken for a table") {
     const uint64_t page = nmisafe_platform::memory.allocate();
     set_raw_entry(directory, index_at(small.begin(), 2), page | 0x83);
     const area only(small.begin(), small.begin() + 16 * page_size, 2);
-    CHECK(vmalloc(only, page_size, permission::read_write).error() == vmalloc_error::no_memory);
+    CHECK(vmalloc(only, page_size, permission::read_write).error() == vmalloc_error::large_page);
     CHECK(raw_entry(page, 0) == 0);
     CHECK(raw_entry(page, 1) == 0);
     CHECK(touch(small, k.top, small.begin() + page_size) == fault::bad);

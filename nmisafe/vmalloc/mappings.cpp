@@ -83,15 +83,16 @@ uintptr_t find_gap(const area& where, size_t pages) {
     return 0;
 }
 
-/// Makes the tables for so many pages. False: no memory.
-bool make_tables(uintptr_t begin, size_t pages) {
+/// Makes the tables for so many pages. @return the error, or none.
+vmalloc_error make_tables(uintptr_t begin, size_t pages) {
     for (size_t i = 0; i < pages; ++i) {
         const uintptr_t address = begin + i * page_size;
-        const bool needs_look = i == 0 || index_of(address, 1) == 0;
-        if (needs_look && make_table(contract::kernel_top_table(), address, 1) == 0)
-            return false;
+        if (i != 0 && index_of(address, 1) != 0)
+            continue;
+        if (const auto made = make_table(contract::kernel_top_table(), address, 1); !made)
+            return made.error();
     }
-    return true;
+    return no_error;
 }
 
 /// Whether a physical address is a page's that an entry can hold.
@@ -142,7 +143,7 @@ void flush(uintptr_t begin, size_t pages) {
 }
 
 expected<size_t, vmalloc_error> tear_down(const area& where, const void* address, bool foreign) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
         return unexpected(why);
     const locked hold;
     const auto begin = reinterpret_cast<uintptr_t>(address);
@@ -170,7 +171,7 @@ void* to_pointer(uintptr_t address) {
 } // namespace
 
 expected<void*, vmalloc_error> vmalloc(const area& where, size_t size, permission may) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
         return unexpected(why);
     if (size == 0 || size > where.end() - where.begin())
         return unexpected(vmalloc_error::bad_size);
@@ -183,8 +184,8 @@ expected<void*, vmalloc_error> vmalloc(const area& where, size_t size, permissio
     for (size_t i = 0; i < pages; ++i)
         if (!memory.add())
             return unexpected(vmalloc_error::no_memory);
-    if (!make_tables(begin, pages))
-        return unexpected(vmalloc_error::no_memory);
+    if (const vmalloc_error why = make_tables(begin, pages); why != no_error)
+        return unexpected(why);
     enter(begin, pages, bits_of(may), [&](size_t) { return memory.take(); });
     return to_pointer(begin);
 }
@@ -195,7 +196,7 @@ expected<size_t, vmalloc_error> vfree(const area& where, const void* address) {
 
 expected<void*, vmalloc_error> vmap(const area& where, const uint64_t* pages, size_t count,
                                     permission may) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
         return unexpected(why);
     if (count == 0 || count > (where.end() - where.begin()) / page_size)
         return unexpected(vmalloc_error::bad_size);
@@ -206,8 +207,8 @@ expected<void*, vmalloc_error> vmap(const area& where, const uint64_t* pages, si
     const uintptr_t begin = find_gap(where, count);
     if (begin == 0)
         return unexpected(vmalloc_error::no_space);
-    if (!make_tables(begin, count))
-        return unexpected(vmalloc_error::no_memory);
+    if (const vmalloc_error why = make_tables(begin, count); why != no_error)
+        return unexpected(why);
     enter(begin, count, bits_of(may) | is_foreign, [&](size_t i) { return pages[i]; });
     return to_pointer(begin);
 }
@@ -218,7 +219,7 @@ expected<size_t, vmalloc_error> vunmap(const area& where, const void* address) {
 
 expected<size_t, vmalloc_error> set_permission(const area& where, const void* address,
                                                permission may) {
-    if (const vmalloc_error why = check_waiting(); why != no_error)
+    if (const vmalloc_error why = check_set_up(where); why != no_error)
         return unexpected(why);
     const locked hold;
     const auto begin = reinterpret_cast<uintptr_t>(address);

@@ -82,4 +82,22 @@ inline vmalloc_error check_waiting() {
     }
 }
 
+/// What every call about an area looks at first.
+inline vmalloc_error check(const area& where) {
+    if (const vmalloc_error why = check_waiting(); why != no_error)
+        return why;
+    return where.is_valid(contract::paging) ? no_error : vmalloc_error::bad_area;
+}
+
+/// And all but set_up() then: whether the kernel's own tables reach down to the shared level. What
+/// is made above it later, every address space lacks.
+inline vmalloc_error check_set_up(const area& where) {
+    if (const vmalloc_error why = check(where); why != no_error)
+        return why;
+    const uint64_t top = contract::kernel_top_table(); // 0: there is none yet
+    return top != 0 && find_table(top, where.begin(), where.shared_level()) != 0
+               ? no_error
+               : vmalloc_error::not_set_up;
+}
+
 } // namespace nmisafe::vmalloc::internal

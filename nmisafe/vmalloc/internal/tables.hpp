@@ -4,10 +4,12 @@
 // All of it is inlined: handle_fault() stands in the no-probe section with everything it uses.
 #pragma once
 
+#include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/vmalloc/controls.hpp"
+#include "nmisafe/vmalloc/vmalloc_error.hpp"
 #include "nmisafe/x86/paging.hpp"
 
 namespace nmisafe::vmalloc::internal {
@@ -118,21 +120,25 @@ class slot {
     return table;
 }
 
-/// The same, and makes what is missing. 0: no memory, or a large page is in the way.
-inline uint64_t make_table(uint64_t top, uintptr_t address, unsigned level) {
+/// The same, and makes what is missing; but not PAE's top-level entries, which CPUs read only when
+/// CR3 is loaded.
+inline base::expected<uint64_t, vmalloc_error> make_table(uint64_t top, uintptr_t address,
+                                                          unsigned level) {
     uint64_t table = top & page_entry::address;
     for (unsigned above = format.levels; above != level; --above) {
         const slot link(table, index_of(address, above));
         const uint64_t value = link.load();
         if (is_present(value)) {
             if ((value & page_entry::large) != 0)
-                return 0;
+                return base::unexpected(vmalloc_error::large_page);
             table = table_of(value);
             continue;
         }
+        if (is_pae && above == format.levels)
+            return base::unexpected(vmalloc_error::no_top_entry);
         const uint64_t made = contract::allocate_page();
         if (made == 0)
-            return 0;
+            return base::unexpected(vmalloc_error::no_memory);
         link.set(link_to(made, above));
         table = made;
     }
