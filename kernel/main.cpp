@@ -101,6 +101,7 @@ bool take_out_defences(text names) {
         {"order", defence::order},
         {"close", defence::close},
         {"refuse", defence::refuse},
+        {"reload", defence::reload},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

@@ -36,6 +36,7 @@ constexpr struct {
     {"module-probed", module_probed},
     {"module-mutated", module_mutated},
     {"vmalloc-torn-down", vmalloc_torn_down},
+    {"vmalloc-top-entry", vmalloc_top_entry},
     {"refused-in-nmi", refused_in_nmi},
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -33,6 +33,7 @@ void vmalloc_in_nmi();
 void vmalloc_under_change();
 void vmalloc_parallel();
 void vmalloc_torn_down();
+void vmalloc_top_entry();
 void module_in_nmi();
 void module_probed();
 void module_mutated();

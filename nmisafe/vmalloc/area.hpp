@@ -60,12 +60,11 @@ class area {
         };
         const bool is_wide = mode == x86::paging_mode::four_level;
         const uint64_t highest_address = is_wide ? ~uint64_t{0} : ~uint32_t{0};
-        if (last > highest_address ||
-            last >> covered_by(2) == highest_address >> covered_by(2))
+        if (last > highest_address || last >> covered_by(2) == highest_address >> covered_by(2))
             return false;
         constexpr unsigned sign_shift = 47; // canonical: from this bit on all are the same
-        if (is_wide && (!in_one(sign_shift) ||
-                        (first >> sign_shift != 0 && ~first >> sign_shift != 0)))
+        if (is_wide &&
+            (!in_one(sign_shift) || (first >> sign_shift != 0 && ~first >> sign_shift != 0)))
             return false;
         return shared_level_ == format.levels || in_one(covered_by(shared_level_ + 1));
     }

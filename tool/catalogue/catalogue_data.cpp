@@ -107,6 +107,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
     {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .architectures = every_kernel},
 
+    {.experiment = "vmalloc-top-entry", .policies = always_safe, .paths = "refused reloaded", .processors = 2, .counts_boundaries = true, .architectures = "x86_32_pae", .what = "an area in a top-level entry of PAE that no CPU has read: refused until it is there and CR3 is loaded again; then no access to the area faults (under Bochs it does without end if CR3 is not)"},
+
     {.experiment = "vmalloc-parallel", .policies = always_safe, .paths = "together apart", .processors = 4, .counts_boundaries = true, .architectures = every_kernel, .what = "four CPUs make, use and tear down mappings of one area at once, under NMIs: no address and no page has two owners"},
     {.experiment = "vmalloc-parallel", .policies = "near", .expected = control, .symptom = "failures", .without = "lock", .paths = "together", .processors = 4, .architectures = every_kernel},
 
