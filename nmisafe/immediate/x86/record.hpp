@@ -18,6 +18,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/symbol_operand.hpp"
 
 // %= is unique for each copy of the asm.
 #define NMISAFE_IMMEDIATE_SITE(instruction, target, kind)                                          \
@@ -26,7 +27,7 @@
     ".pushsection nmisafe_immediate_sites, \"ao?\", @progbits, .Lnmisafe_immediate%=\n\t"          \
     ".balign 4\n\t"                                                                                \
     ".long .Lnmisafe_immediate%= - .\n\t"                                                          \
-    ".long %c[key] - .\n\t"                                                                        \
+    ".long " NMISAFE_SYMBOL "[key] - .\n\t"                                                        \
     ".long " target "\n\t"                                                                         \
     ".byte .Lnmisafe_immediate_end%= - .Lnmisafe_immediate%=, " kind ", 0, 0\n\t"                  \
     ".popsection"

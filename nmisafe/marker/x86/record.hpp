@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/symbol_operand.hpp"
 
 namespace nmisafe::marker::internal {
 
@@ -19,7 +20,7 @@ template <auto& Marker>
     asm volatile(".Lnmisafe_marker%=:\n\t"
                  ".pushsection nmisafe_markers, \"ao?\", @progbits, .Lnmisafe_marker%=\n\t"
                  ".balign 4\n\t"
-                 ".long %c[marker] - .\n\t"
+                 ".long " NMISAFE_SYMBOL "[marker] - .\n\t"
                  ".popsection"
                  :
                  : [marker] "i"(&Marker));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/symbol_operand.hpp"
 
 namespace nmisafe::module_loader::internal {
 
@@ -15,11 +16,11 @@ template <auto& Symbol>
 [[gnu::always_inline]] inline void record_export() {
     asm volatile(".pushsection nmisafe_exported_names, \"a\", @progbits\n"
                  ".Lnmisafe_exported_name%=:\n\t"
-                 ".asciz \"%c[symbol]\"\n\t"
+                 ".asciz \"" NMISAFE_SYMBOL "[symbol]\"\n\t"
                  ".popsection\n\t"
                  ".pushsection nmisafe_exported_symbols, \"aR\", @progbits\n\t"
                  ".balign 4\n\t"
-                 ".long %c[symbol] - .\n\t"
+                 ".long " NMISAFE_SYMBOL "[symbol] - .\n\t"
                  ".long .Lnmisafe_exported_name%= - .\n\t"
                  ".popsection"
                  :
