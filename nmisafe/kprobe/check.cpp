@@ -6,6 +6,7 @@
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/text_patch/text.hpp"
+#include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/x86/instruction.hpp"
 
 namespace nmisafe::kprobe {
@@ -32,8 +33,13 @@ bool is_open(uintptr_t begin, uintptr_t end) {
 /// The first bytes of what other probes stand on.
 void restore(uintptr_t address, uint8_t* bytes, size_t size) {
     for (size_t i = 0; i < size; ++i)
-        if (const probe* const other = internal::all.sites.find(address + i))
-            bytes[i] = other->internal.first_byte;
+        if (bytes[i] == text_patch::breakpoint)
+            if (const probe* const other = internal::all.sites.find(address + i))
+                bytes[i] = other->internal.first_byte;
+}
+
+uintptr_t end_of(const probe& what) {
+    return what.address + what.internal.step.length;
 }
 
 probe_error translate(walk_error why) {
@@ -54,16 +60,18 @@ bool may_lose_shadow(instruction_class after) {
            after != instruction_class::system_call && after != instruction_class::other_transfer;
 }
 
-/// The instruction of a probe, found by decoding all that come before it.
-expected<decoded, probe_error> find_instruction(const probe& what) {
+/// The instruction of a probe, found by decoding those that come before it.
+expected<decoded, probe_error> find_instruction(const probe& what, uintptr_t& middle) {
     const text_patch::code_view view{is_open, restore};
-    const auto before = text_patch::walk(what.function, what.address, view);
+    const uintptr_t begin = internal::all.sites.boundary_before(what.function, what.address);
+    const auto before = text_patch::walk(begin, what.address, view);
     if (!before)
         return unexpected(translate(before.error()));
+    middle = before->middle;
     const auto found = text_patch::decode_at(what.address, view);
     if (!found)
         return unexpected(translate(found.error()));
-    if (!text_patch::breakpoint_may_follow(*before))
+    if (!text_patch::breakpoint_may_follow(before->last))
         return unexpected(probe_error::unsupported);
     if (found->what.kind == instruction_class::enable_interrupts) {
         const auto next = text_patch::decode_at(what.address + found->what.length, view);
@@ -71,6 +79,10 @@ expected<decoded, probe_error> find_instruction(const probe& what) {
             return unexpected(probe_error::unsupported);
     }
     return *found;
+}
+
+bool is_slot(uintptr_t address) {
+    return internal::all.slots.find(address & ~uintptr_t{slot_size - 1}) != nullptr;
 }
 
 /// The slot is overwritten: so no probe may stand in it, nor may it be the code of this one.
@@ -83,40 +95,48 @@ probe_error check_slot(const probe& what, uintptr_t length) {
         return probe_error::bad_slot;
     if (slot < what.address + length && slot + slot_size > what.function)
         return probe_error::bad_slot;
-    for (uintptr_t at = slot - x86::maximum_instruction_length + 1; at < slot + slot_size; ++at) {
-        const probe* const other = internal::all.sites.find(at);
-        if (other != nullptr && at + other->internal.step.length > slot)
-            return probe_error::bad_slot;
-    }
-    return no_error;
+    const probe* const other = internal::all.sites.last_before(slot + slot_size);
+    return other != nullptr && end_of(*other) > slot ? probe_error::bad_slot : no_error;
 }
 
 } // namespace
 
+uintptr_t internal::site_table::boundary_before(uintptr_t function, uintptr_t address) const {
+    uintptr_t nearest = function;
+    for (const address_order* const known : {&places_, &middles_}) {
+        // Another function's are left: if its begin is not one of this one's boundaries, nor are
+        // they.
+        const ordered* const found = known->last_before(address);
+        if (found != nullptr && found->owner->function == function && found->key > nearest)
+            nearest = found->key;
+    }
+    return nearest;
+}
+
 expected<checked, probe_error> internal::check(const probe& what) {
     if (!is_open(what.address, what.address + 1))
         return unexpected(probe_error::not_text);
-    if (!may_be_changed(what.address, what.address + 1) ||
-        internal::all.slots.find(what.address & ~uintptr_t{slot_size - 1}) != nullptr)
+    if (!may_be_changed(what.address, what.address + 1) || is_slot(what.address))
         return unexpected(probe_error::no_probe);
     if (internal::all.sites.find(what.address) != nullptr)
         return unexpected(probe_error::occupied);
-    const auto found = find_instruction(what);
+    checked result{};
+    const auto found = find_instruction(what, result.middle);
     if (!found)
         return unexpected(found.error());
     const size_t length = found->what.length;
-    if (!may_be_changed(what.address, what.address + length))
+    const uintptr_t end = what.address + length;
+    if (!may_be_changed(what.address, end) || is_slot(end - 1))
         return unexpected(probe_error::no_probe); // it reaches into such code
-    for (size_t i = 1; i < length; ++i)
-        if (internal::all.sites.find(what.address + i) != nullptr)
-            return unexpected(probe_error::not_boundary); // one of the two is not on one
+    const probe* const other = internal::all.sites.last_before(end);
+    if (other != nullptr && end_of(*other) > what.address)
+        return unexpected(probe_error::not_boundary); // one of the two is not on one
     const auto how = internal::make_plan(found->bytes, found->what, what.address, what.slot);
     if (!how)
         return unexpected(how.error());
     if (how->code_size != 0)
         if (const probe_error why = check_slot(what, length); why != no_error)
             return unexpected(why);
-    checked result{};
     result.how = *how;
     for (size_t i = 0; i < length; ++i)
         result.bytes[i] = found->bytes[i];

@@ -91,6 +91,7 @@ probe_error insert_checked(probe& what, const checked& found) {
     what.missed = 0;
     what.internal.step = how.what;
     what.internal.first_byte = found.bytes[0];
+    what.internal.site.between = found.middle;
     if (how.code_size != 0)
         write_slot(what.slot, how);
     if (how.code_size != 0)

@@ -31,7 +31,8 @@ using handler = void (*)(probe&, x86::trap_frame&);
 /// insert() to release().
 struct probe {
     uintptr_t address;  ///< The instruction.
-    uintptr_t function; ///< Where to decode from: an instruction at or before `address`.
+    uintptr_t function; ///< Where to decode from: an instruction at or before `address`. Those
+                        ///< between the two keep their lengths while the probe is inserted.
     uintptr_t slot;     ///< slot_size bytes of code that nobody else uses. 0: there are none.
     handler pre;        ///< May be null.
     handler post;       ///< May be null.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Decides for one instruction how to step over it, and what stands in its slot.
+#include "nmisafe/kprobe/internal/leaves_traps_alone.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/x86/instruction.hpp"
 
@@ -40,25 +41,6 @@ bool is_nop(const instruction& what) {
     if (what.map == opcode_map::one_byte && what.opcode == 0x90)
         return !what.has(x86::prefix::repeat) && (what.rex & rex_b) == 0; // PAUSE, XCHG r8
     return what.map == opcode_map::map_0f && !what.vex && what.opcode == 0x1f;
-}
-
-/// System instructions after which a trap works as before: they read, or drop what is only cached.
-/// The rest may change what the slot's INT3 needs: GS, segments, descriptor tables, paging.
-bool leaves_traps_alone(const instruction& what) {
-    if (what.map != opcode_map::map_0f || what.vex)
-        return false;
-    switch (what.opcode) {
-    case 0x01: // sgdt, sidt, smsw, invlpg; xgetbv
-        return what.mod() != 3
-                   ? what.reg() == 0 || what.reg() == 1 || what.reg() == 4 || (what.reg() == 7)
-                   : what.reg() == 4 || what.modrm == 0xd0;
-    case 0x20: // mov from CR
-    case 0x21: // mov from DR
-    case 0x32: // rdmsr
-        return true;
-    default:
-        return false;
-    }
 }
 
 /// Copies the instruction, an operand that is relative to it adjusted. @return false: out of range.
@@ -147,6 +129,7 @@ expected<way, probe_error> choose_way(const instruction& what) {
         return what.kind == instruction_class::call_indirect ? way::call_indirect
                                                              : way::jump_indirect;
     case instruction_class::system:
+    case instruction_class::virtual_machine:
         if (leaves_traps_alone(what))
             return way::copy;
         break;

@@ -17,7 +17,7 @@ enum class probe_error : uint8_t {
     not_text,           ///< Not code, as the platform sees it, or closed to probes.
     unknown_instruction, ///< From `function` to `address` is something the decoder refuses.
     not_boundary,        ///< `address` is within an instruction, or before `function`, or another
-                         ///< probe is within its instruction.
+                         ///< probe's instruction overlaps its own.
     occupied,            ///< There is a probe already. From close(): it stands in the way.
     unsupported,         ///< An instruction that can be neither stepped nor emulated (README.md).
     no_slot,             ///< The instruction needs a slot, and there is none.

@@ -86,10 +86,10 @@ size_t expected_size(const patch& site) {
 }
 
 patch_error check_boundary(const patch& site) {
-    const auto last = walk(site.function, site.address, {is_code, nullptr});
-    if (!last)
+    const auto way = walk(site.function, site.address, {is_code, nullptr});
+    if (!way)
         return patch_error::not_boundary;
-    return breakpoint_may_follow(*last) ? no_error : patch_error::no_probe;
+    return breakpoint_may_follow(way->last) ? no_error : patch_error::no_probe;
 }
 
 patch_error check_site(const patch& site) {

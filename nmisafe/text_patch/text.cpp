@@ -38,21 +38,23 @@ expected<decoded, walk_error> decode_at(uintptr_t address, const code_view& view
     return result;
 }
 
-expected<instruction_class, walk_error> walk(uintptr_t from, uintptr_t to, const code_view& view) {
-    auto last = instruction_class::ordinary;
+expected<walked, walk_error> walk(uintptr_t from, uintptr_t to, const code_view& view) {
+    walked result{instruction_class::ordinary, to};
     uintptr_t at = from;
     while (at < to) {
         const auto passed = decode_at(at, view);
         if (!passed)
             return unexpected(passed.error());
-        last = passed->what.kind;
-        if (last == instruction_class::breakpoint && view.restore == nullptr)
+        result.last = passed->what.kind;
+        if (result.last == instruction_class::breakpoint && view.restore == nullptr)
             return unexpected(walk_error::unknown_instruction);
         at += passed->what.length;
+        if (result.middle == to && at - from >= (to - from) / 2)
+            result.middle = at;
     }
     if (at != to)
         return unexpected(walk_error::not_boundary);
-    return last;
+    return result;
 }
 
 } // namespace nmisafe::text_patch

@@ -72,9 +72,13 @@ struct decoded {
 /// The instruction at an address. @context thread
 base::expected<decoded, walk_error> decode_at(uintptr_t address, const code_view& view);
 
+struct walked {
+    x86::instruction_class last; ///< Of the instruction before `to`; `ordinary` if there is none.
+    uintptr_t middle;            ///< Of the boundaries, the first that is at least halfway.
+};
+
 /// Decodes one instruction after the other, from one that begins at `from` until `to`.
-/// @context thread. @return what the last one before `to` is; `ordinary` if there is none.
-base::expected<x86::instruction_class, walk_error> walk(uintptr_t from, uintptr_t to,
-                                                        const code_view& view);
+/// @context thread
+base::expected<walked, walk_error> walk(uintptr_t from, uintptr_t to, const code_view& view);
 
 } // namespace nmisafe::text_patch

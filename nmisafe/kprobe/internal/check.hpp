@@ -17,6 +17,7 @@ namespace nmisafe::kprobe::internal {
 struct checked {
     plan how;
     uint8_t bytes[x86::maximum_instruction_length]; // what has been read: of the instruction
+    uintptr_t middle;                               // a boundary on the way to it
 };
 
 /// Whether any of the range is closed to probes (closed_range.hpp). Nobody inserts, closes or opens

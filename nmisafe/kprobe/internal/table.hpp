@@ -12,6 +12,7 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
+#include "nmisafe/kprobe/internal/address_order.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 
 namespace nmisafe::kprobe {
@@ -72,8 +73,46 @@ class table {
     link* buckets_[bucket_count];
 };
 
+/// What a probe is in the table of sites by.
+struct site_link : link {
+    ordered place;
+    ordered middle;    // a boundary on the way from `function` to the instruction
+    uintptr_t between; // where `middle` will be: set by check()
+};
+
+/// Knows the sites in their order too, and boundaries between them. They stay what they are while
+/// the probe is there: so nobody decodes twice what lies before one. Each half of what has been
+/// decoded is decoded from its own begin next time: n probes cost n log n instructions in any
+/// order, and in that of their addresses 2 n.
+class site_table : public table {
+  public:
+    /// @context thread
+    void add(site_link& what, uintptr_t address, probe& owner) {
+        table::add(what, address, owner);
+        places_.add(what.place, address, owner);
+        middles_.add(what.middle, what.between, owner);
+    }
+    /// @context thread
+    void take_out(const site_link& what) {
+        table::take_out(what);
+        places_.take_out(what.place);
+        middles_.take_out(what.middle);
+    }
+    /// The last one whose instruction begins below `limit`, or nullptr. @context thread
+    const probe* last_before(uintptr_t limit) const {
+        const ordered* const found = places_.last_before(limit);
+        return found != nullptr ? found->owner : nullptr;
+    }
+    /// Where to begin to decode, for a probe at `address` of a function. @context thread
+    uintptr_t boundary_before(uintptr_t function, uintptr_t address) const;
+
+  private:
+    address_order places_;
+    address_order middles_;
+};
+
 struct tables {
-    table sites;      // by the address of the instruction
+    site_table sites; // by the address of the instruction
     table slots;      // by the begin of the slot
     uint32_t changes; // of either table: counted after what is added, before what is taken out
 };
@@ -85,7 +124,7 @@ enum class state : uint8_t { idle, inserted, removed };
 /// What a probe has besides what its user sees. `now` and `step` change only while no CPU can find
 /// the probe.
 struct probe_data {
-    link site;
+    site_link site;
     link slot;
     internal::step step;
     uint8_t first_byte; // of the instruction, where INT3 stands
