@@ -27,6 +27,7 @@
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/vmalloc/controls.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -152,7 +153,7 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
 }
 
 /// On a stack with a guard page, in the kernel's own address space.
-[[noreturn]] void go_on() {
+[[noreturn, NMISAFE_ASSEMBLY_CALL]] void go_on() {
     const machine found = read_machine();
     set_up_local_apic();
     this_cpu().apic_id = local_apic_id();
@@ -171,10 +172,12 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
 } // namespace
 
 // threads/switch_x86_*.S
-extern "C" [[noreturn]] void kernel_continue_on(uintptr_t stack_top, void (*function)());
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void
+kernel_continue_on(uintptr_t stack_top, nmisafe::x86::assembly_function* function);
 
 /// Called by boot/boot_x86_*.S.
-extern "C" [[noreturn]] void kernel_main(uint32_t loader_magic, uint32_t loader_information) {
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_main(uint32_t loader_magic,
+                                                                uint32_t loader_information) {
     start_first_cpu(loader_magic, loader_information);
     print("@hello arch=", arch, " experiment=", value_or(option("experiment"), "none"),
           " policy=", policy_name(), " without=", value_or(option("without"), "none"), "\n");

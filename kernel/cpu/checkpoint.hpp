@@ -8,6 +8,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 
 namespace kernel {
 
@@ -26,11 +27,13 @@ struct checkpoint {
 /// Returns false; and true each time checkpoint_resume() comes back here. The function that called
 /// it must not have returned meanwhile. Local variables changed in between must be volatile.
 /// @context thread or irq
-[[gnu::returns_twice]] bool checkpoint_save(checkpoint& here) asm("kernel_checkpoint_save");
+[[gnu::returns_twice, NMISAFE_ASSEMBLY_CALL]] bool
+checkpoint_save(checkpoint& here) asm("kernel_checkpoint_save");
 
 /// Goes back, with the flags of then and NMIs unblocked, on the same CPU. What lies on the stack
 /// beyond the place of checkpoint_save() is abandoned. Does not restore CR2, CR3, DR7 or GS.
 /// @context any
-[[noreturn]] void checkpoint_resume(checkpoint& there) asm("kernel_checkpoint_resume");
+[[noreturn, NMISAFE_ASSEMBLY_CALL]] void
+checkpoint_resume(checkpoint& there) asm("kernel_checkpoint_resume");
 
 } // namespace kernel

@@ -5,9 +5,10 @@
 
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
-extern "C" void kernel_double_fault_task(); // double_fault_x86_32.S
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void kernel_double_fault_task(); // double_fault_x86_32.S
 
 namespace kernel {
 

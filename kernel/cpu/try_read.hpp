@@ -5,12 +5,13 @@
 #include "kernel/common/image.hpp"
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
 // try_read_x86_*.S
-extern "C" bool kernel_try_read(const uint32_t* address, uint32_t* value);
-extern "C" bool kernel_try_write(uint32_t* address, uint32_t value);
-extern "C" bool kernel_try_execute(const void* address);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] bool kernel_try_read(const uint32_t* address, uint32_t* value);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] bool kernel_try_write(uint32_t* address, uint32_t value);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] bool kernel_try_execute(const void* address);
 extern const char kernel_try_read_access[], kernel_try_write_access[], kernel_try_failed[];
 
 namespace kernel {

@@ -9,6 +9,7 @@
 #include "kernel/modules/module_text.hpp"
 #include "kernel/panic/test_exit.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -150,7 +151,7 @@ void set_up_double_fault() {
 void set_up_double_fault() {} // the task gate leads to kernel_double_fault
 
 /// Called by double_fault_x86_32.S. this_cpu() holds: the task's TSS loaded the kernel's GS.
-extern "C" [[noreturn]] void kernel_double_fault() {
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_double_fault() {
     const x86::tss_32& task = this_cpu().tss;
     x86::trap_frame frame{};
     frame.bp = task.ebp;

@@ -10,6 +10,7 @@
 #include "kernel/panic/panic.hpp"
 #include "kernel/smp/interrupts.hpp"
 #include "kernel/threads/thread.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 extern "C" {
@@ -82,7 +83,7 @@ void start(uint32_t id, uint32_t apic_id) {
 
 } // namespace
 
-extern "C" [[noreturn]] void kernel_other_cpu_main() {
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_other_cpu_main() {
     cpu& mine = *starting;
     load_descriptor_tables(mine);
     set_up_no_execute();

@@ -6,6 +6,7 @@
 #include "kernel/devices/hpet.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/panic/panic.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -32,8 +33,9 @@ struct thread {
 };
 
 // switch_x86_*.S
-extern "C" void kernel_switch_stacks(uintptr_t* saved_sp, uintptr_t new_sp);
-extern "C" uintptr_t kernel_prepare_stack(uintptr_t top);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void kernel_switch_stacks(uintptr_t* saved_sp,
+                                                               uintptr_t new_sp);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] uintptr_t kernel_prepare_stack(uintptr_t top);
 
 namespace {
 
@@ -94,7 +96,7 @@ thread& unused_thread() {
 } // namespace
 
 /// Where a new thread begins, on its own stack and with interrupts off.
-extern "C" [[noreturn]] void kernel_thread_begin() {
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_thread_begin() {
     finish_switch();
     x86::enable_interrupts();
     const thread& self = *this_cpu().current;

@@ -5,6 +5,7 @@
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/flags.h"
 
 #include <cstring>
@@ -37,8 +38,8 @@ extern const snippet hosted_snippets_end[];
 extern uint64_t hosted_words[8];
 extern const char hosted_slots[];
 extern const char hosted_sum_end[];
-void hosted_run(state*, const void* code);
-uint32_t hosted_sum();
+[[NMISAFE_ASSEMBLY_CALL]] void hosted_run(state*, const void* code);
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t hosted_sum();
 }
 
 namespace {

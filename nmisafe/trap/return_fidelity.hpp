@@ -5,6 +5,7 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/trap/return_fidelity_layout.h"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/width.hpp"
 
 namespace nmisafe::trap::fidelity {
@@ -94,8 +95,8 @@ extern "C" {
 extern machine_state return_fidelity_before;
 extern machine_state return_fidelity_after;
 extern const unsigned char return_fidelity_landing[];
-void return_fidelity_run(const void* entry);
-void return_fidelity_read_segments();
+[[NMISAFE_ASSEMBLY_CALL]] void return_fidelity_run(const void* entry);
+[[NMISAFE_ASSEMBLY_CALL]] void return_fidelity_read_segments();
 }
 
 } // namespace nmisafe::trap::fidelity

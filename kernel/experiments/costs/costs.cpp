@@ -15,10 +15,11 @@
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 extern "C" {
-void nmisafe_trap_nmi(nmisafe::x86::trap_frame*);
+[[NMISAFE_ASSEMBLY_CALL]] void nmisafe_trap_nmi(nmisafe::x86::trap_frame*);
 extern const char nmisafe_trap_nmi_exit[];
 }
 
@@ -150,7 +151,7 @@ uintptr_t measure_vmalloc_fault() {
 
 } // namespace
 
-extern "C" void marker_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void marker_action() {
     trace_mark(kernel, cost, "value %d", 1);
 }
 

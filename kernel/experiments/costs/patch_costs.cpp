@@ -6,6 +6,7 @@
 #include "kernel/experiments/shared/patch_windows.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -50,7 +51,7 @@ void measure_batch(const code_window& window, const char* name, uint32_t count, 
 
 } // namespace
 
-extern "C" void patch_cost_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void patch_cost_action() {
     applied = text_patch::apply(batch, batch_size).has_value();
 }
 

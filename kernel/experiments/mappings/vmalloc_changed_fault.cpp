@@ -23,6 +23,7 @@
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/context/count.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -198,7 +199,7 @@ void check() {
 constexpr swept_path created = {
     "fault-while-created",
     body,
-    {window_fault_created, prepare, both_handled, check},
+    {[] { window_fault_created(); }, prepare, both_handled, check},
     window_fault_created_begin,
     window_fault_created_end,
     true,
@@ -206,7 +207,7 @@ constexpr swept_path created = {
 constexpr swept_path torn_down = {
     "fault-while-torn-down",
     body,
-    {window_fault_torn_down, prepare, both_handled, check},
+    {[] { window_fault_torn_down(); }, prepare, both_handled, check},
     window_fault_torn_down_begin,
     window_fault_torn_down_end,
     true,
@@ -228,7 +229,7 @@ void sweep_path(const swept_path& which) {
 
 } // namespace
 
-extern "C" void read_twice_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void read_twice_action() {
     for (read_result& read : reads) {
         faults[false] = 0;
         read.found = try_read(mapping.address, read.value);

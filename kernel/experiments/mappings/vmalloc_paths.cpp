@@ -18,6 +18,7 @@
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/trap/policy.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -150,7 +151,7 @@ const swept_path in_the_space[] = {
      false},
     {"thread-vmalloc",
      body_on_page_1,
-     {window_thread_vmalloc, prepare_thread, both_handled, check_both},
+     {[] { window_thread_vmalloc(); }, prepare_thread, both_handled, check_both},
      window_thread_vmalloc_begin,
      window_thread_vmalloc_end,
      true},
@@ -159,13 +160,13 @@ const swept_path in_the_space[] = {
 const swept_path in_the_kernels_space[] = {
     {"switch-vmalloc",
      body_in_switch,
-     {window_switch, prepare_switch, both_handled, check_switch},
+     {[] { window_switch(); }, prepare_switch, both_handled, check_switch},
      window_switch_begin,
      window_switch_end,
      true},
     {"switch-fault",
      body_on_page_1,
-     {window_switch_fault, prepare_thread, both_handled, check_both},
+     {[] { window_switch_fault(); }, prepare_thread, both_handled, check_both},
      window_switch_fault_begin,
      window_switch_fault_end,
      true},
@@ -179,16 +180,16 @@ void sweep_in_space(void*) {
 
 } // namespace
 
-extern "C" void thread_vmalloc_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void thread_vmalloc_action() {
     touch_lazy_page(0);
 }
 
-extern "C" void switch_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void switch_action() {
     yield();
 }
 
 /// CR3 is the other space's already, the running thread still one of the kernel's own.
-extern "C" void switch_fault_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void switch_fault_action() {
     x86::write_cr3(space->top_table);
     touch_lazy_page(0);
     x86::write_cr3(kernel_space().top_table);

@@ -21,6 +21,7 @@
 #include "kernel/memory/address_space.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/trap/policy.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -72,13 +73,13 @@ void check() {
 const swept_path paths[] = {
     {"making",
      body,
-     {window_map, prepare, both_handled, check},
+     {[] { window_map(); }, prepare, both_handled, check},
      window_map_begin,
      window_map_end,
      true},
     {"tearing-down",
      body,
-     {window_unmap, prepare, both_handled, check},
+     {[] { window_unmap(); }, prepare, both_handled, check},
      window_unmap_begin,
      window_unmap_end,
      true},
@@ -108,13 +109,13 @@ void run(void*) {
 } // namespace
 
 /// Interrupts on: who waits for other CPUs must let theirs in.
-extern "C" void map_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void map_action() {
     x86::enable_interrupts();
     worked = make_mapping();
     x86::disable_interrupts();
 }
 
-extern "C" void unmap_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void unmap_action() {
     x86::enable_interrupts();
     worked = tear_down_mapping();
     x86::disable_interrupts();

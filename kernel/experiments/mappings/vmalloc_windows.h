@@ -2,26 +2,28 @@
 // The windows of the vmalloc experiments: each is a call of the action named in vmalloc_windows.S.
 #pragma once
 
+#include "nmisafe/x86/assembly_call.hpp"
+
 extern "C" {
-void window_thread_vmalloc();
+[[NMISAFE_ASSEMBLY_CALL]] void window_thread_vmalloc();
 extern const char window_thread_vmalloc_begin[], window_thread_vmalloc_end[];
-void window_switch();
+[[NMISAFE_ASSEMBLY_CALL]] void window_switch();
 extern const char window_switch_begin[], window_switch_end[];
-void window_switch_fault();
+[[NMISAFE_ASSEMBLY_CALL]] void window_switch_fault();
 extern const char window_switch_fault_begin[], window_switch_fault_end[];
-void window_map();
+[[NMISAFE_ASSEMBLY_CALL]] void window_map();
 extern const char window_map_begin[], window_map_end[];
-void window_unmap();
+[[NMISAFE_ASSEMBLY_CALL]] void window_unmap();
 extern const char window_unmap_begin[], window_unmap_end[];
-void window_fault_created();
+[[NMISAFE_ASSEMBLY_CALL]] void window_fault_created();
 extern const char window_fault_created_begin[], window_fault_created_end[];
-void window_fault_torn_down();
+[[NMISAFE_ASSEMBLY_CALL]] void window_fault_torn_down();
 extern const char window_fault_torn_down_begin[], window_fault_torn_down_end[];
 
-void thread_vmalloc_action();
-void switch_action();
-void switch_fault_action();
-void map_action();
-void unmap_action();
-void read_twice_action();
+[[NMISAFE_ASSEMBLY_CALL]] void thread_vmalloc_action();
+[[NMISAFE_ASSEMBLY_CALL]] void switch_action();
+[[NMISAFE_ASSEMBLY_CALL]] void switch_fault_action();
+[[NMISAFE_ASSEMBLY_CALL]] void map_action();
+[[NMISAFE_ASSEMBLY_CALL]] void unmap_action();
+[[NMISAFE_ASSEMBLY_CALL]] void read_twice_action();
 }

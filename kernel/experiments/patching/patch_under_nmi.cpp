@@ -27,6 +27,7 @@
 #include "kernel/smp/code.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -78,7 +79,7 @@ void nmi_body(trap_frame&) {
 // --- the windows' actions ------------------------------------------------------------------------
 
 void (*change)();
-void (*patch_window)();
+x86::assembly_function* patch_window;
 bool changed;
 
 void change_value() {
@@ -93,11 +94,11 @@ uint32_t value_in_thread;
 
 } // namespace
 
-extern "C" void patch_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void patch_action() {
     change();
 }
 
-extern "C" void site_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void site_action() {
     value_in_thread = execute_sites().value;
 }
 
@@ -228,7 +229,8 @@ void handler_path(const char* path, bool switched, const code_window& window) {
 
     // While the patcher is stopped, nothing changes: all executions see the same.
     before = after = {stop_at_value, false};
-    sweep_or_trace(path, {window.run, prepare_pass, both_handled, check_site}, window);
+    patch_window = window.run;
+    sweep_or_trace(path, {[] { patch_window(); }, prepare_pass, both_handled, check_site}, window);
     if (scene.count.nested != 0)
         return; // an abandoned handler never says that it is done: the patcher would wait for it
     after = {value_b, false};

@@ -27,6 +27,7 @@
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -251,7 +252,7 @@ void sweep_path() {
     for (uint32_t i = 0; i < instruction_count; ++i)
         if (probed_instructions[i].in_sweep == PROBED_IN_SWEEP)
             put_on(i);
-    sweep plan{window_probed, prepare_pass, both_handled, check_pass};
+    sweep plan{[] { window_probed(); }, prepare_pass, both_handled, check_pass};
     plan.once = true;
     if (option("mode") == "trace") {
         print_window("sweep", window_probed_begin, window_probed_end);
@@ -275,7 +276,7 @@ void sweep_path() {
 
 } // namespace
 
-extern "C" void probed_action() {
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void probed_action() {
     call_function();
 }
 

@@ -149,7 +149,7 @@ const swept_path paths[] = {
      true},
     {"thread-breakpoint-if",
      thread_breakpoint_body,
-     {window_breakpoint_if, prepare_and_record, both_handled, check_thread_breakpoint},
+     {[] { window_breakpoint_if(); }, prepare_and_record, both_handled, check_thread_breakpoint},
      window_breakpoint_if_begin,
      window_breakpoint_if_end,
      true},

@@ -9,12 +9,13 @@
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 
 namespace kernel {
 
 /// A window below.
 struct code_window {
-    void (*run)();
+    nmisafe::x86::assembly_function* run;
     const char* begin;
     const char* end;
 };
@@ -24,13 +25,13 @@ struct code_window {
 extern "C" {
 
 /// Each calls its action; the window is the call, from the instruction itself to the return.
-void window_value();
-void window_branch_on();
-void window_branch_off();
-void window_handler_before();
-void window_handler_after();
-void patch_action();
-void site_action();
+[[NMISAFE_ASSEMBLY_CALL]] void window_value();
+[[NMISAFE_ASSEMBLY_CALL]] void window_branch_on();
+[[NMISAFE_ASSEMBLY_CALL]] void window_branch_off();
+[[NMISAFE_ASSEMBLY_CALL]] void window_handler_before();
+[[NMISAFE_ASSEMBLY_CALL]] void window_handler_after();
+[[NMISAFE_ASSEMBLY_CALL]] void patch_action();
+[[NMISAFE_ASSEMBLY_CALL]] void site_action();
 extern const char window_value_begin[], window_value_end[];
 extern const char window_branch_on_begin[], window_branch_on_end[];
 extern const char window_branch_off_begin[], window_branch_off_end[];
@@ -38,13 +39,13 @@ extern const char window_handler_before_begin[], window_handler_before_end[];
 extern const char window_handler_after_begin[], window_handler_after_end[];
 
 // The same, for what the experiments costs and patch-costs count.
-void window_patch_1();
-void window_patch_100();
-void window_patch_10000();
-void window_marker_dormant();
-void window_marker_hit();
-void patch_cost_action();
-void marker_action();
+[[NMISAFE_ASSEMBLY_CALL]] void window_patch_1();
+[[NMISAFE_ASSEMBLY_CALL]] void window_patch_100();
+[[NMISAFE_ASSEMBLY_CALL]] void window_patch_10000();
+[[NMISAFE_ASSEMBLY_CALL]] void window_marker_dormant();
+[[NMISAFE_ASSEMBLY_CALL]] void window_marker_hit();
+[[NMISAFE_ASSEMBLY_CALL]] void patch_cost_action();
+[[NMISAFE_ASSEMBLY_CALL]] void marker_action();
 extern const char window_patch_1_begin[], window_patch_1_end[];
 extern const char window_patch_100_begin[], window_patch_100_end[];
 extern const char window_patch_10000_begin[], window_patch_10000_end[];
@@ -52,9 +53,9 @@ extern const char window_marker_dormant_begin[], window_marker_dormant_end[];
 extern const char window_marker_hit_begin[], window_marker_hit_end[];
 
 /// The window is one instruction: `mov $0, %eax` of 5 bytes, `nop`, `add $1, %eax`.
-void window_patched_mov();
-void window_probed_nop();
-void window_probed_add();
+[[NMISAFE_ASSEMBLY_CALL]] void window_patched_mov();
+[[NMISAFE_ASSEMBLY_CALL]] void window_probed_nop();
+[[NMISAFE_ASSEMBLY_CALL]] void window_probed_add();
 extern const char window_patched_mov_begin[], window_patched_mov_end[];
 extern const char window_probed_nop_begin[], window_probed_nop_end[];
 extern const char window_probed_add_begin[], window_probed_add_end[];

@@ -13,6 +13,7 @@
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 
 namespace kernel {
 
@@ -33,14 +34,14 @@ extern "C" {
 
 /// Many kinds of instructions, each of which takes part in the result. It changes nothing but
 /// registers and its own stack. @context any, interrupts off
-uintptr_t probed_function(uintptr_t input);
+[[NMISAFE_ASSEMBLY_CALL]] uintptr_t probed_function(uintptr_t input);
 
 extern const kernel::probed_instruction probed_instructions[], probed_instructions_end[];
 extern const char probe_slots[];
 
 /// Calls probed_action(); the window is the call.
-void window_probed();
-void probed_action();
+[[NMISAFE_ASSEMBLY_CALL]] void window_probed();
+[[NMISAFE_ASSEMBLY_CALL]] void probed_action();
 extern const char window_probed_begin[], window_probed_end[];
 }
 

@@ -156,7 +156,7 @@ void raise_nmi_here() {
     }
 }
 
-void raise_nmi_in_window(void (*window)(volatile uint32_t*, uint32_t)) {
+void raise_nmi_in_window(nmi_window* window) {
     ++scene.tickets;
     ++scene.count.raised;
     local_apic::command_high() = local_apic::id() & 0xff000000;

@@ -12,6 +12,7 @@
 #include "kernel/experiments/shared/shared_word.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/trap/policy.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
 namespace kernel {
@@ -73,7 +74,9 @@ void run_to_the_end(void (*action)());
 void raise_nmi_here();
 
 /// The same, with the command to the local APIC as the first instruction of a window_nmi_*.
-void raise_nmi_in_window(void (*window)(volatile uint32_t* command_register, uint32_t command));
+typedef void nmi_window
+    [[NMISAFE_ASSEMBLY_CALL]] (volatile uint32_t* command_register, uint32_t command);
+void raise_nmi_in_window(nmi_window* window);
 
 /// Waits a bounded time until all tickets given here are honoured; a ticket left over counts as
 /// lost.

@@ -32,6 +32,7 @@
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
 namespace kernel {
@@ -51,19 +52,23 @@ static_assert(offsetof(register_image, flags) == IMAGE_FLAGS);
 
 extern "C" {
 
-void window_breakpoint();
-void window_page_fault(void* page);
-void window_nmi_breakpoint(volatile uint32_t* command_register, uint32_t command);
-void window_nmi_page_fault(volatile uint32_t* command_register, uint32_t command);
-void window_nmi_vmalloc(volatile uint32_t* command_register, uint32_t command);
-void window_nmi_nothing(volatile uint32_t* command_register, uint32_t command);
-void window_nothing(uintptr_t count);
+[[NMISAFE_ASSEMBLY_CALL]] void window_breakpoint();
+[[NMISAFE_ASSEMBLY_CALL]] void window_page_fault(void* page);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_breakpoint(volatile uint32_t* command_register,
+                                                     uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_page_fault(volatile uint32_t* command_register,
+                                                     uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_vmalloc(volatile uint32_t* command_register,
+                                                  uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_nothing(volatile uint32_t* command_register,
+                                                  uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nothing(uintptr_t count);
 extern const char window_breakpoint_begin[], window_breakpoint_end[];
-void window_breakpoint_if();
+[[NMISAFE_ASSEMBLY_CALL]] void window_breakpoint_if();
 extern const char window_breakpoint_if_begin[], window_breakpoint_if_end[];
-void debug_trap();
+[[NMISAFE_ASSEMBLY_CALL]] void debug_trap();
 extern const char debug_trap_end[];
-void raise_vector(uintptr_t vector);
+[[NMISAFE_ASSEMBLY_CALL]] void raise_vector(uintptr_t vector);
 extern const char window_page_fault_begin[], window_page_fault_end[];
 extern const char window_nmi_breakpoint_begin[], window_nmi_breakpoint_end[];
 extern const char window_nmi_page_fault_begin[], window_nmi_page_fault_end[];
@@ -73,8 +78,8 @@ extern const char window_nothing_begin[], window_nothing_end[];
 
 extern kernel::register_image round_trip_in, round_trip_out;
 extern uintptr_t round_trip_pad, round_trip_saved_sp;
-void round_trip_breakpoint();
-void round_trip_page_fault();
+[[NMISAFE_ASSEMBLY_CALL]] void round_trip_breakpoint();
+[[NMISAFE_ASSEMBLY_CALL]] void round_trip_page_fault();
 extern const char round_trip_breakpoint_begin[], round_trip_breakpoint_end[];
 extern const char round_trip_page_fault_begin[], round_trip_page_fault_end[];
 
@@ -83,10 +88,10 @@ bool empty_breakpoint_handler(nmisafe::x86::trap_frame&);
 extern const char nmisafe_trap_return[];
 
 extern uintptr_t home_code_selector;
-uintptr_t in_other_segment(uintptr_t selector);
-uintptr_t step_once();
+[[NMISAFE_ASSEMBLY_CALL]] uintptr_t in_other_segment(uintptr_t selector);
+[[NMISAFE_ASSEMBLY_CALL]] uintptr_t step_once();
 extern const char step_once_first_done[];
-uintptr_t with_foreign_gs(uintptr_t gs);
+[[NMISAFE_ASSEMBLY_CALL]] uintptr_t with_foreign_gs(uintptr_t gs);
 extern const char with_foreign_gs_begin[], with_foreign_gs_end[];
 }
 

@@ -24,6 +24,7 @@
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 
 namespace nmisafe::text_patch::test {
 
@@ -62,7 +63,7 @@ extern const place hosted_places[place_count];
 extern const char hosted_callee_a[];
 extern const char hosted_callee_b[];
 /// Executes a site with these flags. It may lead anywhere and leave any stack pointer.
-void hosted_execute(record*, uintptr_t site, uintptr_t flags);
+[[NMISAFE_ASSEMBLY_CALL]] void hosted_execute(record*, uintptr_t site, uintptr_t flags);
 }
 
 } // namespace nmisafe::text_patch::test
