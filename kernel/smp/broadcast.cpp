@@ -3,6 +3,7 @@
 
 #include "kernel/common/controls.hpp"
 #include "kernel/devices/apic.hpp"
+#include "nmisafe/context/count.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -37,11 +38,22 @@ void broadcast::wait_for_answer(uint32_t id, uint32_t request) const {
     }
 }
 
+namespace {
+
+/// Whether this is a handler, or called by one. What it has interrupted may hold a lock, or be one
+/// of those that are waited for. #DB and #MC count as NMIs. To be asked with interrupts off.
+bool in_handler() {
+    const auto& words = this_cpu().nmisafe;
+    return nmisafe::context::in_interrupt() || words.nmi_in_progress != 0 ||
+           words.in_probe_handler[0] != 0 || words.in_probe_handler[1] != 0;
+}
+
+} // namespace
+
 bool may_broadcast() {
     if ((nmisafe::x86::read_flags() & X86_FLAGS_IF) != 0)
         return true;
-    return cpu_count() == 1 &&
-           (this_cpu().nmisafe.nmi_in_progress == 0 || is_removed(defence::refuse));
+    return cpu_count() == 1 && (!in_handler() || is_removed(defence::refuse));
 }
 
 } // namespace kernel

@@ -35,8 +35,8 @@ class broadcast {
     uint32_t answered_[most_cpus] = {};
 };
 
-/// Whether broadcasts may be made here: who waits for another CPU must let that one's in. Not in an
-/// NMI handler, though there be one CPU only.
+/// Whether broadcasts may be made here: who waits for another CPU must let that one's in. Not in a
+/// handler, though there be one CPU only: of an NMI, of #DB or #MC, of an interrupt or of a probe.
 /// @context any
 bool may_broadcast();
 

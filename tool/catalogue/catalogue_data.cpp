@@ -122,7 +122,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "module-mutated", .policies = "near", .paths = "loaded joined numbers", .counts_boundaries = true, .architectures = every_kernel, .what = "1,000 damaged copies of each of two modules are refused or loaded, and leave nothing behind; so do modules without code, and one more than there is room for"},
 
-    {.experiment = "refused-in-nmi", .policies = always_safe, .counts_boundaries = true, .architectures = every_kernel, .what = "whatever waits for other CPUs says in_nmi when an NMI handler asks for it, and has done nothing"},
+    {.experiment = "refused-in-nmi", .policies = always_safe, .paths = "nmi debug machine-check interrupt probe", .counts_boundaries = true, .architectures = every_kernel, .what = "whatever waits for other CPUs says so when an NMI handler asks for it, or one of #DB, #MC, an interrupt or a probe, and has done nothing"},
     {.experiment = "refused-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "refuse", .architectures = every_kernel},
 
     {.experiment = "crash-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault stops the machine with one line"},
