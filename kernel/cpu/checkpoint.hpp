@@ -21,7 +21,7 @@ struct checkpoint {
 #else
     uintptr_t si, di;
 #endif
-    uint32_t preempt_count, nmi_in_progress;
+    uint32_t preempt_count, nmi_in_progress, nmi_like_in_progress;
 };
 
 /// Returns false; and true each time checkpoint_resume() comes back here. The function that called

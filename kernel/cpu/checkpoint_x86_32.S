@@ -15,6 +15,7 @@
 #define DI 0x18
 #define PREEMPT_COUNT 0x1c
 #define NMI_IN_PROGRESS 0x20
+#define NMI_LIKE_IN_PROGRESS 0x24
 
 #define IRET_FRAME 0x0c // EIP, CS, EFLAGS
 
@@ -37,6 +38,8 @@ kernel_checkpoint_save:
     movl    %eax, PREEMPT_COUNT(%ecx)
     movl    %gs:CPU_NMI_IN_PROGRESS, %eax
     movl    %eax, NMI_IN_PROGRESS(%ecx)
+    movl    %gs:CPU_NMI_LIKE_IN_PROGRESS, %eax
+    movl    %eax, NMI_LIKE_IN_PROGRESS(%ecx)
     xorl    %eax, %eax
     ret
     .size   kernel_checkpoint_save, . - kernel_checkpoint_save
@@ -54,6 +57,8 @@ kernel_checkpoint_resume:
     movl    %eax, %gs:CPU_PREEMPT_COUNT
     movl    NMI_IN_PROGRESS(%ecx), %eax
     movl    %eax, %gs:CPU_NMI_IN_PROGRESS
+    movl    NMI_LIKE_IN_PROGRESS(%ecx), %eax
+    movl    %eax, %gs:CPU_NMI_LIKE_IN_PROGRESS
     movl    IP(%ecx), %eax
     movl    %eax, 0x00(%esp)
     movl    $KERNEL_CODE_SELECTOR, 0x04(%esp)

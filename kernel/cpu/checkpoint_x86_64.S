@@ -17,6 +17,7 @@
 #define R15 0x40
 #define PREEMPT_COUNT 0x48
 #define NMI_IN_PROGRESS 0x4c
+#define NMI_LIKE_IN_PROGRESS 0x50
 
 #define IRET_FRAME 0x28 // RIP, CS, RFLAGS, RSP, SS
 
@@ -40,6 +41,8 @@ kernel_checkpoint_save:
     movl    %eax, PREEMPT_COUNT(%rdi)
     movl    %gs:CPU_NMI_IN_PROGRESS, %eax
     movl    %eax, NMI_IN_PROGRESS(%rdi)
+    movl    %gs:CPU_NMI_LIKE_IN_PROGRESS, %eax
+    movl    %eax, NMI_LIKE_IN_PROGRESS(%rdi)
     xorl    %eax, %eax
     ret
     .size   kernel_checkpoint_save, . - kernel_checkpoint_save
@@ -56,6 +59,8 @@ kernel_checkpoint_resume:
     movl    %eax, %gs:CPU_PREEMPT_COUNT
     movl    NMI_IN_PROGRESS(%rdi), %eax
     movl    %eax, %gs:CPU_NMI_IN_PROGRESS
+    movl    NMI_LIKE_IN_PROGRESS(%rdi), %eax
+    movl    %eax, %gs:CPU_NMI_LIKE_IN_PROGRESS
     movq    IP(%rdi), %rax
     movq    %rax, 0x00(%rsp)
     movq    $KERNEL_CODE_SELECTOR, 0x08(%rsp)

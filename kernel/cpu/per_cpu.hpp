@@ -53,6 +53,9 @@ static_assert(offsetof(cpu, self) == CPU_SELF && offsetof(cpu, id) == CPU_ID);
 static_assert(offsetof(cpu, preempt_count) == CPU_PREEMPT_COUNT);
 static_assert(offsetof(cpu, nmisafe) + offsetof(::nmisafe::platform::cpu_state, nmi_in_progress) ==
               CPU_NMI_IN_PROGRESS);
+static_assert(offsetof(cpu, nmisafe) +
+                  offsetof(::nmisafe::platform::cpu_state, nmi_like_in_progress) ==
+              CPU_NMI_LIKE_IN_PROGRESS);
 
 /// This CPU's. Threads stay on the CPU they were created on, so the compiler may keep the result,
 /// and also fetch it early: no function that sets GS up may itself use this.

@@ -8,11 +8,13 @@
 #define CPU_ID 0x08
 #define CPU_PREEMPT_COUNT 0x10
 #define CPU_NMI_IN_PROGRESS 0x30
+#define CPU_NMI_LIKE_IN_PROGRESS 0x34
 #else
 #define CPU_SELF 0x00
 #define CPU_ID 0x04
 #define CPU_PREEMPT_COUNT 0x0c
 #define CPU_NMI_IN_PROGRESS 0x20
+#define CPU_NMI_LIKE_IN_PROGRESS 0x24
 #endif
 
 #endif

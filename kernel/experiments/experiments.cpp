@@ -20,6 +20,7 @@ constexpr struct {
     {"not-plain", not_plain},
     {"interrupt-storm", interrupt_storm},
     {"nmi-state", nmi_state},
+    {"nmi-like", nmi_like},
     {"vectors", vectors},
     {"threads", threads},
     {"costs", costs},

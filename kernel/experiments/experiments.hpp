@@ -20,6 +20,7 @@ void flag_window();
 void not_plain();
 void interrupt_storm();
 void nmi_state();
+void nmi_like();
 void vectors();
 void threads();
 void costs();

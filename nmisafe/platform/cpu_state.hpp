@@ -13,14 +13,15 @@ namespace nmisafe::platform {
 /// counter is changed by one read-modify-write instruction; another CPU may read the words and sees
 /// a recent value of each, not a snapshot of all.
 struct cpu_state {
-    /// Copy of DR7. Written by whoever writes DR7, in any context: when a breakpoint is armed first
-    /// this word and then DR7, when it is disarmed the other way round. So it never shows "nothing
-    /// armed" while DR7 has a breakpoint armed, and a return that reads it never loses an RF that
-    /// matters.
+    /// What DR7 is to be, and is whenever no NMI, #DB or #MC is in progress here. Written by
+    /// trap::set_debug_control() alone, in any context; read by returns, which must not lose an RF
+    /// that matters (trap/breakpoints.hpp).
     uintptr_t debug_control;
     /// NMI handlers in progress on this CPU: written by the NMI entry and exit, in NMI. Unlike the
     /// preempt count's NMI field it does not count #DB and #MC.
     uint32_t nmi_in_progress;
+    /// The same for #DB and #MC. While one of the two words is not 0, all breakpoints are off.
+    uint32_t nmi_like_in_progress;
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
     /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
     uint32_t iret_returns;

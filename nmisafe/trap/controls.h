@@ -11,7 +11,7 @@
 #define NMISAFE_WITHOUT_STI 0x04    // let POPF set IF, one instruction before the return
 #define NMISAFE_WITHOUT_REWIND 0x08 // leave an NMI's frame inside the STI shadow as it is
 #define NMISAFE_WITHOUT_CR2 0x10    // let an NMI's page fault change CR2 for good
-#define NMISAFE_WITHOUT_DR7 0x20    // leave breakpoints armed in NMIs, and what the handler makes of DR7
+#define NMISAFE_WITHOUT_DR7 0x20    // leave breakpoints armed in NMI, #DB and #MC
 #define NMISAFE_WITHOUT_GS 0x40     // leave the kernel's GS behind when an NMI returns
 
 #ifndef __ASSEMBLER__

@@ -3,6 +3,7 @@
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/return_plan.hpp"
@@ -69,7 +70,7 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
         return return_not_plain(frame, current_cs);
     auto& cpu = contract::this_cpu();
     if ((frame.flags & X86_FLAGS_RF) != 0 && instruction_breakpoint_armed(cpu.debug_control) &&
-        defended(NMISAFE_WITHOUT_RF)) [[unlikely]]
+        !breakpoints_are_off(cpu) && defended(NMISAFE_WITHOUT_RF)) [[unlikely]]
         return return_by_iret(frame, iret_reason::resume_flag);
     const return_policy policy = current_policy();
     const bool counted_in_nmi = policy == return_policy::far_nmi_count && context::in_nmi();
@@ -142,21 +143,15 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
     return false;
 }
 
-/// What #DB needs around its handler. Breakpoints are off meanwhile: a hit would begin the same IST
-/// stack again, over this frame. The shadow stays, so that set_debug_control() in the handler is
-/// what counts.
+/// What #DB needs around its handler. No CPU clears what DR6 reports: the next #DB would report it
+/// again, and a breakpoint not hit would be taken for one that was. [intel/vol3 17.2.3]
 [[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame) {
-    auto& cpu = contract::this_cpu();
     const uintptr_t status = x86::read_dr6();
-    const uintptr_t control = x86::read_dr7();
-    if ((control & X86_DR7_ENABLE_ALL) != 0)
-        x86::write_dr7(X86_DR7_DISARMED);
     call_handler(frame);
     // IRET with RF lets the instruction run once; by POPF the breakpoint would be hit without end.
-    if (is_instruction_breakpoint_hit(frame, status, cpu.debug_control))
+    if (is_instruction_breakpoint_hit(frame, status, contract::this_cpu().debug_control))
         frame.flags |= X86_FLAGS_RF;
-    if ((cpu.debug_control & X86_DR7_ENABLE_ALL) != 0)
-        x86::write_dr7(cpu.debug_control);
+    x86::write_dr6(X86_DR6_CLEAR);
 }
 
 // An event that may land anywhere counts as one, where the layout's field can nest.
@@ -167,7 +162,10 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 /// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+    auto& cpu = contract::this_cpu();
+    x86::increment(cpu.nmi_like_in_progress);
     const uintptr_t cr2 = x86::read_cr2();
+    const bool were_armed = disarm_breakpoints();
     if constexpr (counts_nmi_like)
         context::nmi_enter();
     if (frame->vector == X86_VECTOR_DB)
@@ -179,6 +177,8 @@ nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
     leave_interrupt_shadow(*frame);
     if (x86::read_cr2() != cr2 && defended(NMISAFE_WITHOUT_CR2))
         x86::write_cr2(cr2);
+    x86::decrement(cpu.nmi_like_in_progress);
+    rearm_breakpoints(cpu, were_armed);
     return static_cast<uint32_t>(plan_return(*frame));
 }
 

@@ -13,7 +13,7 @@ namespace nmisafe::trap {
 
 /// Handles one exception or interrupt. Runs with IF=0 on the interrupted stack (#DB, #DF, #MC on
 /// x86-64: on their IST), in the context the frame interrupted: that may be an NMI handler. #DB and
-/// #MC run between nmi_enter() and nmi_exit() if the layout's NMI field can nest, and #DB with
+/// #MC run between nmi_enter() and nmi_exit() if the layout's NMI field can nest, and with all
 /// breakpoints off. Returns false when the event is none of its own: the machine then stops with
 /// "unexpected exception".
 ///
@@ -48,10 +48,15 @@ uintptr_t entry_address(uint8_t vector);
 void set_percpu_selector(uint16_t selector);
 #endif
 
-/// Writes DR7 on this CPU. The only way to arm breakpoints: it keeps the shadow that decides about
-/// RF. No breakpoint may cover the section nmisafe_trap_text, the per-CPU words of the platform
-/// contract, or the stacks of traps. @context any, interrupts off; what an NMI handler arms is gone
-/// when it returns.
+/// Says what DR7 is to be on this CPU: the only way to arm breakpoints. In an NMI, #DB or #MC
+/// handler or the hooks around it all are off; what is set there holds from its return on, or where
+/// they nest from the outermost's. DR6 is cleared here, and when a #DB handler has returned: a
+/// handler finds in it what its own #DB reported.
+///
+/// No breakpoint may cover the section nmisafe_trap_text, the per-CPU words of the platform
+/// contract, or the stacks of NMI, #DB and #MC (x86-32: what they push where they interrupt).
+/// `value` has GD clear.
+/// @context any, interrupts off
 void set_debug_control(uintptr_t value);
 
 } // namespace nmisafe::trap

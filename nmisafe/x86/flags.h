@@ -33,6 +33,7 @@
 #define X86_DR7_ENABLE_ALL 0x000000ff // L0, G0 .. L3, G3
 #define X86_DR7_DISARMED 0x00000400   // bit 10 reads as 1 always
 #define X86_DR6_HIT_ALL 0x0000000f    // B0 .. B3
+#define X86_DR6_CLEAR 0xffff0ff0      // nothing reported: the bits that are 1 then [intel/vol3 17.2.3]
 #define X86_DR6_SINGLE_STEP 0x00004000
 
 #define X86_MSR_APIC_BASE 0x0000001b

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/x86/flags.h"
 
@@ -63,10 +64,6 @@ namespace nmisafe::x86 {
     asm volatile("mov %[value], %%dr7" : : [value] "r"(value) : "memory");
 }
 
-[[NMISAFE_TRAP_INLINE]] inline void write_dr0(uintptr_t address) {
-    asm volatile("mov %[address], %%dr0" : : [address] "r"(address));
-}
-
 /// The address in DR0 to DR3; `number` is below 4.
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t read_breakpoint_address(unsigned number) {
     uintptr_t value = 0;
@@ -79,6 +76,18 @@ namespace nmisafe::x86 {
     else
         asm volatile("mov %%dr3, %[value]" : [value] "=r"(value));
     return value;
+}
+
+/// As above. DR7 arms it.
+[[NMISAFE_TRAP_INLINE]] inline void write_breakpoint_address(unsigned number, uintptr_t value) {
+    if (number == 0)
+        asm volatile("mov %[value], %%dr0" : : [value] "r"(value));
+    else if (number == 1)
+        asm volatile("mov %[value], %%dr1" : : [value] "r"(value));
+    else if (number == 2)
+        asm volatile("mov %[value], %%dr2" : : [value] "r"(value));
+    else
+        asm volatile("mov %[value], %%dr3" : : [value] "r"(value));
 }
 
 /// Whether a selector names a present ring-0 code segment: whether an IRET there will not fault.
@@ -104,6 +113,10 @@ namespace nmisafe::x86 {
     uintptr_t value;
     asm volatile("pushf\n\tpop %[value]" : [value] "=r"(value) : : "memory");
     return value;
+}
+
+[[NMISAFE_TRAP_INLINE]] inline void write_flags(uintptr_t value) {
+    asm volatile("push %[value]\n\tpopf" : : [value] "r"(value) : "memory", "cc");
 }
 
 /// @faults #GP on an MSR this CPU does not have.

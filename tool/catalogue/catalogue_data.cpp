@@ -63,10 +63,14 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "stack_growth", .without = "sti", .paths = "storm", .instruction_count = true},
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rewind", .paths = "nmi-in-shadow", .instruction_count = true},
 
-    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2, DR7 and the GS base leave an NMI as they entered it"},
+    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2 and the GS base leave an NMI as they entered it, DR7 so or as the handler asked"},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .paths = "cr2", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},
+
+    {.experiment = "nmi-like", .policies = always_safe, .image = "controls", .paths = "handlers hooks changes status cr2", .paths_without_nmis = "changes status", .counts_boundaries = true, .what = "NMI, #DB and #MC inside each other, breakpoints in their handlers and hooks: none is hit, DR7 is afterwards what was asked for last, DR6 reports nothing twice, CR2 is kept"},
+    {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .image = "controls", .paths = "handlers hooks"},
+    {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .image = "controls", .paths = "cr2"},
 
     {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
 

@@ -47,12 +47,7 @@ bool on_debug(trap_frame& frame) {
     if (frame.ip != last_stepped && offset < text_end() - text_begin())
         ++executions[offset];
     last_stepped = frame.ip;
-    x86::write_dr6(0);
     return true;
-}
-
-void write_flags(uintptr_t flags) {
-    asm volatile("push %0\n\tpopf" : : "r"(flags) : "memory", "cc");
 }
 
 void count_executions() {
@@ -61,9 +56,9 @@ void count_executions() {
     const uintptr_t flags = x86::read_flags();
     last_stepped = 0;
     stepping = true;
-    write_flags(flags | X86_FLAGS_TF);
+    x86::write_flags(flags | X86_FLAGS_TF);
     compiled_handler(frame);
-    write_flags(flags);
+    x86::write_flags(flags);
     stepping = false;
     expected_result = compiled_result;
 }

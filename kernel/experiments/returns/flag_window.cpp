@@ -6,7 +6,6 @@
 #include "kernel/console/console.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
-#include "nmisafe/platform/contract.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -43,21 +42,13 @@ void one_pass() {
     settle();
 }
 
-void set_window_hook([[maybe_unused]] void (*hook)()) {
-#ifdef NMISAFE_TRAP_CONTROLS
-    nmi_window_hook = hook;
-#else
-    fail("this image has no lock checker", 1, 0);
-#endif
-}
-
 void run(const char* path, place where) {
     under_test = where;
     set_scene(nullptr);
-    set_window_hook(at_window);
+    set_nmi_window_hook(at_window);
     for (uint32_t pass = 0; pass < passes; ++pass)
         run_guarded(one_pass);
-    set_window_hook(nullptr);
+    set_nmi_window_hook(nullptr);
     if (scene.breakpoints != passes)
         fail("breakpoints outside the counted part", passes, scene.breakpoints);
     scene.count.boundaries = passes;

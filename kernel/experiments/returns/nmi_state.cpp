@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// nmi-state: an NMI, at every boundary of a window, leaves CR2, DR7 and GS base as it found them,
-// although its handler faults, arms a breakpoint and uses this CPU's data.
+// nmi-state: an NMI, at every boundary of a window, leaves CR2 and GS base as it found them,
+// although its handler faults and uses this CPU's data; and DR7 as it found it, or as its handler
+// asked.
 #include "kernel/console/command_line.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/per_cpu.hpp"
@@ -58,28 +59,36 @@ void check_cr2() {
 
 // Breakpoint 0 on execution of step_once(), which nothing calls here.
 constexpr uintptr_t thread_control = X86_DR7_DISARMED | 0x1;
-// Breakpoint 1, on writing, as the handler arms it. Not on execution: RF would then matter in the
-// NMI.
-constexpr uintptr_t handler_control = X86_DR7_DISARMED | 0x4 | 1 << 20;
+// Breakpoint 1, on execution, as the handler asks for it. RF must not matter in the NMI for that.
+constexpr uintptr_t handler_control = X86_DR7_DISARMED | 0x4;
 uintptr_t expected_control;
 
-void arm_in_nmi(trap_frame& frame) {
+void expect_disarmed() {
     if (nmisafe::x86::read_dr7() != X86_DR7_DISARMED)
         fail("DR7 inside the NMI", X86_DR7_DISARMED, nmisafe::x86::read_dr7());
-    nmisafe::trap::set_debug_control(handler_control);
+}
+
+void fault_disarmed(trap_frame& frame) {
+    expect_disarmed();
     fault_in_nmi(frame);
+}
+
+void arm_in_nmi(trap_frame& frame) {
+    expect_disarmed();
+    nmisafe::trap::set_debug_control(handler_control);
+    fault_disarmed(frame);
 }
 
 void prepare_dr7() {
     handlers = 0;
     expected_control = thread_control;
-    nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(step_once));
+    nmisafe::x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(step_once));
     nmisafe::trap::set_debug_control(thread_control);
 }
 
 void prepare_dr7_unarmed() {
     handlers = 0;
-    expected_control = X86_DR7_DISARMED;
+    expected_control = handler_control;
     nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
 }
 
@@ -96,11 +105,18 @@ void check_dr7() {
     nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
 }
 
-/// DR7 and its shadow are being changed: at no boundary may a page fault in the NMI have to take
-/// IRET.
+/// DR7 and its shadow are being changed, and the handler changes them too: whoever comes last, they
+/// agree. And at no boundary may a page fault in the NMI have to take IRET.
 void window_dr7_change() {
     nmisafe::trap::set_debug_control(thread_control);
     nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
+}
+
+void check_dr7_change() {
+    expected_control = this_cpu().nmisafe.debug_control;
+    if (expected_control != X86_DR7_DISARMED && expected_control != handler_control)
+        fail("the shadow of DR7", X86_DR7_DISARMED, expected_control);
+    check_dr7();
 }
 
 // --- GS -----------------------------------------------------------------------------------------
@@ -154,12 +170,12 @@ struct part {
 
 const part parts[] = {
     {"cr2", "cr2", fault_in_nmi, {window_cr2, prepare_cr2, arrived, check_cr2}},
-    {"dr7", "dr7", arm_in_nmi, {window_dr7, prepare_dr7, arrived, check_dr7}},
+    {"dr7", "dr7", fault_disarmed, {window_dr7, prepare_dr7, arrived, check_dr7}},
     {"dr7-unarmed", "dr7", arm_in_nmi, {window_dr7, prepare_dr7_unarmed, arrived, check_dr7}},
     {"dr7-change",
      nullptr,
-     fault_in_nmi,
-     {window_dr7_change, prepare_dr7_unarmed, arrived, check_dr7}},
+     arm_in_nmi,
+     {window_dr7_change, prepare_dr7_unarmed, arrived, check_dr7_change}},
     {"gs", "gs", fault_in_nmi, {window_gs, prepare_gs_user, arrived, check_gs}},
     {"gs-low", "gs", fault_in_nmi, {window_gs, prepare_gs_low, arrived, check_gs}},
     {"gs-high", "gs", fault_in_nmi, {window_gs, prepare_gs_high, arrived, check_gs}},

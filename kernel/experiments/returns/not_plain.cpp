@@ -45,7 +45,6 @@ bool on_debug(trap_frame& frame) {
     frame.flags &= ~decltype(frame.flags){X86_FLAGS_TF};
     if (debug_hits == give_up_after)
         nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
-    nmisafe::x86::write_dr6(0);
     return true;
 }
 
@@ -117,7 +116,8 @@ void resume_flag() {
     unmap_test_page(0);
     debug_hits = 0;
     expect_irets(2, iret_reason::resume_flag, [] {
-        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(window_page_fault_begin));
+        nmisafe::x86::write_breakpoint_address(
+            0, reinterpret_cast<uintptr_t>(window_page_fault_begin));
         nmisafe::trap::set_debug_control(execute_breakpoint_0);
         window_page_fault(test_page(0));
         nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
@@ -130,7 +130,7 @@ void resume_flag() {
 void breakpoint_after_debug_trap() {
     debug_hits = 0;
     expect_irets(1, iret_reason::resume_flag, [] {
-        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(debug_trap_end));
+        nmisafe::x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(debug_trap_end));
         nmisafe::trap::set_debug_control(execute_breakpoint_0);
         debug_trap();
         nmisafe::trap::set_debug_control(X86_DR7_DISARMED);
@@ -149,7 +149,6 @@ bool touch_watched(trap_frame&) {
     *const_cast<volatile uint8_t*>(&watched) = 1;
     unmap_test_page(2);
     touch_page(2);
-    nmisafe::x86::write_dr6(0);
     return debug_hits < give_up_after;
 }
 
@@ -157,7 +156,7 @@ void debug_handler_is_not_reentered() {
     debug_hits = 0;
     nmisafe::trap::set_handler(X86_VECTOR_DB, touch_watched);
     expect_irets(0, iret_reason::none, [] {
-        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(&watched));
+        nmisafe::x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(&watched));
         nmisafe::trap::set_debug_control(write_breakpoint_0);
         nmisafe::x86::write_cr2(0x1234);
         *const_cast<volatile uint8_t*>(&watched) = 2;
@@ -180,7 +179,7 @@ void nmi_body(trap_frame&) {
 
 void armed_while_nmi() {
     expect_irets(0, iret_reason::none, [] {
-        nmisafe::x86::write_dr0(reinterpret_cast<uintptr_t>(step_once));
+        nmisafe::x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(step_once));
         nmisafe::trap::set_debug_control(execute_breakpoint_0);
         raise_nmi_here();
         settle();
@@ -194,10 +193,7 @@ void armed_while_nmi() {
 void visible_in_nmi_body(trap_frame&) {
     flags_to_set = X86_FLAGS_NT;
     hit_breakpoint();
-    asm volatile("push %[flags]\n\tpopf"
-                 :
-                 : [flags] "r"(nmisafe::x86::read_flags() & ~uintptr_t{X86_FLAGS_NT})
-                 : "memory", "cc");
+    nmisafe::x86::write_flags(nmisafe::x86::read_flags() & ~uintptr_t{X86_FLAGS_NT});
 }
 
 void visible_in_nmi() {

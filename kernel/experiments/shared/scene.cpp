@@ -10,6 +10,7 @@
 #include "kernel/memory/address_space.hpp"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/memory/test_page.hpp"
+#include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -189,6 +190,14 @@ void expect_direction_flag_clear() {
         fail("DF in a handler", 0, X86_FLAGS_DF);
 }
 
+void set_nmi_window_hook([[maybe_unused]] void (*hook)()) {
+#ifdef NMISAFE_TRAP_CONTROLS
+    nmi_window_hook = hook;
+#else
+    fail("this image has no lock checker", 1, 0);
+#endif
+}
+
 void hit_breakpoint() {
     asm volatile("int3" : : : "memory");
 }
@@ -215,6 +224,8 @@ void gather_unsafe_irets() {
 void print_row(const char* path, bool delivered_at_once, extra_number extra) {
     if (this_cpu().nmisafe.nmi_in_progress != 0)
         fail("NMIs in progress when all is over", 0, this_cpu().nmisafe.nmi_in_progress);
+    if (this_cpu().nmisafe.nmi_like_in_progress != 0)
+        fail("#DB and #MC in progress", 0, this_cpu().nmisafe.nmi_like_in_progress);
     const auto& count = scene.count;
     console_line line;
     line.put("@row");

@@ -113,6 +113,10 @@ bool wait_for(Condition condition) {
 /// Something was not as it must be: counted and, for the first few, explained on the console.
 void fail(const char* what, uintptr_t expected, uintptr_t found);
 
+/// What the lock checker hooks do, first in nmi_enter() and last in nmi_exit(): of NMI, #DB and
+/// #MC. Null: nothing. Fails in an image that has none.
+void set_nmi_window_hook(void (*hook)());
+
 /// INT3, and a write to test page `number` that faults the first time: both go through the scene's
 /// handlers. @context any.
 void hit_breakpoint();
