@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The host tool. Its commands: run.
 #include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <regex>
 #include <thread>
 
 #include "tool/command/run_command.hpp"
+#include "tool/files/output_file.hpp"
 
 namespace {
 
@@ -77,7 +81,7 @@ int run(int argc, char** argv) {
         return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what());
     }
     if (list) {
-        fmt::print("{}", describe(catalogue()));
+        print_now(stdout, describe(catalogue()));
         return exit_all_passed;
     }
     return run_command(options);
@@ -86,8 +90,13 @@ int run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+    // Boost.Process asks for the user's locale, and throws where that is not installed.
+    ::setenv("LC_ALL", "C", 1);
+    std::signal(SIGXFSZ, SIG_IGN); // a write then fails, and is reported
     try {
-        return run(argc, argv);
+        const int status = run(argc, argv);
+        print_now(stdout, ""); // what --help left in the buffer
+        return status;
     } catch (const std::exception& error) {
         return refuse(error.what());
     }

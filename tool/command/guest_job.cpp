@@ -2,6 +2,7 @@
 #include "tool/command/guest_job.hpp"
 
 #include <fmt/format.h>
+#include <stdexcept>
 
 #include "tool/evidence/trace_verdict.hpp"
 
@@ -21,40 +22,59 @@ std::filesystem::path guest_job::file_of(const char* stage, const char* extensio
            fmt::format("{}{}{}.{}", run_.name(), *stage == '\0' ? "" : "-", stage, extension);
 }
 
+// Without its logs a run proves nothing: that ends all.
+void guest_job::must_be_well(const output_file& file) {
+    if (!file.error().empty()) {
+        throw std::runtime_error(file.error());
+    }
+}
+
 void guest_job::start() {
     run(normal_, "", execution_log_kind::none, {}, &guest_job::end_of_normal_run);
 }
 
 void guest_job::run(guest& target, const char* stage, execution_log_kind kind,
                     std::vector<address_range> only, void (guest_job::*on_end)()) {
-    const execution_log_options log{kind, file_of(stage, "exec"), std::move(only)};
-    std::error_code ignored;
-    std::filesystem::remove(log.file, ignored); // a stale one must not be taken for ours
     target.reader = {};
-    target.log.open(file_of(stage, "log"), std::ios::binary | std::ios::trunc);
+    target.log.open(file_of(stage, "log"));
+    must_be_well(target.log);
+    if (kind != execution_log_kind::none) {
+        execution_log_.open(file_of(stage, "exec"));
+        must_be_well(execution_log_);
+    }
     process_limits limits;
     limits.time = std::chrono::seconds(options_.timeout_seconds != 0 ? options_.timeout_seconds
                                                                      : run_.entry->timeout_seconds);
     shown_.running(run_, stage, 0, 0);
     const auto self = shared_from_this();
+    const execution_log_options log{kind, execution_log_.descriptor(), std::move(only)};
     start_process(
-        context_, guest_command(run_, options_.images, options_.kernel_options, log), limits,
+        context_,
+        guest_command(run_, options_.images, options_.kernel_options, log,
+                      options_.emulators.at(std::string(run_.arch))),
+        limits,
         [self, &target, stage](std::string_view bytes) {
-            target.log << bytes;
-            target.log.flush();
+            target.log.write(bytes);
+            must_be_well(target.log);
             target.reader.feed(bytes);
             const console_content& console = target.reader.content();
             self->shown_.running(self->run_, stage, console.progress_done, console.progress_total);
             // After a panic the machine stands still; there is nothing to wait for.
             return !console.panic;
         },
-        [self, &target, on_end](const process_result& result) {
+        [this, self, &target, on_end](const process_result& result) {
             target.reader.finish();
             target.outcome = {result, target.reader.content()};
             if (!result.error_output.empty()) {
-                target.log << "\n[the emulator's standard error]\n" << result.error_output;
+                target.log.write("\n[the emulator's standard error]\n" + result.error_output);
             }
             target.log.close();
+            must_be_well(target.log);
+            if (execution_log_.descriptor() >= 0) {
+                execution_log_.check_room(); // QEMU does not say when it could not write
+                execution_log_.close();
+                must_be_well(execution_log_);
+            }
             self->seconds_ += result.time.count();
             ((*self).*on_end)();
         });

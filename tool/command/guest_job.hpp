@@ -4,13 +4,13 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 
 #include "tool/command/runner.hpp"
 #include "tool/emulator/emulator.hpp"
+#include "tool/files/output_file.hpp"
 
 namespace nmisafe::tool {
 
@@ -29,13 +29,14 @@ class guest_job : public std::enable_shared_from_this<guest_job> {
   private:
     struct guest {
         console_reader reader;
-        std::ofstream log;
+        output_file log;
         guest_outcome outcome;
     };
 
     // Runs a guest; `stage` is "", "trace" or "raises", and part of its files' names.
     void run(guest& target, const char* stage, execution_log_kind kind,
              std::vector<address_range> only, void (guest_job::*on_end)());
+    static void must_be_well(const output_file& file);
     void end_of_normal_run();
     void end_of_trace_run();
     void end_of_raises_run();
@@ -51,6 +52,7 @@ class guest_job : public std::enable_shared_from_this<guest_job> {
     progress& shown_;
     judged_handler on_judged_;
     guest normal_;
+    output_file execution_log_;
     guest logged_; // the trace run, then the raises run
     std::optional<trace_outcome> trace_;
     std::map<std::string, pended_window> pended_;

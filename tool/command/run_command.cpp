@@ -2,22 +2,26 @@
 #include "tool/command/run_command.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/format.h>
+#include <optional>
 #include <set>
 #include <unistd.h>
 
 #include "tool/command/runner.hpp"
 #include "tool/emulator/emulator.hpp"
+#include "tool/files/folder_lock.hpp"
+#include "tool/files/output_file.hpp"
 
 namespace nmisafe::tool {
 
 namespace {
 
 // Empty when the program is missing or is no QEMU; `error` then says so.
-std::string ask_version(const std::string& program, std::string& error) {
+std::optional<qemu> ask_version(const std::string& program, std::string& error) {
     boost::asio::io_context context;
     std::string output;
-    std::string version;
+    std::optional<qemu> found;
     process_limits limits;
     limits.time = std::chrono::seconds(20);
     start_process(
@@ -31,13 +35,13 @@ std::string ask_version(const std::string& program, std::string& error) {
                 error = result.error_output;
                 return;
             }
-            version = emulator_version(output);
-            if (version.empty()) {
+            found = identify_qemu(output);
+            if (!found) {
                 error = fmt::format("{} --version does not answer like QEMU", program);
             }
         });
     context.run();
-    return version;
+    return found;
 }
 
 // What a run needs and does not have, or empty.
@@ -50,11 +54,11 @@ std::string find_missing(const std::vector<guest_run>& runs, const run_options& 
         }
         if (!running.emulators.contains(run.arch)) {
             std::string error;
-            const std::string version = ask_version(emulator_program(run.arch), error);
-            if (version.empty()) {
+            const std::optional<qemu> emulator = ask_version(emulator_program(run.arch), error);
+            if (!emulator) {
                 return error;
             }
-            running.emulators.emplace(run.arch, version);
+            running.emulators.emplace(run.arch, *emulator);
         }
     }
     return {};
@@ -77,6 +81,10 @@ int run_command(const run_options& options) {
     if (error) {
         return refuse(fmt::format("{}: {}", options.out.string(), error.message()));
     }
+    folder_lock lock;
+    if (const std::string reason = lock.take(options.out); !reason.empty()) {
+        return refuse(reason);
+    }
     // An old report beside a run that came to nothing would read as its result.
     const std::filesystem::path report_file = options.out / "report.json";
     std::filesystem::remove(report_file, error);
@@ -87,18 +95,19 @@ int run_command(const run_options& options) {
     if (const std::string missing = find_missing(runs, options, running); !missing.empty()) {
         return refuse(missing);
     }
-    progress shown(stdout, ::isatty(STDOUT_FILENO) == 1, runs.size());
+    const char* const terminal = std::getenv("TERM");
+    const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+    progress shown(stdout, !dumb && ::isatty(STDOUT_FILENO) == 1, runs.size());
     const runner_result result = run_guests(runs, running, shown);
     if (result.interrupted) {
         fmt::print(stderr, "nmisafe: interrupted, no report\n");
         return exit_interrupted;
     }
-    fmt::print("\n{}", report_text(result.finished));
-    if (!write_report(report_file, result.finished)) {
-        fmt::print(stderr, "nmisafe: {} cannot be written\n", report_file.string());
-        return exit_some_failed;
+    print_now(stdout, '\n' + report_text(result.finished));
+    if (const std::string reason = write_report(report_file, result.finished); !reason.empty()) {
+        return refuse(reason);
     }
-    fmt::print("report: {}\n", report_file.string());
+    print_now(stdout, fmt::format("report: {}\n", report_file.string()));
     return failed_rows(result.finished) == 0 ? exit_all_passed : exit_some_failed;
 }
 

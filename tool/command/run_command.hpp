@@ -23,7 +23,8 @@ struct run_options {
 // The program's exit statuses.
 inline constexpr int exit_all_passed = 0;
 inline constexpr int exit_some_failed = 1;
-inline constexpr int exit_cannot_run = 2; // bad options, no emulator, no image: nothing was run
+// Bad options, no emulator, no image, no room for what is to be written: nothing was shown.
+inline constexpr int exit_cannot_run = 2;
 inline constexpr int exit_interrupted = 130;
 
 int run_command(const run_options& options);

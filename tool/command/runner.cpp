@@ -29,7 +29,12 @@ class runner {
         for (unsigned job = 0; job < options_.jobs; ++job) {
             start_next();
         }
-        context_.run();
+        try {
+            context_.run();
+        } catch (...) {
+            shown_.end();
+            throw; // the children die with this program
+        }
         shown_.end();
         return {collect(), interrupted_};
     }
@@ -59,7 +64,8 @@ class runner {
             const auto emulator = options_.emulators.find(runs_[i].arch);
             for (const judged_row& row : judgements_[i].rows) {
                 finished.rows.push_back(
-                    {row, emulator == options_.emulators.end() ? "" : emulator->second, logs_[i]});
+                    {row, emulator == options_.emulators.end() ? "" : emulator->second.version,
+                     logs_[i]});
             }
             finished.costs.insert(finished.costs.end(), judgements_[i].costs.begin(),
                                   judgements_[i].costs.end());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tool/emulator/qemu.hpp"
 #include "tool/report/progress.hpp"
 #include "tool/report/report.hpp"
 
@@ -15,7 +16,7 @@ namespace nmisafe::tool {
 struct runner_options {
     std::filesystem::path images;
     std::filesystem::path out;
-    std::map<std::string, std::string, std::less<>> emulators; // arch -> version for the report
+    std::map<std::string, qemu, std::less<>> emulators; // by arch
     unsigned jobs = 1;
     bool keep_logs = false;
     unsigned timeout_seconds = 0;            // 0: the catalogue's

@@ -17,7 +17,7 @@ std::filesystem::path image_file(const std::filesystem::path& images, const gues
 
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
                               const std::vector<std::string>& kernel_options,
-                              const execution_log_options& log) {
+                              const execution_log_options& log, const qemu& emulator) {
     const catalogue_entry& entry = *run.entry;
     std::string kernel_line = fmt::format("experiment={} policy={}", entry.experiment, run.policy);
     if (!entry.without.empty()) {
@@ -32,32 +32,35 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
     if (log.kind == execution_log_kind::path) {
         kernel_line += " mode=trace";
     }
-    process_command command{emulator_program(run.arch),
-                            {
-                                "-machine",    "q35",                              //
-                                "-accel",      "tcg",                              //
-                                "-cpu",        std::string(entry.processor_model), //
-                                "-m",          "64",                               //
-                                "-smp",        std::to_string(entry.processors),   //
-                                "-kernel",     image_file(images, run).string(),   //
-                                "-append",     kernel_line,                        //
-                                "-nodefaults", "-display",
-                                "none",        "-no-reboot",                            //
-                                "-debugcon",   "stdio",                                 //
-                                "-device",     "isa-debug-exit,iobase=0xf4,iosize=0x4", //
-                            }};
+    const bool logged = log.kind != execution_log_kind::none;
+    process_command command;
+    command.program = emulator_program(run.arch);
+    command.folder = images;
     auto add = [&](std::initializer_list<std::string> more) {
         command.arguments.insert(command.arguments.end(), more);
     };
+    add({"-machine", "q35"});
+    add({"-accel", std::string(logged ? emulator.logged_accelerator : "tcg")});
+    add({"-cpu", std::string(entry.processor_model)});
+    add({"-m", "64"});
+    add({"-smp", std::to_string(entry.processors)});
+    add({"-kernel", image_file(images, run).filename().string()});
+    add({"-append", kernel_line});
+    add({"-nodefaults", "-display", "none", "-no-reboot", "-debugcon", "stdio"});
+    add({"-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"});
     if (entry.instruction_count) {
         // 64 ns of virtual time an instruction: kernel/experiments/shared/sweep.hpp says why.
         add({"-icount", "shift=6,sleep=off"});
     }
-    if (log.kind != execution_log_kind::none) {
+    if (logged) {
+        if (!emulator.logged_argument.empty()) {
+            add({std::string(emulator.logged_argument)});
+        }
         // `int`: which instructions fault. Few do while a path is walked once.
         const bool faults = log.kind == execution_log_kind::path;
-        add({"-singlestep", "-d", faults ? "exec,nochain,int" : "exec,nochain", "-D",
-             log.file.string()});
+        add({"-d", faults ? "exec,nochain,int" : "exec,nochain"});
+        add({"-D", fmt::format("/dev/fd/{}", log.descriptor)});
+        command.inherited_descriptor = log.descriptor;
         std::string filter;
         for (const address_range& range : log.only) {
             filter += fmt::format("{}{:#x}+{:#x}", filter.empty() ? "" : ",", range.begin,
@@ -71,15 +74,6 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
         add({"-trace", "apic_deliver_irq"});
     }
     return command;
-}
-
-std::string emulator_version(std::string_view version_output) {
-    constexpr std::string_view prefix = "QEMU emulator version ";
-    if (!version_output.starts_with(prefix)) {
-        return {};
-    }
-    version_output.remove_prefix(prefix.size());
-    return fmt::format("qemu {}", version_output.substr(0, version_output.find_first_of(" \n")));
 }
 
 } // namespace nmisafe::tool

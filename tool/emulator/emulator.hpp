@@ -10,6 +10,7 @@
 
 #include "tool/catalogue/catalogue.hpp"
 #include "tool/emulator/process.hpp"
+#include "tool/emulator/qemu.hpp"
 #include "tool/protocol/console.hpp"
 
 namespace nmisafe::tool {
@@ -30,16 +31,15 @@ enum class execution_log_kind : std::uint8_t {
 
 struct execution_log_options {
     execution_log_kind kind = execution_log_kind::none;
-    std::filesystem::path file = {};
+    int descriptor = -1;                  // where to: open here, for QEMU to inherit
     std::vector<address_range> only = {}; // what is logged; empty: everything
 };
 
-// `kernel_options` come behind the catalogue's.
+// `kernel_options` come behind the catalogue's. No path is an argument: QEMU takes a `%` in a log's
+// name for a place to fill in, and hands the image's name to the kernel as part of its command
+// line, where it may hold a space or leave no room.
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
                               const std::vector<std::string>& kernel_options,
-                              const execution_log_options& log);
-
-// "qemu 7.2.22" from the first line of `--version`, or empty when that is not QEMU's.
-std::string emulator_version(std::string_view version_output);
+                              const execution_log_options& log, const qemu& emulator);
 
 } // namespace nmisafe::tool

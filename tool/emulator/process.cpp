@@ -15,7 +15,9 @@
 #include <boost/process/group.hpp>
 #include <boost/process/io.hpp>
 #include <boost/process/search_path.hpp>
+#include <boost/process/start_dir.hpp>
 #include <csignal>
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -40,6 +42,13 @@ class running_process : public std::enable_shared_from_this<running_process> {
                                                                                         context),
                                                                                     {}},
           deadline_(context) {}
+
+    // What is still there when this program gives up.
+    ~running_process() {
+        if (child_.valid() && !exited_) {
+            kill_group();
+        }
+    }
 
     void start(const process_command& command);
 
@@ -76,8 +85,9 @@ class running_process : public std::enable_shared_from_this<running_process> {
 
 void running_process::start(const process_command& command) {
     const bool is_path = command.program.find('/') != std::string::npos;
-    const std::string program =
-        is_path ? command.program : bp::search_path(command.program).string();
+    const std::string found = is_path ? command.program : bp::search_path(command.program).string();
+    // Relative to here, not to the folder where it runs.
+    const std::string program = found.empty() ? "" : std::filesystem::absolute(found).string();
     if (program.empty()) {
         give_up(command.program + " is not installed");
         return;
@@ -85,15 +95,21 @@ void running_process::start(const process_command& command) {
     // Read in the child, where this object is a copy in another process.
     const rlimit file_size{limits_.file_bytes, limits_.file_bytes};
     const pid_t parent = ::getpid();
+    const int inherited = command.inherited_descriptor;
     const auto self = shared_from_this();
     std::error_code error;
     child_ = bp::child(
         program, bp::args(command.arguments), bp::std_in<bp::null, bp::std_out> output_.pipe,
         bp::std_err > errors_.pipe, group_, context_, error,
+        bp::start_dir = command.folder.empty() ? "." : command.folder.string(),
         bp::extend::on_exec_setup =
             [=](auto&) {
                 ::setrlimit(RLIMIT_FSIZE, &file_size);
                 ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+                ::signal(SIGXFSZ, SIG_DFL);
+                if (inherited >= 0) {
+                    ::fcntl(inherited, F_SETFD, 0);
+                }
                 if (::getppid() != parent) { // it died before the line above
                     ::_exit(1);
                 }

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,7 +17,9 @@ namespace nmisafe::tool {
 
 struct process_command {
     std::string program; // a path, or a name looked up in PATH
-    std::vector<std::string> arguments;
+    std::vector<std::string> arguments = {};
+    std::filesystem::path folder = {}; // where it runs; empty: here
+    int inherited_descriptor = -1;     // a file that is open in it too, under the same number
 };
 
 struct process_limits {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads what QEMU writes with `-singlestep -d exec,nochain`: a line for each executed instruction.
+// Reads what QEMU writes with `-d exec,nochain` when each instruction is a block of its own: a line
+// for each executed instruction.
 //
 //   Trace 0: 0x7f3c00000100 [cs base/pc/flags/cflags] symbol
 //   Stopped execution of TB chain before 0x7f3c00000100 [pc] symbol

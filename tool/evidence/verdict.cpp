@@ -2,6 +2,7 @@
 #include "tool/evidence/verdict.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <fmt/format.h>
 
 #include "tool/emulator/emulator.hpp"
@@ -16,6 +17,9 @@ std::string process_failure(const process_result& process) {
     case process_end::exited:
         return {};
     case process_end::signalled:
+        if (process.status == SIGXFSZ) {
+            return "the execution log grew beyond the limit";
+        }
         return fmt::format("the emulator was ended by signal {}", process.status);
     case process_end::timed_out:
         return fmt::format("timeout: no end within {:.0f} s", process.time.count());

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
+#include "tool/files/output_file.hpp"
+
 namespace nmisafe::tool {
 
 namespace {
@@ -39,19 +41,19 @@ void progress::finished(const guest_run& run, const std::vector<judged_row>& row
     running_.erase(run.name());
     end();
     for (const judged_row& row : rows) {
-        fmt::print(stream_, "[{:>{}}/{}] {}  {}{}{}  {:.1f} s{}{}\n", finished_,
-                   std::to_string(runs_).size(), runs_, row.passed ? "passed" : "FAILED",
-                   run.name(), row.row.path.empty() ? "" : " ", row.row.path, seconds,
-                   row.passed ? "" : "  ", row.reason);
+        print_now(stream_,
+                  fmt::format("[{:>{}}/{}] {}  {}{}{}  {:.1f} s{}{}\n", finished_,
+                              std::to_string(runs_).size(), runs_, row.passed ? "passed" : "FAILED",
+                              run.name(), row.row.path.empty() ? "" : " ", row.row.path, seconds,
+                              row.passed ? "" : "  ", row.reason));
     }
-    std::fflush(stream_);
     show_status();
 }
 
 void progress::end() {
     if (terminal_) {
         std::fputs(clear_line, stream_);
-        std::fflush(stream_);
+        std::fflush(stream_); // an error comes up with the next row
     }
 }
 
@@ -65,8 +67,7 @@ void progress::show_status() {
     }
     // A line as wide as the terminal would wrap, and a wrapped line cannot be rewritten.
     line.resize(std::min(line.size(), terminal_width(stream_) - 1));
-    fmt::print(stream_, "{}{}", clear_line, line);
-    std::fflush(stream_);
+    print_now(stream_, clear_line + line);
 }
 
 } // namespace nmisafe::tool

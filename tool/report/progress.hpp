@@ -13,6 +13,7 @@
 
 namespace nmisafe::tool {
 
+// Throws when the stream cannot be written to: nobody would see what comes out.
 class progress {
   public:
     progress(std::FILE* stream, bool terminal, std::size_t runs);

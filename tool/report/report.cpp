@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+
+#include "tool/files/output_file.hpp"
 
 namespace nmisafe::tool {
 
@@ -151,16 +152,19 @@ std::string report_json(const report& finished) {
     return json.dump(2, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
-bool write_report(const std::filesystem::path& file, const report& finished) {
+std::string write_report(const std::filesystem::path& file, const report& finished) {
     const std::filesystem::path unfinished = file.string() + ".unfinished";
-    std::ofstream stream(unfinished);
-    stream << report_json(finished);
+    output_file stream;
+    stream.open(unfinished);
+    stream.write(report_json(finished));
     stream.close();
     std::error_code error;
-    if (stream) {
-        std::filesystem::rename(unfinished, file, error);
+    if (!stream.error().empty()) {
+        std::filesystem::remove(unfinished, error);
+        return stream.error();
     }
-    return stream && !error;
+    std::filesystem::rename(unfinished, file, error);
+    return error ? fmt::format("{}: {}", file.string(), error.message()) : std::string();
 }
 
 std::size_t failed_rows(const report& finished) {

@@ -24,8 +24,8 @@ struct report {
 
 std::string report_json(const report& finished);
 
-// Written beside its place and renamed, so a report is whole or absent. False when that fails.
-bool write_report(const std::filesystem::path& file, const report& finished);
+// Written beside its place and renamed, so a report is whole or absent. Why that failed, or empty.
+std::string write_report(const std::filesystem::path& file, const report& finished);
 
 // The result table, the reasons of failed rows, the costs, and the line with the sums.
 std::string report_text(const report& finished);

@@ -1,84 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Runs `nmisafe run` against fake emulators and checks what it makes of them.
+"""What `nmisafe run` makes of good and bad guests, played by fake emulators.
 
 check_tool.py TOOL CASE    one case, as a ctest test; without CASE all of them.
 """
-import json
-import os
 import pathlib
-import pty
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-import unittest
 
-TOOL = ""
-FAKE = pathlib.Path(__file__).with_name("fake_emulator")
-ONE_ROW = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "far"]
-SWEEP = ["--arch", "x86_64", "--experiment", "every-instruction", "--policy", "far"]
+from tool_case import ONE_ROW, SWEEP, ToolCase, main
 
 
-class Tool(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-tool-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.images = self.folder / "images"
-        self.out = self.folder / "out"
-        (self.folder / "bin").mkdir()
-        self.images.mkdir()
-        for name in ("qemu-system-x86_64", "qemu-system-i386"):
-            shutil.copy(FAKE, self.folder / "bin" / name)
-        for name in ("x86_64", "x86_32", "x86_64-controls", "x86_32-controls"):
-            (self.images / f"nmisafe-{name}.image").write_text("not read by a fake\n")
-
-    def environment(self, guest):
-        return dict(os.environ, FAKE_GUEST=guest, FAKE_COMMANDS=str(self.folder / "commands"),
-                    PATH=f"{self.folder / 'bin'}:{os.environ['PATH']}")
-
-    def command(self, options):
-        return [TOOL, "run", "--images", str(self.images), "--out", str(self.out), *options]
-
-    def run_tool(self, guest, options):
-        return subprocess.run(self.command(options), env=self.environment(guest), text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=110)
-
-    def report(self):
-        return json.loads((self.out / "report.json").read_text())
-
-    def commands(self):
-        return (self.folder / "commands").read_text()
-
-    def check_failed(self, guest, reason, options=ONE_ROW):
-        """Every row fails, for this reason; the report and the table say so too."""
-        done = self.run_tool(guest, options)
-        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        rows = self.report()["rows"]
-        self.assertTrue(rows)
-        failed = [row for row in rows if not row["passed"]]
-        self.assertTrue(failed)
-        for row in failed:
-            self.assertRegex(row["reason"], reason)
-            self.assertTrue(pathlib.Path(row["log"]).is_file())
-        self.assertRegex(done.stdout, f"{len(rows)} rows, {len(rows) - len(failed)} passed, "
-                                      f"{len(failed)} failed")
-        self.assertRegex(done.stdout, reason)
-        return rows
-
-    def check_refused(self, options, message, guest="good", **environment):
-        """One line on standard error, status 2, nothing started."""
-        done = subprocess.run(self.command(options), env=self.environment(guest) | environment,
-                              text=True, capture_output=True, timeout=60)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        self.assertEqual(done.stdout, "")
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-        self.assertRegex(done.stderr, message)
-        self.assertFalse((self.folder / "commands").exists())
-        self.assertFalse((self.out / "report.json").exists())
-
+class Tool(ToolCase):
     # --- what must pass ---
 
     def test_good(self):
@@ -110,7 +41,7 @@ class Tool(unittest.TestCase):
         self.run_tool("good", ONE_ROW)
         command = self.commands()
         for part in ("-machine q35", "-smp 2", "-no-reboot", "-debugcon stdio", "-display none",
-                     f"-kernel {self.images}/nmisafe-x86_64.image",
+                     "-kernel nmisafe-x86_64.image",
                      "-append experiment=page-fault-in-nmi policy=far",
                      "isa-debug-exit,iobase=0xf4,iosize=0x4"):
             self.assertIn(part, command)
@@ -199,23 +130,6 @@ class Tool(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         (cost,) = self.report()["costs"]
         self.assertEqual((cost["instructions"], cost["smallest"], cost["occurrences"]), (3, 2, 2))
-
-    def test_terminal(self):
-        leader, follower = pty.openpty()
-        tool = subprocess.Popen(self.command(ONE_ROW), env=self.environment("good"),
-                                stdin=subprocess.DEVNULL, stdout=follower)
-        os.close(follower)
-        seen = b""
-        while True:
-            try:
-                piece = os.read(leader, 4096)
-            except OSError:  # the other end was closed
-                break
-            seen += piece
-        os.close(leader)
-        self.assertEqual(tool.wait(), 0)
-        self.assertIn(b"\r\x1b[K[0/1]  x86_64-page-fault-in-nmi-far", seen)
-        self.assertIn(b"1 rows, 1 passed, 0 failed", seen)
 
     # --- what must fail ---
 
@@ -314,77 +228,6 @@ class Tool(unittest.TestCase):
     def test_sweep_trace_resets(self):
         self.check_failed("sweep-trace-resets", "trace run: guest reset or stopped", SWEEP)
 
-    # --- what must be refused ---
-
-    def test_bad_options(self):
-        for options, message in (
-                (["--arch", "vax"], "--arch: unknown value vax; known: x86_64, x86_32"),
-                (["--experiment", "none"], "--experiment: unknown value none"),
-                (["--policy", ""], "--policy: unknown value"),
-                (["--policy"], "--policy"),
-                (["--jobs", "0"], "--jobs"),
-                (["--jobs", "many"], "--jobs"),
-                (["--timeout", "0"], "--timeout"),
-                (["--kernel-option", "toggles"], "toggles is not of the form name=value"),
-                (["--kernel-option", "a=b,c=d"], "a=b,c=d is not of the form name=value"),
-                (["--unknown"], "--unknown"),
-                (["extra"], "extra"),
-                (["--experiment", "threads", "--policy", "iret"], "no experiment matches")):
-            with self.subTest(options=options):
-                self.check_refused(options, message)
-
-    def test_no_command(self):
-        done = subprocess.run([TOOL], text=True, capture_output=True, timeout=60)
-        self.assertEqual((done.returncode, done.stdout), (2, ""))
-        self.assertEqual(len(done.stderr.splitlines()), 1)
-
-    def test_missing_image(self):
-        self.run_tool("good", ONE_ROW)  # leaves a report that must not be taken for the next run's
-        (self.folder / "commands").unlink()
-        (self.images / "nmisafe-x86_64.image").unlink()
-        self.check_refused(ONE_ROW, "there is no image .*/nmisafe-x86_64.image")
-
-    def test_missing_emulator(self):
-        self.check_refused(ONE_ROW, "qemu-system-x86_64 is not installed", PATH="/nowhere")
-
-    def test_not_qemu(self):
-        self.check_refused(ONE_ROW, "does not answer like QEMU", guest="not-qemu")
-
-    def test_bad_out(self):
-        self.out.write_text("a file where the folder should be\n")
-        done = self.run_tool("good", ONE_ROW)
-        self.assertEqual(done.returncode, 2, done.stdout)
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-
-    def test_list_and_help(self):
-        done = self.run_tool("good", ["--list"])
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for word in ("every-instruction", "far-nmi-count", "without gs", "crash-double-fault"):
-            self.assertIn(word, done.stdout)
-        done = self.run_tool("good", ["--help"])
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for flag in re.findall(r"--[a-z-]+", "--arch --experiment --policy --list --jobs --all "
-                                             "--images --out --keep-logs --timeout"):
-            self.assertIn(flag, done.stdout)
-        self.assertFalse((self.folder / "commands").exists())
-
-    def test_interrupt(self):
-        """Ctrl-C ends the guests too and leaves no report."""
-        tool = subprocess.Popen(self.command(ONE_ROW), env=self.environment("hang"),
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True)
-        log = self.out / "x86_64-page-fault-in-nmi-far.log"
-        limit = time.monotonic() + 30
-        while not (log.exists() and "sleep" in log.read_text()) and time.monotonic() < limit:
-            time.sleep(0.05)
-        tool.send_signal(signal.SIGINT)
-        _, error = tool.communicate(timeout=30)
-        self.assertEqual(tool.returncode, 130)
-        self.assertIn("interrupted, no report", error)
-        self.assertFalse((self.out / "report.json").exists())
-
 
 if __name__ == "__main__":
-    TOOL = sys.argv.pop(1)
-    names = [f"Tool.test_{name}" for name in sys.argv[1:]]
-    unittest.main(argv=[sys.argv[0], *names], verbosity=2)
+    main(Tool)
