@@ -45,7 +45,8 @@ namespace {
 bool in_handler() {
     const auto& words = this_cpu().nmisafe;
     return nmisafe::context::in_interrupt() || words.nmi_in_progress != 0 ||
-           words.in_probe_handler[0] != 0 || words.in_probe_handler[1] != 0;
+           words.nmi_like_in_progress != 0 || words.in_probe_handler[0] != 0 ||
+           words.in_probe_handler[1] != 0;
 }
 
 } // namespace

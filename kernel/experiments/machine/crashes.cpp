@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // crash-*: what must stop the machine with one line that says what and where. Each ends in a failed
 // row; ./test looks at the line.
+#include "kernel/boot/layout.h"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/scene.hpp"
@@ -18,6 +19,12 @@ using nmisafe::x86::trap_frame;
 
 bool spoil_flags(trap_frame& frame) {
     frame.flags = static_cast<decltype(frame.flags)>(0xdead0000);
+    return true;
+}
+
+/// Ring 0, and no code: IRET would fault on it.
+bool spoil_segment(trap_frame& frame) {
+    frame.cs = KERNEL_DATA_SELECTOR;
     return true;
 }
 
@@ -52,6 +59,11 @@ void crash_unexpected() {
 
 void crash_corrupt_frame() {
     nmisafe::trap::set_handler(X86_VECTOR_BP, spoil_flags);
+    hit_breakpoint();
+}
+
+void crash_corrupt_segment() {
+    nmisafe::trap::set_handler(X86_VECTOR_BP, spoil_segment);
     hit_breakpoint();
 }
 

@@ -156,11 +156,14 @@ window_label debug_trap_end
     nop
     ret
 
-// void raise_vector(uint8_t vector): INT n, for every n
+// void raise_vector(uint8_t vector): INT n, for every n, with DF set as interrupted code may have it
 window_function raise_vector
     movl    4(%esp), %eax
     leal    1f(, %eax, 4), %eax
-    jmp     *%eax
+    std
+    call    *%eax
+    cld
+    ret
     .balign 4
 1:  .set    vector, 0
     .rept   256

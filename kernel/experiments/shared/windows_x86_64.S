@@ -171,12 +171,15 @@ window_label debug_trap_end
     nop
     ret
 
-// void raise_vector(uint8_t vector): INT n, for every n
+// void raise_vector(uint8_t vector): INT n, for every n, with DF set as interrupted code may have it
 window_function raise_vector
     andl    $255, %edi
     leaq    1f(%rip), %rax
     leaq    (%rax, %rdi, 4), %rax
-    jmp     *%rax
+    std
+    call    *%rax
+    cld
+    ret
     .balign 4
 1:  .set    vector, 0
     .rept   256
