@@ -4,6 +4,7 @@
 #include "kernel/common/controls.hpp"
 #include "kernel/common/spinlock.hpp"
 #include "kernel/memory/lazy_areas.hpp"
+#include "kernel/modules/code_ranges.hpp"
 #include "kernel/modules/module_text.hpp"
 #include "kernel/panic/panic.hpp"
 #include "kernel/threads/insist.hpp"
@@ -25,40 +26,8 @@ using base::unexpected;
 using module_loader::load_error;
 using module_loader::loaded_module;
 
-// What breakpoint handlers are told is text. Of an unused entry `end` is 0, and `begin` is the
-// highest address: whatever mix of an entry's words a reader has while it comes or goes, there is
-// no address in it but the module's.
-struct code_range {
-    uintptr_t begin;
-    uintptr_t end;
-    uintptr_t no_probe_begin;
-    uintptr_t no_probe_end;
-};
-constinit code_range ranges[most_modules] = {};
+constinit code_ranges<most_modules> ranges; // what breakpoint handlers are told is text
 spinlock ranges_lock;
-
-[[NMISAFE_TRAP_INLINE]] inline uintptr_t read(const uintptr_t& word) {
-    return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
-}
-void write(uintptr_t& word, uintptr_t value) {
-    __atomic_store_n(&word, value, __ATOMIC_RELEASE);
-}
-
-constexpr uintptr_t nowhere = ~uintptr_t{0};
-
-code_range* find_range(uintptr_t begin) {
-    for (code_range& one : ranges)
-        if (one.end != 0 && one.begin == begin)
-            return &one;
-    return nullptr;
-}
-
-code_range* find_unused() {
-    for (code_range& one : ranges)
-        if (one.end == 0)
-            return &one;
-    return nullptr;
-}
 
 /// Of a module without code nothing is text; it takes no entry.
 bool has_code(const loaded_module& which) {
@@ -69,28 +38,17 @@ bool add_code(const loaded_module& which) {
     if (!has_code(which))
         return true;
     const locked hold(ranges_lock);
-    code_range* const range = find_unused();
-    if (range == nullptr)
+    if (!ranges.add({which.code(), which.find_section("nmisafe_trap_text")}))
         return false;
-    const auto no_probe = which.find_section("nmisafe_trap_text");
-    write(range->no_probe_begin, no_probe.begin != 0 ? no_probe.begin : nowhere);
-    write(range->no_probe_end, no_probe.end);
-    write(range->begin, which.code().begin);
-    write(range->end, which.code().end);
     __atomic_fetch_add(&internal::live_modules, 1, __ATOMIC_SEQ_CST);
     return true;
 }
 
-/// The end last: without one the entry is another module's to take.
 void remove_code(const loaded_module& which) {
     if (!has_code(which))
         return;
     const locked hold(ranges_lock);
-    code_range* const range = find_range(which.code().begin);
-    write(range->begin, nowhere);
-    write(range->no_probe_begin, nowhere);
-    write(range->no_probe_end, 0);
-    write(range->end, 0);
+    ranges.remove(which.code().begin);
     __atomic_fetch_sub(&internal::live_modules, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -257,17 +215,11 @@ expected<size_t, load_error> unload_module(kernel_module& which) {
 }
 
 [[NMISAFE_TRAP_TEXT]] bool internal::is_module_text(uintptr_t begin, uintptr_t end) {
-    for (const code_range& one : ranges)
-        if (end <= read(one.end) && begin >= read(one.begin) && begin <= end)
-            return true;
-    return false;
+    return ranges.holds(begin, end);
 }
 
 [[NMISAFE_TRAP_TEXT]] bool internal::is_module_no_probe(uintptr_t begin, uintptr_t end) {
-    for (const code_range& one : ranges)
-        if (begin < read(one.no_probe_end) && end > read(one.no_probe_begin))
-            return true;
-    return false;
+    return ranges.is_no_probe(begin, end);
 }
 
 } // namespace kernel
