@@ -17,7 +17,7 @@ enum class defence : uint32_t {
     leaf = 32,     ///< That a page fault is tried again only if the last level allows the access.
     lock = 64,     ///< The lock of who changes mappings.
     order = 128,   ///< That a new entry's word with the present bit is written last, with PAE.
-    close = 256,   ///< That code which comes or goes is closed to probes.
+    close = 256,   ///< That code which comes or goes is closed to probes, and rid of them.
     refuse = 512,  ///< That nobody waits for other CPUs in a handler.
     reload = 1024, ///< That CPUs load CR3 when a top-level entry has come, with PAE.
 };

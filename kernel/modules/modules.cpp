@@ -87,12 +87,20 @@ void open_to_probes(kernel_module& which) {
         panic("a module was not closed to probes", nullptr, which.loaded.code().begin);
 }
 
+/// Whether no kprobe needs the module's memory any more: none leads into it then.
+bool evict_kprobes(const kernel_module& which) {
+    if (is_removed(defence::close))
+        return true;
+    const auto needing = insist([&] { return kprobe::evict(which.closed); });
+    return needing && *needing == 0;
+}
+
 load_error why_not_closed(kprobe::probe_error why) {
     if (why == kprobe::probe_error::in_nmi)
         return load_error::in_nmi;
     if (why == kprobe::probe_error::cannot_synchronise)
         return load_error::cannot_synchronise;
-    return load_error::busy; // occupied
+    return load_error::in_use; // occupied
 }
 
 template <typename Entry>
@@ -121,7 +129,7 @@ void forget_sites(kernel_module& module) {
 /// The code is closed to probes until init has succeeded: one whose init fails has to go.
 bool join(void*, loaded_module& which) {
     kernel_module& module = module_of(which);
-    module.closed = {which.code(), nullptr};
+    module.closed = {which.code(), which.data(), nullptr};
     if (!close_to_probes(module))
         return false;
     if (!add_code(which)) {
@@ -142,6 +150,7 @@ bool join(void*, loaded_module& which) {
     set_table(which, "nmisafe_markers", module.markers.begin, module.markers.end);
     module.markers.data = which.data();
     module.markers.constants = which.read_only();
+    module.markers.code = which.code();
     if (!insist([&] { return marker::join(module.markers); })) {
         forget_sites(module);
         return false;
@@ -150,18 +159,24 @@ bool join(void*, loaded_module& which) {
 }
 
 /// The code is closed to probes: unload_module() has closed it, or start_module() not opened it.
+/// What exit has left behind, or an init that failed, is taken off: nobody asks the module any
+/// more.
 void leave(void*, loaded_module& which) {
     kernel_module& module = module_of(which);
+    evict_kprobes(module);
     if (!insist([&] { return marker::leave(module.markers); }))
         panic("a module's markers cannot leave", nullptr, which.code().begin);
     forget_sites(module);
 }
 
-/// The markers' grace period: then nobody is in the module's probes, all of which its exit has
-/// unregistered, or looks at its markers.
-void wait_until_unused(void*, loaded_module&) {
+/// The markers' grace period: then nobody is in the module's probes, or looks at its markers.
+/// Whether a thread is in the slot of a kprobe this kernel cannot tell: until somebody who can has
+/// released the module's kprobes, it stays.
+bool wait_until_unused(void*, loaded_module& which) {
+    const bool without_kprobes = evict_kprobes(module_of(which));
     if (!marker::synchronise())
         panic("a module cannot be waited for", nullptr, 0);
+    return without_kprobes;
 }
 
 uintptr_t find_symbol(void*, const char* name) {

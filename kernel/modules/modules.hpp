@@ -45,8 +45,10 @@ load_module(kernel_module& into, const void* image, size_t size);
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 start_module(kernel_module& which);
 
-/// Exit, leaving, a grace period, and its memory is free. `busy`: somebody uses it, or a probe
-/// stands on its code, and nothing has happened.
+/// Exit, leaving, a grace period, and its memory is free. `in_use`: somebody uses it, or a kprobe
+/// stands on its code, or leads there, and nothing has happened. Or, when the module is `stopped`
+/// then, a kprobe of its own, that its exit did not take off, has not been released: so it stays in
+/// memory.
 /// @context thread, interrupts on, preempt count 0; one call at a time for each module
 nmisafe::base::expected<size_t, nmisafe::module_loader::load_error>
 unload_module(kernel_module& which);

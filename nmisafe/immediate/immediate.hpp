@@ -118,7 +118,8 @@ size_t site_count(const key& which);
 ///
 /// Errors are those of apply(). `busy`: another patcher is at work, try again. `no_room`: the key
 /// has more sites than the workspace has room for. `unexpected_bytes`: a site is not as this module
-/// left it, or a probe stands on it. @return the number of sites changed.
+/// left it, or a probe stands on it: until that is removed its instruction stays, and so the value
+/// of the key at all its sites. @return the number of sites changed.
 /// @context thread, interrupts on.
 template <immediate_type T, T Initial>
 base::expected<size_t, text_patch::patch_error> set(immediate<T, Initial>& which,

@@ -27,6 +27,16 @@ size_t size_of(const site_range& range) {
     return static_cast<size_t>(range.end - range.begin);
 }
 
+/// Whether sites of other tables have keys in this one's data.
+bool has_keys_of_others(const site_range& range) {
+    bool found = false;
+    internal::for_each_site([&](const site& where) {
+        const bool is_own = &where >= range.begin && &where < range.end;
+        found |= !is_own && range.data.holds(where.key_address(), 1);
+    });
+    return found;
+}
+
 } // namespace
 
 expected<size_t, join_error> join(site_range& added) {
@@ -55,6 +65,8 @@ expected<size_t, join_error> leave(site_range& gone) {
     site_range** const link = find_link(gone);
     if (link == nullptr)
         return unexpected(join_error::not_joined);
+    if (has_keys_of_others(gone))
+        return unexpected(join_error::keys_in_use);
     *link = gone.next;
     gone.next = nullptr;
     __atomic_store_n(&all.joined_sites, all.joined_sites - size_of(gone), __ATOMIC_RELAXED);

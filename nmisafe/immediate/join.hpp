@@ -25,6 +25,7 @@ struct site_range {
     site_range* next;           ///< The library's.
 };
 
+/// Of all these only `busy` passes by itself: whoever gets it may try again.
 enum class join_error : uint8_t {
     in_nmi = 1,         ///< Asked for in an NMI handler.
     cannot_synchronise, ///< The platform cannot reach the other CPUs from here (interrupts off).
@@ -36,6 +37,7 @@ enum class join_error : uint8_t {
                         ///< code that sites of another table lie in.
     bad_site,           ///< An entry that neither compiler nor assembler makes (README.md).
     not_patched,        ///< A site cannot be patched: a change between the checks and the writing.
+    keys_in_use,        ///< A site of another table has its key in the data that is to leave.
 };
 
 /// Takes the sites of a range up: brings each to what its key holds now, whatever the object file
@@ -50,8 +52,10 @@ enum class join_error : uint8_t {
 /// @context thread, interrupts on. @return how many sites were changed.
 base::expected<size_t, join_error> join(site_range& added);
 
-/// Forgets the sites of a range, and leaves them as they are. When it returns the table, the range
-/// and the code may be unmapped as far as this module is concerned.
+/// Forgets the sites of a range, and leaves them as they are, with or without a probe on them. When
+/// it returns the table, the range and the code may be unmapped as far as this module is concerned;
+/// so may the data, in which no site's key lies any more: tables whose sites have their keys there
+/// must leave first.
 /// @context thread, interrupts on. @return how many sites there were.
 base::expected<size_t, join_error> leave(site_range& gone);
 

@@ -277,6 +277,26 @@ TEST_CASE_FIXTURE(fixture, "where and when") {
     CHECK(immediate::site_count() == 4);
 }
 
+TEST_CASE_FIXTURE(fixture, "a table whose keys others' sites have leaves after those") {
+    module_image& lends = memory.first;
+    module_image& borrows = memory.second;
+    borrows.range.shared = {reinterpret_cast<uintptr_t>(&shared),
+                            reinterpret_cast<uintptr_t>(&lends.sites)};
+    borrows.table[0].key_offset = module_image::distance(reinterpret_cast<uintptr_t>(&lends.number),
+                                                         &borrows.table[0].key_offset);
+    REQUIRE(immediate::set(lends.number, 5));
+    REQUIRE(immediate::join(lends.range));
+    REQUIRE(immediate::join(borrows.range));
+    const auto left = immediate::leave(lends.range);
+    REQUIRE_FALSE(left);
+    CHECK(left.error() == join_error::keys_in_use);
+    CHECK(*immediate::set(lends.number, 9) == 2); // nothing has changed
+    CHECK(byte_at(borrows, shared_number_at + 1) == 9);
+    REQUIRE(immediate::leave(borrows.range));
+    CHECK(*immediate::leave(lends.range) == 4);
+    CHECK(immediate::site_count() == 0);
+}
+
 TEST_CASE_FIXTURE(fixture, "an empty table") {
     immediate::site_range empty{};
     CHECK(*immediate::join(empty) == 0);

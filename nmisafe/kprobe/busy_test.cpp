@@ -9,10 +9,17 @@ using nmisafe::x86::trap_frame;
 
 namespace {
 
-void check_busy(probe& what) {
+void check_error(probe& what, probe_error why) {
     const auto result = insert(what);
     REQUIRE_FALSE(result.has_value());
-    CHECK(result.error() == probe_error::busy);
+    CHECK(result.error() == why);
+}
+void check_busy(probe& what) {
+    check_error(what, probe_error::busy);
+}
+/// Whoever writes so uses no text_patch: that it is over nobody can say.
+void check_unexpected(probe& what) {
+    check_error(what, probe_error::unexpected_bytes);
 }
 
 } // namespace
@@ -57,7 +64,7 @@ TEST_CASE("an instruction that is patched between the checks and the INT3") {
         if (reads-- == 2) // that of the removal comes behind it
             fake::text.write(function + 1, 7);
     };
-    check_busy(emulated);
+    check_unexpected(emulated);
     fake::before_read = nullptr;
     CHECK(fake::text.bytes[0] == 0xe9);
 }
@@ -67,7 +74,7 @@ TEST_CASE("while others patch") {
     // Once the checks are over, somebody writes to the site.
     fake::observer = [] { fake::text.write(function, 0xb9); };
     probe what = at(0);
-    check_busy(what);
+    check_unexpected(what);
     fake::observer = nullptr;
     trap_frame frame{};
     frame.ip = function + 1;

@@ -11,7 +11,7 @@ namespace {
 
 /// Closes a range, and opens it again if that went well. @return the error, or none.
 probe_error try_to_close(uintptr_t begin, uintptr_t end) {
-    closed_range range{{begin, end}, nullptr};
+    closed_range range{{begin, end}, {}, nullptr};
     const auto closed = close(range);
     if (!closed)
         return closed.error();
@@ -30,7 +30,7 @@ void check_occupied(uintptr_t begin, uintptr_t end) {
 /// Closes a range for one test.
 class closed {
   public:
-    closed(uintptr_t begin, uintptr_t end) : range_{{begin, end}, nullptr} {
+    closed(uintptr_t begin, uintptr_t end) : range_{{begin, end}, {}, nullptr} {
         REQUIRE(close(range_).has_value());
     }
     ~closed() { CHECK(open(range_).has_value()); }
@@ -89,9 +89,9 @@ TEST_CASE("closed code is patched by others") {
 
 TEST_CASE("ranges that are closed, in any number and order") {
     place(ordinary);
-    closed_range ranges[3] = {{{function, function + 5}, nullptr},
-                              {{function + 5, function + 6}, nullptr},
-                              {{function, function + 6}, nullptr}};
+    closed_range ranges[3] = {{{function, function + 5}, {}, nullptr},
+                              {{function + 5, function + 6}, {}, nullptr},
+                              {{function, function + 6}, {}, nullptr}};
     for (closed_range& one : ranges) {
         CHECK(close(one).has_value());
         CHECK(close(one).error() == probe_error::wrong_state);
@@ -113,7 +113,7 @@ TEST_CASE("what stands in the way: instructions, slots, and what is not released
     REQUIRE(insert(move).has_value());
     REQUIRE(insert(jump).has_value());
     check_occupied(function, text_end);
-    closed_range refused{{function, function + 1}, nullptr};
+    closed_range refused{{function, function + 1}, {}, nullptr};
     CHECK(close(refused).error() == probe_error::occupied);
     CHECK(open(refused).error() == probe_error::wrong_state);
     check_occupied(function + 4, function + 5);
@@ -134,6 +134,138 @@ TEST_CASE("what stands in the way: instructions, slots, and what is not released
     check_free(0, ~uintptr_t{0});
 }
 
+namespace {
+
+unsigned handled;
+void on_hit(probe&, nmisafe::x86::trap_frame&) {
+    ++handled;
+}
+
+uintptr_t address_of(const void* what) {
+    return reinterpret_cast<uintptr_t>(what);
+}
+
+/// An image whose code is that of on_hit(), and whose data is one probe.
+probe own;
+closed_range image() {
+    const auto handler = reinterpret_cast<uintptr_t>(&on_hit);
+    return {{handler, handler + 1}, {address_of(&own), address_of(&own + 1)}, nullptr};
+}
+
+bool hit(uintptr_t address) {
+    nmisafe::x86::trap_frame frame{};
+    frame.ip = address + 1;
+    return handle_breakpoint(frame);
+}
+
+} // namespace
+
+TEST_CASE("what of somebody's leads into the code stands in the way, its own does not") {
+    place(ordinary);
+    closed_range leaving = image();
+    const auto is_occupied = [&] {
+        const auto closed = close(leaving);
+        CHECK((closed.has_value() || closed.error() == probe_error::occupied));
+        if (closed)
+            CHECK(open(leaving));
+        return !closed.has_value();
+    };
+    for (const handler pre : {handler{}, handler{on_hit}})
+        for (const handler post : {handler{}, handler{on_hit}})
+            for (void* argument : {static_cast<void*>(nullptr), static_cast<void*>(&own)}) {
+                probe other = at(7, 0);
+                other.pre = pre;
+                other.post = post;
+                other.argument = argument;
+                const inserted one(other);
+                CHECK(is_occupied() == (pre != nullptr || post != nullptr || argument != nullptr));
+            }
+    CHECK_FALSE(is_occupied());
+    own = at(0);
+    own.pre = on_hit;
+    const inserted one(own);
+    CHECK_FALSE(is_occupied());
+}
+
+TEST_CASE("what leads into code that goes is taken off; who may be in a slot keeps it") {
+    place(ordinary);
+    const closed_range leaving = image();
+    CHECK(*evict(leaving) == 0);
+    probe stays = at(5, slots + 32);
+    const inserted other(stays);
+
+    // A probe of the image's own that needs no slot: nobody can be in it.
+    own = at(7, 0);
+    own.pre = on_hit;
+    REQUIRE(insert(own));
+    handled = 0;
+    CHECK(hit(function + 7));
+    CHECK(handled == 1);
+    CHECK(*evict(leaving) == 0);
+    CHECK(fake::text.bytes[7] == 0xeb);
+    CHECK(hit(function + 7)); // late: nobody's, and gone
+    CHECK(handled == 1);
+    CHECK(fake::text.bytes[5] == 0xcc); // somebody else's
+
+    // One with a slot: from there a thread comes back to the probe.
+    own = at(0);
+    own.pre = on_hit;
+    own.post = on_hit;
+    REQUIRE(insert(own));
+    for (int i = 0; i < 2; ++i) {
+        CHECK(*evict(leaving) == 1);
+        CHECK(fake::text.bytes[0] == 0xb8);
+        CHECK(hit(slots + 5));
+        CHECK(handled == 1); // no handler is called
+    }
+    CHECK(remove(own).error() == probe_error::wrong_state);
+    REQUIRE(release(own));
+    CHECK(*evict(leaving) == 0);
+
+    // Somebody's whose handler is of the image: the image does not need to stay for it.
+    probe theirs = at(0);
+    theirs.post = on_hit;
+    REQUIRE(insert(theirs));
+    CHECK(*evict(leaving) == 0);
+    CHECK(fake::text.bytes[0] == 0xb8);
+    REQUIRE(release(theirs));
+
+    // On the code, or with a slot in it.
+    closed_range code{{function, function + 1}, {}, nullptr};
+    REQUIRE(insert(theirs));
+    CHECK(*evict(code) == 1);
+    REQUIRE(release(theirs));
+    code.code = {slots, slots + 1};
+    REQUIRE(insert(theirs));
+    CHECK(*evict(code) == 1);
+    REQUIRE(release(theirs));
+    CHECK(*evict(code) == 0);
+    // What a probe has been given and does not use is nobody's slot.
+    probe jump = at(7);
+    const inserted unused(jump);
+    CHECK(*evict(code) == 0);
+    CHECK(fake::text.bytes[7] == 0xcc);
+}
+
+TEST_CASE("who may not wait evicts nobody") {
+    place(ordinary);
+    const closed_range leaving = image();
+    own = at(7, 0);
+    const inserted one(own);
+    fake::cpu.nmi_in_progress = 1;
+    CHECK(evict(leaving).error() == probe_error::in_nmi);
+    fake::cpu.nmi_in_progress = 0;
+    fake::can_synchronise = false;
+    CHECK(evict(leaving).error() == probe_error::cannot_synchronise);
+    fake::can_synchronise = true;
+    // Where the platform refuses by now what it once allowed, the probe stays, and the error says
+    // so.
+    fake::no_probe = {{function + 7, function + 8}};
+    CHECK(evict(leaving).error() == probe_error::no_probe);
+    CHECK(fake::text.bytes[7] == 0xcc);
+    fake::no_probe.clear();
+}
+
 TEST_CASE("closing and probing exclude each other") {
     place(ordinary);
     closed code(slots + 32, text_end);
@@ -152,7 +284,7 @@ TEST_CASE("closing and probing exclude each other") {
         check_occupied(function, function + 1);
     }
     fake::cpu.nmi_in_progress = 1;
-    closed_range range{{function, text_end}, nullptr};
+    closed_range range{{function, text_end}, {}, nullptr};
     CHECK(close(range).error() == probe_error::in_nmi);
     CHECK(open(code.range()).error() == probe_error::in_nmi);
     fake::cpu.nmi_in_progress = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Puts probes on and takes them off.
 #include "nmisafe/kprobe/internal/check.hpp"
+#include "nmisafe/kprobe/internal/removal.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/internal/turn.hpp"
@@ -24,6 +25,7 @@ using internal::leave;
 using internal::plan;
 using internal::state;
 using platform::contract;
+using text_patch::patch_error;
 
 constexpr probe_error no_error{};
 
@@ -35,9 +37,26 @@ void write_slot(uintptr_t slot, const plan& how) {
         contract::write_text(slot, how.code, how.code_size);
 }
 
+probe_error translate(patch_error why) {
+    switch (why) {
+    case patch_error::in_nmi:
+        return probe_error::in_nmi;
+    case patch_error::cannot_synchronise:
+        return probe_error::cannot_synchronise;
+    case patch_error::busy:
+        return probe_error::busy;
+    case patch_error::not_text:
+        return probe_error::not_text;
+    case patch_error::no_probe:
+        return probe_error::no_probe;
+    default: // the others are of patches that a probe never makes
+        return probe_error::unexpected_bytes;
+    }
+}
+
 /// Nothing is written unless the instruction is as it has been read: a copy of another one would
 /// be stepped. With INT3 on it nobody else patches it.
-probe_error exchange_first_byte(const probe& what, const uint8_t* before, size_t expected_size,
+patch_error exchange_first_byte(const probe& what, const uint8_t* before, size_t expected_size,
                                 uint8_t after) {
     text_patch::patch change{};
     change.address = what.address;
@@ -47,16 +66,7 @@ probe_error exchange_first_byte(const probe& what, const uint8_t* before, size_t
         change.before[i] = before[i];
     change.after[0] = after;
     const auto changed = text_patch::apply(&change, 1);
-    if (changed)
-        return no_error;
-    switch (changed.error()) {
-    case text_patch::patch_error::not_text:
-        return probe_error::not_text;
-    case text_patch::patch_error::no_probe:
-        return probe_error::no_probe;
-    default: // the site has changed, or somebody patches it now
-        return probe_error::busy;
-    }
+    return changed ? patch_error{} : changed.error();
 }
 
 void announce_change() {
@@ -99,11 +109,11 @@ probe_error insert_checked(probe& what, const checked& found) {
     internal::all.sites.add(what.internal.site, what.address, what);
     announce_change(); // behind both: a late handler that sees the count finds the probe
     __atomic_store_n(&what.internal.armed, 1, __ATOMIC_SEQ_CST);
-    const probe_error why =
+    const patch_error why =
         exchange_first_byte(what, found.bytes, how.what.length, text_patch::breakpoint);
-    if (why == no_error) {
+    if (why == patch_error{}) {
         what.internal.now = state::inserted;
-        return why;
+        return no_error;
     }
     // No INT3 of the probe has been written. Who has found it by another one of that address, gone
     // since, may run a handler.
@@ -111,10 +121,24 @@ probe_error insert_checked(probe& what, const checked& found) {
     announce_change();
     internal::all.sites.take_out(what.internal.site);
     take_out_slot(what);
-    return why;
+    return translate(why);
 }
 
 } // namespace
+
+probe_error internal::take_off(probe& what) {
+    const patch_error why =
+        exchange_first_byte(what, &text_patch::breakpoint, 1, what.internal.first_byte);
+    // Where the INT3, or the code, has gone already there is none to take off.
+    if (why != patch_error{} && why != patch_error::unexpected_bytes &&
+        why != patch_error::not_text)
+        return translate(why);
+    disarm(what);
+    announce_change();
+    internal::all.sites.take_out(what.internal.site);
+    what.internal.now = state::removed;
+    return no_error;
+}
 
 expected<size_t, probe_error> insert(probe& what) {
     probe_error why = enter();
@@ -130,6 +154,9 @@ expected<size_t, probe_error> insert(probe& what) {
             why = probe_error::busy; // what was read may be half of a patch
         else
             why = found ? insert_checked(what, *found) : found.error();
+        // By a batch that is over: what it has left there may be probed.
+        if (why == probe_error::unexpected_bytes && !text.holds())
+            why = probe_error::busy;
         if (found)
             length = found->how.what.length;
     }
@@ -143,15 +170,8 @@ expected<size_t, probe_error> remove(probe& what) {
     probe_error why = enter();
     if (why != no_error)
         return unexpected(why);
-    why = what.internal.now != state::inserted
-              ? probe_error::wrong_state
-              : exchange_first_byte(what, &text_patch::breakpoint, 1, what.internal.first_byte);
-    if (why == no_error) {
-        disarm(what);
-        announce_change();
-        internal::all.sites.take_out(what.internal.site);
-        what.internal.now = state::removed;
-    }
+    why =
+        what.internal.now != state::inserted ? probe_error::wrong_state : internal::take_off(what);
     leave();
     if (why != no_error)
         return unexpected(why);

@@ -156,9 +156,42 @@ TEST_CASE("a probe is its owner's when no handler can be on its links any more")
             fake::text.write(function, 0xb9);
         changed = true;
     };
-    CHECK(insert(what).error() == probe_error::busy);
+    CHECK(insert(what).error() == probe_error::unexpected_bytes);
     CHECK(fake::synchronisations == before + 3);
     fake::observer = nullptr;
+}
+
+TEST_CASE("a probe goes also when its INT3, or its code, has gone") {
+    place(ordinary);
+    for (const bool code_goes : {false, true}) {
+        probe what = at(0);
+        REQUIRE(insert(what));
+        const auto begin = fake::text.begin;
+        if (code_goes)
+            fake::text.begin = slots - (slots - function) / 2; // is_text() refuses the function
+        else
+            fake::text.write(function, 0xb9); // somebody has patched it who knows no probes
+        const unsigned writes = fake::text_writes;
+        CHECK(remove(what));
+        CHECK(fake::text_writes == writes);
+        fake::text.begin = begin;
+        CHECK(internal::all.sites.find(function) == nullptr);
+        CHECK(remove(what).error() == probe_error::wrong_state);
+        CHECK(release(what));
+        place(ordinary);
+    }
+}
+
+TEST_CASE("what remove() is refused it can be refused again") {
+    place(ordinary);
+    probe what = at(0);
+    REQUIRE(insert(what));
+    fake::no_probe = {{function, function + 1}};
+    CHECK(remove(what).error() == probe_error::no_probe);
+    CHECK(remove(what).error() == probe_error::no_probe);
+    fake::no_probe.clear();
+    CHECK(remove(what));
+    CHECK(release(what));
 }
 
 TEST_CASE("one probe an instruction, in one state at a time") {

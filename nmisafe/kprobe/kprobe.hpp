@@ -50,7 +50,8 @@ struct probe {
 ///
 /// Everything is checked before the instruction is written. Who patches it meanwhile by
 /// text_patch::apply(), by immediate::set() or by turning a marker on or off, does so before this,
-/// which is `busy` then, or finds the INT3 and is refused. Costs two synchronisations of all CPUs,
+/// which is `busy` then, or finds the INT3 and is refused. So the instruction under a probe stays
+/// what it is until remove(). Costs two synchronisations of all CPUs,
 /// without a slot one.
 ///
 /// @context thread, interrupts on. @return the length of the instruction.
@@ -59,6 +60,9 @@ base::expected<size_t, probe_error> insert(probe& what);
 /// Takes a probe off. When it returns, no handler of the probe runs any more, nor will one. But a
 /// thread may still be in the slot, interrupted there, and come out later: so the probe and the
 /// slot stay the library's until release(). Costs one synchronisation.
+///
+/// It goes also if the INT3 or the code has gone: then nothing is written. With an error (`busy`,
+/// `wrong_state`, and where probes are refused by now: `no_probe`) nothing has changed.
 ///
 /// @context thread, interrupts on. @return how often it was hit.
 base::expected<size_t, probe_error> remove(probe& what);

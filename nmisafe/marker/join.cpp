@@ -64,6 +64,7 @@ expected<size_t, marker_error> leave(marker_range& gone) {
     for (const int32_t* entry = gone.begin; entry != gone.end; ++entry)
         unregistered += mine.unlink(marker_at(entry));
     publish(*link, gone.internal.next);
+    unregistered += mine.evict(gone);
     gone.internal.retirement.begin();
     return unregistered;
 }

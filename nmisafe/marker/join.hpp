@@ -2,7 +2,7 @@
 /// Markers of code that is loaded later: a module brings the table that its own linking has made.
 ///
 ///     nmisafe::marker::marker_range markers{.begin = ..., .end = ..., .data = ...,
-///                                           .constants = ...};
+///                                           .constants = ..., .code = ...};
 ///     const auto joined = nmisafe::marker::join(markers);   // after immediate::join()
 ///     ...
 ///     const auto left = nmisafe::marker::leave(markers);    // nothing runs its code any more
@@ -24,6 +24,7 @@ struct marker_range {
     const int32_t* end;
     base::address_range data;      ///< Where markers and their flags lie, no other table's do.
     base::address_range constants; ///< Where their strings and types lie, which nobody writes.
+    base::address_range code;      ///< Where its functions lie: leave() looks for them.
 
     struct {
         marker_range* next;
@@ -46,10 +47,14 @@ base::expected<size_t, marker_error> join(marker_range& added);
 
 /// Forgets the markers of a range; hits in its code call nothing any more, though the statements
 /// stay as they are. The same marker in other images goes on as it was. Where there is none, the
-/// probes registered with it become unregistered. Probes that live in the range's own image are
-/// left alone: whoever unloads it unregisters those first.
+/// probes registered with it become unregistered. So do those, of whatever marker, that lie in
+/// `data`, `constants` or `code`, or whose function or private data does: nothing that
+/// register_probe() has been given leads into the image any more. An image without markers leaves
+/// too, with an empty table.
 ///
 /// Hits that have begun may still call a probe, and look at a marker of the range.
+///
+/// It depends on no patch (see unregister_probe()); errors are `in_nmi`, `not_joined` and `busy`.
 /// @context thread. @return how many probes have become unregistered.
 base::expected<size_t, marker_error> leave(marker_range& gone);
 

@@ -75,6 +75,15 @@ expected<probe*, marker_error> unregister_probe(const char* channel, const char*
     return unexpected(known ? marker_error::not_registered : marker_error::no_marker);
 }
 
+expected<size_t, marker_error> turn_off_idle() {
+    registration mine;
+    if (mine.error() != no_error)
+        return unexpected(mine.error());
+    if (const marker_error why = mine.turn_off_idle(); why != no_error)
+        return unexpected(why);
+    return size_t{0};
+}
+
 expected<uint32_t, marker_error> synchronise() {
     const waiting where = platform::waiting_here();
     if (where == waiting::in_nmi)

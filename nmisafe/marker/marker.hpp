@@ -23,6 +23,7 @@ class marker;
 class probe;
 struct marker_range;
 
+/// Of all these only `busy` passes by itself: whoever gets it may try again, as often as it takes.
 enum class marker_error : uint8_t {
     no_marker = 1,      ///< The program has no marker of that channel and name.
     format_mismatch,    ///< It has, but none with that format. Nothing was turned on.
@@ -91,10 +92,11 @@ class marker {
     size_t argument_count() const { return count_; }
     argument_type argument(size_t index) const { return types_[index]; }
 
-    /// Whether its statements do anything.
+    /// Whether its statements call run_probes(): also, after an unregistration that could not turn
+    /// them off, without any.
     bool is_on() const { return on_.stored(); }
 
-    /// Probes registered. A marker is on while there are any.
+    /// Probes registered. A marker is on while there are any, and maybe a while longer.
     uint32_t arm_count() const { return __atomic_load_n(&arm_count_, __ATOMIC_RELAXED); }
 
   private:
@@ -129,13 +131,24 @@ base::expected<const marker*, marker_error> register_probe(const char* channel, 
                                                            const char* format, probe& added);
 
 /// Takes a probe from its marker, and turns the marker off if it was the last. Hits that have begun
-/// may still call it: synchronise() waits for them. With an error nothing has changed. @return the
-/// marker. @context thread, interrupts on
+/// may still call it: synchronise() waits for them.
+///
+/// It does not depend on a patch: where a site cannot be changed, because a kprobe stands on it,
+/// the probe goes all the same. The marker is then on without probes, which costs a call for each
+/// hit and is otherwise as off, until the next registration, unregistration, join() or leave() that
+/// finds the sites free, or turn_off_idle(). With an error (`in_nmi`, `busy`, `not_registered`)
+/// nothing has changed. @return the marker. @context thread, interrupts on
 base::expected<const marker*, marker_error> unregister_probe(probe& removed);
 
 /// The same for who knows the probe by what it was made of. @return the probe.
 base::expected<probe*, marker_error> unregister_probe(const char* channel, const char* name,
                                                       probe_function function, void* private_data);
+
+/// Turns all markers off that have no probes and are still on: for who has just taken off what kept
+/// them from it, a kprobe. Whoever does not call this only has them on for longer. Errors as
+/// register_probe()'s, `not_patched` if there is one that cannot be turned off. @return 0.
+/// @context thread, interrupts on
+base::expected<size_t, marker_error> turn_off_idle();
 
 /// Returns when every probe that was unregistered before the call has returned from its last call,
 /// on all CPUs: their memory is the registrant's again. Waits for one grace period of the platform,

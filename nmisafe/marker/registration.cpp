@@ -20,6 +20,9 @@ namespace {
 
 uint32_t busy; // there is a registration
 
+/// Whether markers without probes may be on. Of the one registration that there is.
+bool some_left_on;
+
 /// The descriptors are writable; the table only shows them as const.
 marker& writable(const marker& which) {
     return const_cast<marker&>(which);
@@ -47,9 +50,14 @@ marker_error registration::acquire() {
     return no_error;
 }
 
+registration::registration() : error_(acquire()), left_on_(error_ == no_error && some_left_on) {}
+
 registration::~registration() {
-    if (error_ == no_error)
-        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    if (error_ != no_error)
+        return;
+    if (left_on_)
+        turn_off_idle();
+    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
 }
 
 expected<marker*, marker_error> registration::find(const char* channel, const char* name,
@@ -113,14 +121,12 @@ marker_error registration::add(marker& which, probe& added) {
     return no_error;
 }
 
-/// The other way round: when the marker cannot be turned off, the probe stays in the list.
+/// Whatever the sites allow, the probe goes: who unregisters is about to give its memory up, and a
+/// statement that is on and finds the list empty calls nothing.
 marker_error registration::remove(probe& removed) {
     if (removed.marker_ == nullptr)
         return marker_error::not_registered;
     marker& which = *removed.marker_;
-    if (which.arm_count_ == 1)
-        if (const marker_error why = turn(which, false); why != no_error)
-            return why;
     if (which.first_ == &removed) {
         set_first(which, removed.next_);
     } else {
@@ -132,7 +138,24 @@ marker_error registration::remove(probe& removed) {
     set_arm_count(which, which.arm_count_ - 1);
     removed.marker_ = nullptr;
     removed.retirement_.begin();
+    if (which.arm_count_ == 0 && turn(which, false) != no_error)
+        some_left_on = true;
     return no_error;
+}
+
+/// Each for itself: one that cannot be turned off is no reason for the others to stay on.
+marker_error registration::turn_off_idle() {
+    marker_error first = no_error;
+    for (const marker& one : all_markers{}) {
+        if (one.arm_count_ != 0)
+            continue;
+        const marker_error why = turn(writable(one), false); // nothing to do if it is off
+        if (first == no_error)
+            first = why;
+    }
+    some_left_on = first != no_error;
+    left_on_ = false;
+    return first;
 }
 
 probe* registration::find_probe(const marker& which, probe_function function,
@@ -181,6 +204,26 @@ void registration::link(marker& added) {
     known->twin_ = &added;
     __atomic_store_n(&added.arm_count_, known->arm_count_, __ATOMIC_RELAXED);
     publish(added.first_, known->first_);
+}
+
+bool registration::points_into(const probe& one, const marker_range& image) {
+    const auto holds = [&](uintptr_t address) {
+        return image.code.holds(address, 1) || image.data.holds(address, 1) ||
+               image.constants.holds(address, 1);
+    };
+    return holds(reinterpret_cast<uintptr_t>(&one)) ||
+           holds(reinterpret_cast<uintptr_t>(one.function_)) ||
+           holds(reinterpret_cast<uintptr_t>(one.private_data_));
+}
+
+/// A probe that is taken out keeps its successor: the way through the list goes on.
+size_t registration::evict(const marker_range& image) {
+    size_t evicted = 0;
+    for (const marker& which : all_markers{})
+        for (probe* one = which.first_; one != nullptr; one = one->next_)
+            if (points_into(*one, image))
+                evicted += remove(*one) == no_error;
+    return evicted;
 }
 
 size_t registration::unlink(marker& gone) {

@@ -182,18 +182,40 @@ TEST_CASE_FIXTURE(fixture, "what is refused leaves the marker off") {
     REQUIRE(marker::unregister_probe(one));
 }
 
-TEST_CASE_FIXTURE(fixture, "what cannot be turned off stays as it is") {
+TEST_CASE_FIXTURE(fixture, "a probe goes also where its marker cannot be turned off") {
     probe one(note, &letters[0]);
+    probe other(note, &letters[1]);
     REQUIRE(add(one));
     fake::can_synchronise = false;
     const auto off = marker::unregister_probe(one);
-    REQUIRE_FALSE(off);
-    CHECK(off.error() == marker_error::cannot_synchronise);
-    CHECK(one.registered_with() != nullptr);
+    REQUIRE(off);
+    CHECK(one.registered_with() == nullptr);
+    CHECK((*off)->arm_count() == 0);
+    CHECK((*off)->is_on()); // without probes
     hit(1);
-    CHECK(calls == "a");
+    CHECK(calls.empty());
+    const auto still = marker::turn_off_idle();
+    REQUIRE_FALSE(still);
+    CHECK(still.error() == marker_error::cannot_synchronise);
     fake::can_synchronise = true;
+    // By whichever registration comes next, also if that comes to nothing.
+    CHECK(marker::unregister_probe(one).error() == marker_error::not_registered);
+    CHECK_FALSE((*off)->is_on());
+    REQUIRE(marker::synchronise());
+
+    // Or as one that has a probe again.
+    REQUIRE(add(one));
+    fake::can_synchronise = false;
     REQUIRE(marker::unregister_probe(one));
+    CHECK((*off)->is_on());
+    fake::can_synchronise = true;
+    REQUIRE(add(other));
+    CHECK((*off)->is_on());
+    hit(1);
+    CHECK(calls == "b");
+    REQUIRE(marker::unregister_probe(other));
+    CHECK_FALSE((*off)->is_on());
+    CHECK(marker::turn_off_idle());
 }
 
 TEST_CASE_FIXTURE(fixture, "of two formats under a name each is its own marker") {

@@ -152,7 +152,7 @@ uintptr_t find_outside(void*, const char* wanted) {
 } // namespace
 
 const host plain_host{.find_symbol = find_outside,
-                      .wait_until_unused = [](void*, loaded_module&) {},
+                      .wait_until_unused = [](void*, loaded_module&) { return true; },
                       .memory = &test::mapped_memory};
 
 guarded_image::guarded_image(const std::vector<uint8_t>& from) : size_(from.size()) {

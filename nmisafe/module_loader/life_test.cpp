@@ -35,7 +35,7 @@ TEST_CASE_FIXTURE(fixture, "a use keeps the module") {
     for (int held = 2; held > 0; --held) {
         for (const auto& result : {stop(module), unload(module)}) {
             REQUIRE_FALSE(result);
-            CHECK(result.error() == load_error::busy);
+            CHECK(result.error() == load_error::in_use);
         }
         CHECK(module.state() == module_state::live);
         CHECK(with.calls == "join ");
@@ -81,6 +81,55 @@ TEST_CASE_FIXTURE(fixture, "a start that fails undoes all") {
     with.joins = false;
     expect(load_error::join_refused, "join wait ");
     CHECK(::program::calls == 1); // no init either
+}
+
+TEST_CASE_FIXTURE(fixture, "whom the host cannot wait for keeps the module's memory") {
+    const image from = read("features.gcc.O2.o");
+    load_and_start(from);
+    with.is_unused = false;
+    for (const char* calls : {"join leave wait ", "wait ", "wait "}) {
+        const auto gone = unload(module);
+        REQUIRE_FALSE(gone);
+        CHECK(gone.error() == load_error::in_use);
+        CHECK(module.state() == module_state::stopped);
+        CHECK(call("use_constants") == 2); // still there
+        CHECK(with.calls == calls);
+        with.calls.clear();
+    }
+    with.is_unused = true;
+    unload_it();
+    CHECK(with.calls == "wait ");
+
+    with.is_unused = false;
+    ::program::number = -1; // init fails
+    REQUIRE(load(module, from.data(), from.size(), test::near_areas, with.functions));
+    const auto started = start(module);
+    REQUIRE_FALSE(started);
+    CHECK(started.error() == load_error::init_failed);
+    CHECK(module.state() == module_state::stopped);
+    CHECK_FALSE(module.get());
+    CHECK(unload(module).error() == load_error::in_use);
+    with.is_unused = true;
+    unload_it();
+}
+
+// What one module exports another may use: the host that hands it out holds a use, so what points
+// into a module keeps it.
+TEST_CASE_FIXTURE(fixture, "a module whose export another one uses stays") {
+    const image from = read("features.gcc.O2.o");
+    load_and_start(from);
+    const uintptr_t lent = module_exports(module).find("use_data");
+    REQUIRE(module.get());
+    with.symbols["absent"] = lent;
+    loaded_module user;
+    REQUIRE(load(user, from.data(), from.size(), test::near_areas, with.functions));
+    REQUIRE(start(user));
+    CHECK(unload(module).error() == load_error::in_use);
+    const uintptr_t uses_it = module_exports(user).find("use_absent");
+    CHECK(reinterpret_cast<int (*)()>(uses_it)() == 42);
+    REQUIRE(unload(user));
+    module.put();
+    unload_it();
 }
 
 TEST_CASE_FIXTURE(fixture, "every beginning of an object is refused, at every alignment") {

@@ -6,11 +6,14 @@
 
 namespace nmisafe::module_loader {
 
+/// Of all these only `busy` passes by itself: whoever gets it may try again, as often as it takes.
+/// `in_use` and `memory_kept` pass when somebody lets go, the others not without another file or
+/// host.
 enum class load_error : uint8_t {
     // The call.
     in_nmi = 1,         ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
     cannot_synchronise, ///< The platform cannot reach the other CPUs from here (interrupts off).
-    busy,               ///< Another call is at work on the module, or somebody holds a use of it.
+    busy,               ///< Another call is at work on the module.
     wrong_state,        ///< load() of what is loaded, start() of what is not, and the like.
     // The file.
     truncated,       ///< A table or a section does not lie within the image.
@@ -47,6 +50,8 @@ enum class load_error : uint8_t {
     join_refused,  ///< The host's join() returned false.
     init_failed,   ///< The module's init function returned false.
     memory_kept,   ///< Memory could not be given back: call unload() once more.
+    in_use,        ///< Somebody holds a use of the module, or, as the host sees it, of its memory:
+                   ///< call once more when that is over.
 };
 
 /// What was refused, as far as there is more to say. What does not apply is 0.

@@ -111,7 +111,9 @@ class loader {
         leave();
     }
 
-    void wait_until_unused() { module_.host_->wait_until_unused(module_.host_->context, module_); }
+    bool wait_until_unused() {
+        return module_.host_->wait_until_unused(module_.host_->context, module_);
+    }
 
   private:
     const vmalloc::area& area_of(size_t mapping) const {
@@ -229,8 +231,8 @@ expected<size_t, load_error> start(loaded_module& which) {
     if (!one.may_synchronise())
         return unexpected(one.give(module_state::loaded, load_error::cannot_synchronise));
     if (const load_error why = one.start(); why != no_error) {
-        one.wait_until_unused();
-        return unexpected(one.give(one.clear(), why));
+        const bool is_unused = one.wait_until_unused();
+        return unexpected(one.give(is_unused ? one.clear() : module_state::stopped, why));
     }
     const size_t bytes = one.size();
     one.give(module_state::live);
@@ -244,7 +246,7 @@ expected<size_t, load_error> stop(loaded_module& which) {
     if (!one.may_synchronise())
         return unexpected(one.give(module_state::live, load_error::cannot_synchronise));
     if (!one.close())
-        return unexpected(one.give(module_state::live, load_error::busy));
+        return unexpected(one.give(module_state::live, load_error::in_use));
     one.stop();
     const size_t bytes = one.size();
     one.give(module_state::stopped);
@@ -266,8 +268,8 @@ expected<size_t, load_error> unload(loaded_module& which) {
         return unexpected(why);
     if (!one.may_synchronise())
         return unexpected(one.give(from, load_error::cannot_synchronise));
-    if (from == module_state::stopped)
-        one.wait_until_unused();
+    if (from == module_state::stopped && !one.wait_until_unused())
+        return unexpected(one.give(module_state::stopped, load_error::in_use));
     const size_t size = one.size();
     const module_state to = one.clear();
     one.give(to);

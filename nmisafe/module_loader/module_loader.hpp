@@ -61,11 +61,13 @@ struct host {
     /// nothing leads into the module any more, so that nobody newly enters it.
     void (*leave)(void* context, loaded_module& which) = nullptr;
 
-    /// Called after leave(). Returns when nobody is in the module's code, or reads its data, any
-    /// more: a grace period, which has seen each CPU outside of all code that runs with the preempt
-    /// count raised. It need not see threads that were preempted with a count of 0: those hold a
-    /// use (loaded_module::get()).
-    void (*wait_until_unused)(void* context, loaded_module& which) = nullptr;
+    /// Called after leave() or a join() that failed, and before memory is given back. Returns true
+    /// when nobody is in the module's code, or reads its data, any more: a grace period, which has
+    /// seen each CPU outside of all code that runs with the preempt count raised. It need not see
+    /// threads that were preempted with a count of 0: those hold a use (loaded_module::get()).
+    /// False: for somebody it cannot wait. Then the module stays in memory, `stopped`, and unload()
+    /// will ask again.
+    bool (*wait_until_unused)(void* context, loaded_module& which) = nullptr;
 
     const memory_functions* memory = nullptr; ///< &vmalloc_memory
 };
@@ -174,16 +176,18 @@ base::expected<size_t, load_error> load(loaded_module& which, const void* image,
                                         const areas& where, const host& with);
 
 /// Calls join and init. With an error (join_refused, init_failed) all is undone: left, waited for,
-/// and unloaded. Its tables are joined as they are: an object that is not trusted must not be
-/// started. @context thread, interrupts on. @return bytes of the three segments.
+/// and unloaded; or `stopped`, if wait_until_unused() says that somebody still needs it. Its tables
+/// are joined as they are: an object that is not trusted must not be started. @context thread,
+/// interrupts on. @return bytes of the three segments.
 base::expected<size_t, load_error> start(loaded_module& which);
 
-/// Calls exit and leave: the module stays in memory, for who is still in it. `busy`: a use is held;
-/// nothing has changed. @context thread, interrupts on. @return bytes of the three segments.
+/// Calls exit and leave: the module stays in memory, for who is still in it. `in_use`: a use is
+/// held; nothing has changed. @context thread, interrupts on. @return bytes of the three segments.
 base::expected<size_t, load_error> stop(loaded_module& which);
 
 /// Stops the module if it is live, waits until it is unused if it ever was live, and gives its
-/// memory back. `busy` as stop(). @context thread, interrupts on, the preempt count at 0 as far as
+/// memory back. `in_use`: as stop(), or wait_until_unused() returned false, then the module is
+/// stopped. @context thread, interrupts on, the preempt count at 0 as far as
 /// wait_until_unused() asks for that, and not in the module. @return bytes given back.
 base::expected<size_t, load_error> unload(loaded_module& which);
 

@@ -30,6 +30,7 @@ struct test_host {
     std::map<std::string, uintptr_t> symbols;
     std::map<std::string, uintptr_t> replacements;
     bool joins = true;
+    bool is_unused = true;
 
     host functions{
         .context = this,
@@ -53,7 +54,10 @@ struct test_host {
         .leave = [](void* self,
                     loaded_module&) { static_cast<test_host*>(self)->calls += "leave "; },
         .wait_until_unused =
-            [](void* self, loaded_module&) { static_cast<test_host*>(self)->calls += "wait "; },
+            [](void* self, loaded_module&) {
+                static_cast<test_host*>(self)->calls += "wait ";
+                return static_cast<test_host*>(self)->is_unused;
+            },
         .memory = &test::mapped_memory,
     };
 };

@@ -34,6 +34,8 @@ struct patch {
     uint8_t after[x86::maximum_instruction_length];
 };
 
+/// Of all these only `busy` passes by itself: whoever gets it may try again, as often as it takes.
+/// With any other the same call fails again until somebody has changed what the error names.
 enum class patch_error : uint8_t {
     in_nmi = 1,          ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
     cannot_synchronise,  ///< The platform cannot reach the other CPUs from here (interrupts off).

@@ -6,6 +6,8 @@
 
 namespace nmisafe::vmalloc {
 
+/// None of these passes by itself, since whoever is at work here is waited for: memory and space
+/// come back when somebody gives them back.
 enum class vmalloc_error : uint8_t {
     in_nmi = 1,         ///< Asked for in an NMI handler, where nobody may wait for other CPUs.
     cannot_synchronise, ///< The platform cannot reach the other CPUs from here (interrupts off).

@@ -205,10 +205,10 @@ base::expected<size_t, kprobe::probe_error> put_probe_on(uintptr_t address) {
     return kprobe::insert(code_probe);
 }
 
-void expect_busy(const char* what) {
+void expect_in_use(const char* what) {
     const auto gone = unload_module(module);
-    if (gone || gone.error() != load_error::busy)
-        fail(what, static_cast<uintptr_t>(load_error::busy), 0);
+    if (gone || gone.error() != load_error::in_use)
+        fail(what, static_cast<uintptr_t>(load_error::in_use), 0);
 }
 
 void expect_written(uintptr_t address, bool expected, const char* what) {
@@ -247,7 +247,7 @@ void refused() {
     try_accesses();
     if (!module.loaded.get())
         fail("a use could be taken", 1, 0);
-    expect_busy("unloading a module that is used");
+    expect_in_use("unloading a module that is used");
     module.loaded.put();
 
     const auto no_probe = module.loaded.find_section("nmisafe_trap_text");
@@ -257,10 +257,10 @@ void refused() {
     // init, which is no handler's: its first instruction.
     if (!put_probe_on(module.loaded.find_section(".text").begin))
         fail("a probe on code of a module", 1, 0);
-    expect_busy("unloading a module with a probe on it");
+    expect_in_use("unloading a module with a probe on it");
     if (!kprobe::remove(code_probe))
         fail("the probe could be removed", 1, 0);
-    expect_busy("unloading a module with a thread that may be in a slot of its");
+    expect_in_use("unloading a module with a thread that may be in a slot of its");
     if (!kprobe::release(code_probe))
         fail("the probe could be released", 1, 0);
     unload();

@@ -5,6 +5,8 @@
 //   init         of a module whose init fails: while that runs, no probe can be put on it, for the
 //                module will go without being asked
 //   come-and-go  `reloads=` times a module that stays while a probe stands on it, and then goes
+//   on-marker    what a module has put elsewhere, and cannot or does not take back: see
+//   forgotten    module_outlived.cpp
 //
 // As a control, without=close closes no code to probes. Then init finds one on itself, and after
 // that the code of a live module goes with the probe on it.
@@ -13,6 +15,7 @@
 #include "kernel/console/console.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/modules/module_outlived.hpp"
 #include "kernel/experiments/modules/module_remains.hpp"
 #include "kernel/experiments/shared/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
@@ -130,7 +133,7 @@ load_error try_to_unload() {
 uint32_t unload() {
     uint32_t times = 0;
     load_error why = try_to_unload();
-    for (; why == load_error::busy; why = try_to_unload())
+    for (; why == load_error::in_use; why = try_to_unload())
         ++times;
     expect_error("a module that nobody probes is unloaded", load_error{}, why);
     return times;
@@ -142,7 +145,7 @@ bool unload_held() {
         fail("a probe on a live module", 1, 0);
         return false;
     }
-    expect_error("unloading a module with a probe on it", load_error::busy, try_to_unload());
+    expect_error("unloading a module with a probe on it", load_error::in_use, try_to_unload());
     hold = false;
     return !is_removed(defence::close);
 }
@@ -214,6 +217,8 @@ void come_and_go(uint32_t reloads) {
 } // namespace
 
 void module_probed() {
+    if (!is_removed(defence::close))
+        try_to_outlive_modules();
     set_scene(nullptr);
     set_up_patching();
     trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);

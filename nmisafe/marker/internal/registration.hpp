@@ -47,7 +47,7 @@ void for_each_address(Visit visit) {
 /// @context thread
 class registration {
   public:
-    registration() : error_(acquire()) {}
+    registration();
     ~registration();
     registration(const registration&) = delete;
     registration& operator=(const registration&) = delete;
@@ -59,7 +59,11 @@ class registration {
                                                const char* format);
 
     marker_error add(marker& which, probe& added);
+    /// Refuses what is not registered, nothing else. The marker may be left on.
     marker_error remove(probe& removed);
+
+    /// Turns markers off that are on without probes; what comes of it for the first that stays on.
+    marker_error turn_off_idle();
 
     /// The probe of a marker that is made of the two, or null.
     probe* find_probe(const marker& which, probe_function function, const void* private_data);
@@ -74,6 +78,10 @@ class registration {
     /// Makes a marker of a table that has joined the twin of the same one, or lists it.
     void link(marker& added);
 
+    /// Removes all probes, of whatever marker, that lie in the image or lead there. @return how
+    /// many.
+    size_t evict(const marker_range& image);
+
     /// Takes a marker from its twins, or its probes from it. @return how many were unregistered
     size_t unlink(marker& gone);
 
@@ -81,6 +89,7 @@ class registration {
     static marker_error acquire();
     static marker_error turn(marker& which, bool on);
     static marker* find_same(const marker& which);
+    static bool points_into(const probe& one, const marker_range& image);
 
     /// Calls `visit(marker&)` for a marker and its twins.
     template <typename Visit>
@@ -96,6 +105,7 @@ class registration {
     static void set_arm_count(marker& which, uint32_t count);
 
     marker_error error_;
+    bool left_on_; // before this one: then it turns them off at its end, if it can
 };
 
 } // namespace nmisafe::marker
