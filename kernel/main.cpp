@@ -103,6 +103,7 @@ bool take_out_defences(text names) {
         {"close", defence::close},
         {"refuse", defence::refuse},
         {"reload", defence::reload},
+        {"section", defence::section},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

@@ -20,6 +20,7 @@ enum class defence : uint32_t {
     close = 256,   ///< That code which comes or goes is closed to probes, and rid of them.
     refuse = 512,  ///< That nobody waits for other CPUs in a handler.
     reload = 1024, ///< That CPUs load CR3 when a top-level entry has come, with PAE.
+    section = 2048, ///< That the end of a section is noticed by who waits for it.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

@@ -25,6 +25,7 @@ cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
     mine.self = &mine;
     mine.id = id;
     mine.apic_id = apic_id;
+    mine.preempt_count = nobody_waits;
     return mine;
 }
 

@@ -20,12 +20,18 @@ inline constexpr uint32_t gdt_entries = 9;
 /// only the double fault has one.
 enum class interrupt_stack : uint8_t { none, nmi, double_fault, machine_check, debug, count };
 
+/// A bit of the word with the preempt count, in the place of the layout's need-resched flag: set
+/// while nobody waits for the count to come down to 0. Inverted, so that the subtraction that ends
+/// a section leaves a word of 0 exactly when somebody does (grace_period.hpp).
+inline constexpr uint32_t nobody_waits = 0x80000000;
+
 /// Only its own CPU uses it, but for `mailbox`. An NMI may read any of it at any time.
 struct alignas(64) cpu {
     cpu* self;
     uint32_t id;
     uint32_t apic_id;
-    uint32_t preempt_count; ///< Of the running thread, written by one instruction each.
+    uint32_t preempt_count; ///< Of the running thread, and nobody_waits, which is the CPU's own.
+                            ///< Written by one instruction each.
     uint32_t need_resched;  ///< Set by the tick, cleared by schedule().
     thread* current;        ///< Never null once threads are set up.
     thread* switched_from;  ///< Valid while a switch of threads is under way.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/cpu/per_cpu.hpp"
+#include "kernel/cpu/section_end.hpp"
 #include "kernel/memory/address_space.hpp"
 #include "kernel/memory/pages.hpp"
 #include "kernel/panic/panic.hpp"
@@ -50,6 +51,17 @@ struct nmisafe_platform {
                      :
                      : [delta] "ri"(delta), [offset] "i"(CPU_PREEMPT_COUNT)
                      : "memory", "cc");
+    }
+
+    /// One jump more than add_preempt_count(), taken if the word is 0: somebody waits.
+    [[gnu::always_inline]] static void end_section(uint32_t delta) {
+        bool zero;
+        asm volatile("addl %[delta], %%gs:%c[offset]"
+                     : "=@ccz"(zero)
+                     : [delta] "ri"(delta), [offset] "i"(CPU_PREEMPT_COUNT)
+                     : "memory");
+        if (zero) [[unlikely]]
+            kernel::note_end_of_section();
     }
 
     [[NMISAFE_TRAP_INLINE]] static nmisafe::platform::cpu_state& this_cpu() {

@@ -4,8 +4,8 @@
 
 #include "kernel/common/controls.hpp"
 #include "kernel/cpu/per_cpu.hpp"
+#include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/apic.hpp"
-#include "nmisafe/context/count.hpp"
 #include "nmisafe/trap/trap.hpp"
 
 namespace kernel {
@@ -14,32 +14,23 @@ namespace {
 
 using namespace nmisafe;
 
-uint32_t requests;          // grace periods asked for so far
-uint32_t passed[most_cpus]; // the latest that each CPU has passed
-uint32_t looked[most_cpus]; // times each CPU has answered, passed or not
-
-/// No irq_enter(): the count is that of the code interrupted. A thread that was preempted, and does
-/// not run now, had it at 0.
 bool on_grace_period(x86::trap_frame&) {
-    const uint32_t id = this_cpu().id;
-    const uint32_t request = __atomic_load_n(&requests, __ATOMIC_ACQUIRE);
-    if (context::preempt_count() == 0)
-        __atomic_store_n(&passed[id], request, __ATOMIC_RELEASE);
-    __atomic_store_n(&looked[id], looked[id] + 1, __ATOMIC_RELEASE);
+    if (grace_period_hook != nullptr)
+        grace_period_hook();
+    answer_grace_period();
     end_of_interrupt();
     return true;
 }
 
-bool has_passed(uint32_t id, uint32_t request) {
-    return static_cast<int32_t>(__atomic_load_n(&passed[id], __ATOMIC_ACQUIRE) - request) >= 0;
-}
-
-/// Asks until the answer is yes, one question at a time.
+/// Asks once; and again if the answer takes very long, since some ends are not noticed.
 void wait_for(uint32_t id, uint32_t request) {
-    while (!has_passed(id, request)) {
-        const uint32_t before = __atomic_load_n(&looked[id], __ATOMIC_ACQUIRE);
+    constexpr unsigned looks_before_asking_again = 10'000;
+    const auto has_answered = [=] {
+        return static_cast<int32_t>(grace_period_answered(id) - request) >= 0;
+    };
+    while (!has_answered()) {
         send_interrupt(id, static_cast<uint8_t>(vector::grace_period));
-        while (__atomic_load_n(&looked[id], __ATOMIC_ACQUIRE) == before)
+        for (unsigned looks = 0; looks < looks_before_asking_again && !has_answered(); ++looks)
             for (unsigned i = 0; i < 100; ++i)
                 asm volatile("");
     }
@@ -47,12 +38,16 @@ void wait_for(uint32_t id, uint32_t request) {
 
 } // namespace
 
+void (*grace_period_hook)() = nullptr;
+
+/// A CPU that comes up later has been outside of all such code since.
 void wait_for_grace_period() {
     if (is_removed(defence::grace))
         return;
-    const uint32_t request = __atomic_add_fetch(&requests, 1, __ATOMIC_SEQ_CST);
+    const uint32_t request = new_grace_period();
     const uint32_t self = this_cpu().id; // the caller itself is such a point
-    for (uint32_t id = 0; id < cpu_count(); ++id)
+    const uint32_t count = cpu_count();
+    for (uint32_t id = 0; id < count; ++id)
         if (id != self)
             wait_for(id, request);
 }

@@ -3,6 +3,7 @@
 #include "kernel/devices/wake.hpp"
 
 #include "kernel/common/spinlock.hpp"
+#include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/panic/panic.hpp"
@@ -59,6 +60,7 @@ void finish_switch() {
 void schedule() {
     cpu& mine = this_cpu();
     mine.need_resched = 0;
+    note_end_of_section(); // and so the word has nobody_waits, whichever thread's it is
     thread* const previous = mine.current;
     ring_locks[mine.id].lock();
     thread* const next = previous->next;
@@ -120,7 +122,7 @@ thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
     if (created.stack_top == 0)
         created.stack_top = allocate_stack();
     created.sp = kernel_prepare_stack(created.stack_top);
-    created.preempt_count = 0;
+    created.preempt_count = nobody_waits;
     created.cpu_id = cpu_id;
     created.space = space == nullptr ? &kernel_space() : space;
     created.function = function;

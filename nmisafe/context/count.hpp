@@ -61,7 +61,12 @@ struct basic_count {
     [[NMISAFE_TRAP_INLINE]] static void preempt_enable_no_resched() {
         if constexpr (platform::checks_counts<Contract>)
             require(masked(preempt_mask) != 0, "preempt_enable() without preempt_disable()");
-        subtract(Layout::preempt.one());
+        if constexpr (platform::has_end_of_section<Contract>) {
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            Contract::end_section(0 - Layout::preempt.one());
+        } else {
+            subtract(Layout::preempt.one());
+        }
     }
 
     [[NMISAFE_TRAP_INLINE]] static void irq_enter() {

@@ -50,6 +50,10 @@ template <typename T>
 concept has_return_capture = requires {
     &T::capture_return;
 };
+template <typename T>
+concept has_end_of_section = requires {
+    &T::end_section;
+};
 
 template <typename T>
 concept lock_checker_is_whole = requires {
@@ -64,6 +68,11 @@ concept irq_accounting_is_whole = requires {
 template <typename T>
 concept return_capture_is_whole = requires(const return_image& image) {
     { T::capture_return(image) } -> std::same_as<void>;
+};
+
+template <typename T>
+concept end_of_section_is_whole = requires(uint32_t delta) {
+    { T::end_section(delta) } -> std::same_as<void>;
 };
 
 // Text patching. Required of who uses the module text_patch, and of nobody else.
@@ -177,6 +186,8 @@ consteval bool check_contract() {
     static_assert(!has_return_capture<T> || return_capture_is_whole<T>,
                   "nmisafe_platform has the wrong: static void "
                   "capture_return(const nmisafe::platform::return_image&)");
+    static_assert(!has_end_of_section<T> || end_of_section_is_whole<T>,
+                  "nmisafe_platform has the wrong: static void end_section(uint32_t delta)");
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/memory/test_page.hpp"
+#include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -111,7 +112,7 @@ void one_round_trip(uintptr_t flags, uintptr_t pad) {
             seen.flags);
     const uint32_t announced = captured_returns - captured_before;
     const return_policy policy = nmisafe::trap::current_policy();
-    const bool counted = nmisafe_platform::preempt_count() != 0;
+    const bool counted = nmisafe::context::preempt_count() != 0;
     const bool safe = policy == return_policy::near || policy == return_policy::far ||
                       (policy == return_policy::far_nmi_count && counted);
     compare("returns captured", safe ? 1 : 0, announced);
