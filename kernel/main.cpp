@@ -138,10 +138,12 @@ bool take_out_defences(text names) {
 }
 #endif
 
-/// What needs no more than the boot stack. From its third line on an exception ends in a panic.
+/// What needs no more than the boot stack. From its fourth line on an exception ends in a panic.
 void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
     set_up_interrupt_table();
-    load_descriptor_tables(set_up_per_cpu(0, 0));
+    cpu& first = set_up_per_cpu(0, 0);
+    prepare_descriptor_tables(first);
+    load_descriptor_tables(first);
     set_up_console();
     set_up_double_fault();
     if (loader_magic != MULTIBOOT_LOADER_MAGIC)

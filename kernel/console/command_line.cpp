@@ -11,7 +11,7 @@ namespace {
 char line_copy[512];
 
 constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",  "stack",
-                                  "toggles",    "reloads", "megabytes", "spaces"};
+                                  "toggles",    "reloads", "megabytes", "spaces", "late"};
 
 bool is_known(text name) {
     for (const text& known : known_options)

@@ -2,6 +2,7 @@
 // What both widths share; the other half is descriptor_tables_x86_*.cpp.
 #include "kernel/cpu/descriptor_tables.hpp"
 
+#include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
 
 namespace kernel {
@@ -11,10 +12,11 @@ using namespace nmisafe;
 namespace internal {
 extern x86::table_register interrupt_table_register();
 void set_gate(uint8_t vector, interrupt_stack stack);
+void prepare_task(cpu& owner);
 void load_segments_and_task(cpu& mine);
 } // namespace internal
 
-void load_descriptor_tables(cpu& mine) {
+void prepare_descriptor_tables(cpu& owner) {
     constexpr auto flat = [](x86::segment_type type, x86::segment_width width) {
         return x86::make_segment(0, x86::flat_limit, type, width);
     };
@@ -23,10 +25,14 @@ void load_descriptor_tables(cpu& mine) {
 #else
     constexpr auto code_width = x86::segment_width::bits_32;
 #endif
-    mine.gdt[code_selector / 8] = flat(x86::segment_type::code, code_width);
-    mine.gdt[alias_code_selector / 8] = flat(x86::segment_type::code, code_width);
-    mine.gdt[data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
-    mine.gdt[spare_data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    owner.gdt[code_selector / 8] = flat(x86::segment_type::code, code_width);
+    owner.gdt[alias_code_selector / 8] = flat(x86::segment_type::code, code_width);
+    owner.gdt[data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    owner.gdt[spare_data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    internal::prepare_task(owner);
+}
+
+[[KERNEL_JOIN_TEXT]] void load_descriptor_tables(cpu& mine) {
     internal::load_segments_and_task(mine);
     x86::load_idt(internal::interrupt_table_register());
 }

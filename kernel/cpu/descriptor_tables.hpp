@@ -14,8 +14,12 @@ inline constexpr uint16_t alias_code_selector = KERNEL_ALIAS_CODE_SELECTOR;
 /// The same segment as data_selector: for events that find another selector loaded.
 inline constexpr uint16_t spare_data_selector = KERNEL_SPARE_DATA_SELECTOR;
 
-/// Loads GDT, GS, TSS and IDT on the CPU that runs this: afterwards this_cpu() works and exceptions
-/// reach the library. @context boot of that CPU, interrupts off
+/// Fills in a CPU's GDT and TSS. @context boot, or the thread that starts that CPU
+void prepare_descriptor_tables(cpu& owner);
+
+/// Loads them, GS and the IDT on the CPU that runs this: afterwards this_cpu() works and exceptions
+/// reach the library. Until then no breakpoint may be hit: KERNEL_JOIN_TEXT. @context boot of that
+/// CPU, interrupts off
 void load_descriptor_tables(cpu& mine);
 
 /// Puts all gates of the IDT in place, none with a stack of its own. @context boot, first CPU

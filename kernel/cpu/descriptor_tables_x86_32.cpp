@@ -4,6 +4,8 @@
 #ifdef __i386__
 
 #include "kernel/cpu/descriptor_tables.hpp"
+
+#include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -26,8 +28,8 @@ uint32_t address_of(const void* object) {
 
 namespace internal {
 
-x86::table_register interrupt_table_register() {
-    return {sizeof(interrupt_table) - 1, address_of(interrupt_table)};
+[[KERNEL_JOIN_TEXT]] x86::table_register interrupt_table_register() {
+    return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
 }
 
 void set_gate(uint8_t vector, interrupt_stack stack) {
@@ -37,20 +39,23 @@ void set_gate(uint8_t vector, interrupt_stack stack) {
         task ? x86::gate_type::task : x86::gate_type::interrupt);
 }
 
-void load_segments_and_task(cpu& mine) {
+void prepare_task(cpu& owner) {
     constexpr auto system = x86::segment_width::system;
     constexpr uint32_t limit = sizeof(x86::tss_32) - 1;
-    mine.tss.io_map_base = sizeof(mine.tss);
-    mine.gdt[KERNEL_PER_CPU_SELECTOR / 8] = x86::make_segment(
-        address_of(&mine), x86::flat_limit, x86::segment_type::data, x86::segment_width::bits_32);
-    mine.gdt[KERNEL_TASK_SELECTOR / 8] =
-        x86::make_segment(address_of(&mine.tss), limit, x86::segment_type::tss_32, system);
-    mine.gdt[KERNEL_DOUBLE_FAULT_SELECTOR / 8] = x86::make_segment(
-        address_of(&mine.double_fault_tss), limit, x86::segment_type::tss_32, system);
-    x86::load_gdt({sizeof(mine.gdt) - 1, address_of(mine.gdt)});
+    owner.tss.io_map_base = sizeof(owner.tss);
+    owner.gdt[KERNEL_PER_CPU_SELECTOR / 8] = x86::make_segment(
+        address_of(&owner), x86::flat_limit, x86::segment_type::data, x86::segment_width::bits_32);
+    owner.gdt[KERNEL_TASK_SELECTOR / 8] =
+        x86::make_segment(address_of(&owner.tss), limit, x86::segment_type::tss_32, system);
+    owner.gdt[KERNEL_DOUBLE_FAULT_SELECTOR / 8] = x86::make_segment(
+        address_of(&owner.double_fault_tss), limit, x86::segment_type::tss_32, system);
+    trap::set_percpu_selector(KERNEL_PER_CPU_SELECTOR);
+}
+
+[[KERNEL_JOIN_TEXT]] void load_segments_and_task(cpu& mine) {
+    x86::load_gdt({sizeof(mine.gdt) - 1, reinterpret_cast<uintptr_t>(mine.gdt)});
     asm volatile("mov %[selector], %%gs" : : [selector] "r"(KERNEL_PER_CPU_SELECTOR) : "memory");
     x86::load_task_register(KERNEL_TASK_SELECTOR);
-    trap::set_percpu_selector(KERNEL_PER_CPU_SELECTOR);
 }
 
 } // namespace internal

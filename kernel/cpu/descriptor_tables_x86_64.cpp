@@ -3,6 +3,8 @@
 #ifdef __x86_64__
 
 #include "kernel/cpu/descriptor_tables.hpp"
+
+#include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -18,7 +20,7 @@ x86::gate_64 interrupt_table[X86_VECTORS];
 
 namespace internal {
 
-x86::table_register interrupt_table_register() {
+[[KERNEL_JOIN_TEXT]] x86::table_register interrupt_table_register() {
     return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
 }
 
@@ -27,13 +29,16 @@ void set_gate(uint8_t vector, interrupt_stack stack) {
         x86::make_gate_64(trap::entry_address(vector), code_selector, static_cast<uint8_t>(stack));
 }
 
-void load_segments_and_task(cpu& mine) {
-    const auto base = reinterpret_cast<uintptr_t>(&mine.tss);
-    mine.tss.io_map_base = sizeof(mine.tss);
-    mine.gdt[KERNEL_TASK_SELECTOR / 8] =
-        x86::make_segment(static_cast<uint32_t>(base), sizeof(mine.tss) - 1,
+void prepare_task(cpu& owner) {
+    const auto base = reinterpret_cast<uintptr_t>(&owner.tss);
+    owner.tss.io_map_base = sizeof(owner.tss);
+    owner.gdt[KERNEL_TASK_SELECTOR / 8] =
+        x86::make_segment(static_cast<uint32_t>(base), sizeof(owner.tss) - 1,
                           x86::segment_type::tss_32, x86::segment_width::system);
-    mine.gdt[KERNEL_TASK_SELECTOR / 8 + 1].bits = base >> 32;
+    owner.gdt[KERNEL_TASK_SELECTOR / 8 + 1].bits = base >> 32;
+}
+
+[[KERNEL_JOIN_TEXT]] void load_segments_and_task(cpu& mine) {
     x86::load_gdt({sizeof(mine.gdt) - 1, reinterpret_cast<uintptr_t>(mine.gdt)});
     x86::write_msr(X86_MSR_GS_BASE, reinterpret_cast<uintptr_t>(&mine));
     x86::load_task_register(KERNEL_TASK_SELECTOR);

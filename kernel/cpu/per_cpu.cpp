@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/cpu/per_cpu.hpp"
 
+#include "kernel/common/join_text.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -17,7 +18,7 @@ cpu& cpu_at(uint32_t id) {
 }
 
 uint32_t cpu_count() {
-    return __atomic_load_n(&running, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&running, __ATOMIC_SEQ_CST);
 }
 
 cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
@@ -29,8 +30,8 @@ cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
     return mine;
 }
 
-void add_running_cpu() {
-    __atomic_store_n(&running, running + 1, __ATOMIC_RELEASE);
+[[KERNEL_JOIN_TEXT]] void join_running_cpus() {
+    __atomic_add_fetch(&running, 1, __ATOMIC_SEQ_CST);
 }
 
 } // namespace kernel

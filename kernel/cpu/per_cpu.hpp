@@ -75,13 +75,16 @@ static_assert(offsetof(cpu, nmisafe) +
 /// `id` is below cpu_count(). @context any
 cpu& cpu_at(uint32_t id);
 
-/// CPUs that run. @context any
+/// CPUs that run. It may grow at any time: who first asks all of them and then waits for all counts
+/// once. @context any
 uint32_t cpu_count();
 
-/// Fills in CPU `id`'s struct. load_descriptor_tables() then points GS at it. @context boot
+/// Fills in CPU `id`'s struct but for the descriptor tables (descriptor_tables.hpp). @context boot, or
+/// the thread that starts that CPU
 cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id);
 
-/// Counts a CPU that has come up: from now on cpu_at() takes its id. @context boot of the first CPU
-void add_running_cpu();
+/// Counts the CPU that runs this, the next one to come up: from now on cpu_at() takes its id, and it
+/// is asked whatever all CPUs are. @context boot of that CPU: KERNEL_JOIN_TEXT
+void join_running_cpus();
 
 } // namespace kernel

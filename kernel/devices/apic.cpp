@@ -2,6 +2,7 @@
 #include "kernel/devices/apic.hpp"
 #include "kernel/cpu/vectors.hpp"
 
+#include "kernel/common/join_text.hpp"
 #include "kernel/common/spinlock.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/hpet.hpp"
@@ -40,7 +41,7 @@ constexpr uint32_t calibration_milliseconds = 10;
 
 uint32_t timer_counts_per_tick;
 
-volatile uint32_t& at(offset which) {
+[[gnu::always_inline]] inline volatile uint32_t& at(offset which) {
     return *device_register(address + static_cast<uintptr_t>(which));
 }
 
@@ -67,7 +68,7 @@ uint32_t local_apic_id() {
     return local_apic::id() >> 24;
 }
 
-void set_up_local_apic() {
+[[KERNEL_JOIN_TEXT]] void set_up_local_apic() {
     at(offset::task_priority) = 0;
     at(offset::line_0) = masked;
     at(offset::line_1) = masked;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/memory/address_space.hpp"
 
+#include "kernel/common/join_text.hpp"
+
 #include "kernel/common/spinlock.hpp"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/panic/panic.hpp"
@@ -83,7 +85,7 @@ namespace internal {
 constinit address_space kernel_space{};
 }
 
-void set_up_no_execute() {
+[[KERNEL_JOIN_TEXT]] void set_up_no_execute() {
     if constexpr (paging == x86::paging_mode::two_level)
         return;
     constexpr uint32_t extended_features = 0x80000001; // EDX bit 20: NX [intel/vol2 CPUID]

@@ -8,14 +8,17 @@
 
 namespace kernel {
 
+/// The CPUs are counted once, when the request has begun: who is counted later has not yet run
+/// anything that could need it (kernel_other_cpu_main()).
 void broadcast::ask_all() {
     const uint32_t request = __atomic_add_fetch(&requests_, 1, __ATOMIC_SEQ_CST);
     const uint32_t self = this_cpu().id;
-    for (uint32_t id = 0; id < cpu_count(); ++id)
+    const uint32_t count = cpu_count();
+    for (uint32_t id = 0; id < count; ++id)
         if (id != self)
             send_interrupt(id, static_cast<uint8_t>(interrupt_));
     action_();
-    for (uint32_t id = 0; id < cpu_count(); ++id)
+    for (uint32_t id = 0; id < count; ++id)
         if (id != self)
             wait_for_answer(id, request);
 }

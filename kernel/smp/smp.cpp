@@ -2,6 +2,8 @@
 #include "kernel/smp/smp.hpp"
 #include "kernel/devices/wake.hpp"
 
+#include "kernel/common/join_text.hpp"
+#include "kernel/console/command_line.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
@@ -12,6 +14,7 @@
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
+#include "nmisafe/x86/serialize.hpp"
 
 extern "C" {
 // boot/trampoline_x86_*.S reads these; one CPU starts at a time.
@@ -29,7 +32,10 @@ namespace {
 using namespace nmisafe;
 
 cpu* starting;
-uint32_t started; // id of the latest CPU that has come up
+uint32_t started; // id of the latest CPU that takes work
+
+uint32_t apic_ids[most_cpus]; // of those to be started
+uint32_t to_start;
 
 /// Runs what another CPU asked for. @context thread
 void take_mail() {
@@ -68,6 +74,7 @@ bool has_started(uint32_t id, uint32_t microseconds) {
 /// INIT, then one or two start-up messages. [intel/vol3 8.4.4.1]
 void start(uint32_t id, uint32_t apic_id) {
     starting = &set_up_per_cpu(id, apic_id);
+    prepare_descriptor_tables(*starting);
     set_up_interrupt_stacks(*starting);
     kernel_starting_stack = allocate_stack();
     send_init(apic_id);
@@ -78,28 +85,48 @@ void start(uint32_t id, uint32_t apic_id) {
         if (!has_started(id, 1'000'000))
             panic("a CPU does not start", nullptr, apic_id);
     }
-    add_running_cpu();
 }
 
 } // namespace
 
-extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_other_cpu_main() {
-    cpu& mine = *starting;
-    load_descriptor_tables(mine);
+/// The first code of another CPU that may be patched or probed.
+extern "C" [[noreturn, gnu::noinline]] void kernel_joined() {
+    set_up_threads();
+    __atomic_store_n(&started, this_cpu().id, __ATOMIC_RELEASE);
+    idle();
+}
+
+/// Called by boot/trampoline_x86_*.S. Whatever all CPUs are asked to do after this one is counted, it
+/// is asked too, and can be; what they were asked before is made up for here: code is seen as it is
+/// now, no translation is older. Only then it may run what others patch.
+extern "C" [[noreturn, KERNEL_JOIN_TEXT, NMISAFE_ASSEMBLY_CALL]] void kernel_other_cpu_main() {
+    load_descriptor_tables(*starting);
     set_up_no_execute();
     set_up_local_apic();
-    set_up_threads();
-    __atomic_store_n(&started, mine.id, __ATOMIC_RELEASE);
-    idle();
+    join_running_cpus();
+    x86::write_cr3(x86::read_cr3());
+    x86::serialize_core();
+    kernel_joined();
 }
 
 void start_other_cpus(const machine& found) {
     kernel_starting_top_table = kernel_space().top_table;
     __builtin_memcpy(physical_to_virtual(KERNEL_TRAMPOLINE), kernel_trampoline_begin,
                      static_cast<size_t>(kernel_trampoline_end - kernel_trampoline_begin));
-    for (uint32_t i = 0; i < found.cpus; ++i)
-        if (found.apic_ids[i] != this_cpu().apic_id && cpu_count() < most_cpus)
-            start(cpu_count(), found.apic_ids[i]);
+    for (uint32_t i = 0; i < found.cpus && to_start < most_cpus - 1; ++i)
+        if (found.apic_ids[i] != this_cpu().apic_id)
+            apic_ids[to_start++] = found.apic_ids[i];
+    const uint32_t late = option_number("late", 0);
+    while (cpu_count() + late <= to_start)
+        start_next_cpu();
+}
+
+bool start_next_cpu() {
+    const uint32_t id = cpu_count();
+    if (id > to_start)
+        return false;
+    start(id, apic_ids[id - 1]);
+    return true;
 }
 
 void run_on(uint32_t cpu_id, void (*function)(void*), void* argument) {

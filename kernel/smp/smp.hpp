@@ -4,12 +4,23 @@
 
 #include "kernel/devices/acpi.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 
 namespace kernel {
 
-/// Starts all other CPUs of the machine, at most most_cpus in all; they then wait for work with
-/// interrupts on. Panics if one does not answer. @context boot, first CPU
+/// Starts all other CPUs of the machine, at most most_cpus in all, but for the last ones if the
+/// option `late` leaves some out; they then wait for work with interrupts on. Panics if one does not
+/// answer. @context boot, first CPU
 void start_other_cpus(const machine& found);
+
+/// Starts one of those left out; false if there is none. @context thread, first CPU
+bool start_next_cpu();
+
+extern "C" {
+/// What another CPU runs before it is counted, and the first function that it runs as one of all.
+[[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_other_cpu_main();
+[[noreturn]] void kernel_joined();
+}
 
 /// Lets another CPU call `function`, as soon as it has nothing else to do, and does not wait for
 /// it. On the CPU that runs this it is called at once. CPU 0 takes no work from others. @context

@@ -31,6 +31,15 @@ struct checked : fake {
     static constexpr bool checks_counts = true;
 };
 
+/// Acts at the end of a section, as a kernel does that lets it end a grace period.
+struct with_section_ends : bare {
+    static inline int ends = 0;
+    static void end_section(uint32_t delta) {
+        word += delta;
+        ends += word == 0 ? 1 : 0;
+    }
+};
+
 struct with_rfc_layout : fake {
     using preempt_layout = layouts::rfc;
 };
@@ -214,6 +223,25 @@ TEST_CASE("an unbalanced change panics where the platform wants counts checked")
               tested::preempt_enable_no_resched();
           }) == "");
     CHECK(fake::count == 0);
+}
+
+TEST_CASE("the end of a preempt-disabled section is the platform's where it asks for it, and no other") {
+    using tested = basic_count<layouts::modern, with_section_ends>;
+    bare::word = 0;
+    bare::additions = 0;
+    tested::preempt_disable();
+    tested::preempt_disable();
+    tested::irq_enter();
+    tested::nmi_enter();
+    tested::nmi_exit();
+    tested::irq_exit();
+    tested::preempt_enable_no_resched();
+    CHECK(with_section_ends::ends == 0);
+    CHECK(bare::word == 1);
+    tested::preempt_enable_no_resched();
+    CHECK(with_section_ends::ends == 1);
+    CHECK(bare::word == 0);
+    CHECK(bare::additions == 6); // two disables, the interrupt's and the NMI's
 }
 
 TEST_CASE("the free functions are those of the kernel's platform in its layout") {

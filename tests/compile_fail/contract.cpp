@@ -12,6 +12,7 @@
 // error 7: wrong: static void capture_return
 // error 8: lacks: static uint32_t preempt_count\(\)
 // error 9: nmi and preempt_active collide
+// error 10: wrong: static void end_section
 #include "nmisafe/context/count.hpp"
 
 static_assert(std::same_as<nmisafe::platform::contract, nmisafe_platform>);

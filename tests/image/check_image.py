@@ -9,7 +9,7 @@
   - Each stub pushes an error code of 0 exactly where the CPU pushes none.
   - What runs between a trap and its handler is in the section that no probe may touch, and so are the
     handlers of breakpoints and of vmalloc's page faults. No direct call or jump leads out of that section
-    but to what never returns.
+    but to what never returns. The same holds for what a CPU runs before it has an IDT and is counted.
   - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
 """
 
@@ -38,6 +38,14 @@ NEVER_RETURN = (
     r"_ZN7nmisafe7context11basic_countI\w+E4failE",  # panics: the preempt count is full
 )
 
+# What a CPU runs before it is one of all, and where it goes on.
+JOIN_SECTION = ("kernel_join_begin", "kernel_join_end")
+JOIN = (
+    "kernel_entry", "kernel_other_cpu_main", "_ZN6kernel22load_descriptor_tablesE",
+    "_ZN6kernel8internal22load_segments_and_taskE", "_ZN6kernel8internal24interrupt_table_registerE",
+    "_ZN6kernel17set_up_no_executeE", "_ZN6kernel17set_up_local_apicE", "_ZN6kernel17join_running_cpusE")
+JOINED = (r"kernel_main$", r"kernel_joined$")
+
 DIRECT_BRANCH = re.compile(r"\b(?:call|j|loop)\w*(?:,p[nt])?\s+(?:0x)?([0-9a-f]+)\s+<")
 
 
@@ -62,8 +70,8 @@ def instructions(objdump, image):
             yield int(match[1], 16), match[2], match[3]
 
 
-def check_trap_section(table, names, code, begin, end, what):
-    """Whether all that a trap runs is in [begin, end), `what` among it. A probe outside of it is accepted;
+def check_section(table, names, code, begin, end, what, never_return):
+    """Whether all that a trap (or a CPU that joins) runs is in [begin, end), `what` among it. A probe outside of it is accepted;
     one on the way of a breakpoint, or whose handler faults on the way of a fault, would never come to an
     end."""
     for beginning in what:
@@ -84,10 +92,10 @@ def check_trap_section(table, names, code, begin, end, what):
             caller = names[addresses[bisect.bisect(addresses, address) - 1]]
             left_for.setdefault(int(branch[1], 16), set()).add(caller)
     if not left_for:
-        yield "not even panic() is called from the trap text"
+        yield f"nothing is called from the section of {what[0]}"
     for target, callers in sorted(left_for.items()):
         name = names.get(target, hex(target))
-        if not any(re.match(pattern, name) for pattern in NEVER_RETURN):
+        if not any(re.match(pattern, name) for pattern in never_return):
             yield f"{', '.join(sorted(callers))}: calls or jumps to {name}, where a probe may stand"
             continue
         after = addresses[bisect.bisect(addresses, target)]
@@ -140,8 +148,13 @@ def main():
         if not mnemonic.startswith("push") or (int(operands[1:], 16) == 0) != pushes_own_code:
             failures.append(f"stub {vector} begins with {mnemonic} {operands}")
 
-    failures += check_trap_section(table, names, code, begin, end,
-                                   TRAP if options.variant == "-consumer" else TRAP + HANDLERS)
+    failures += check_section(table, names, code, begin, end,
+                              TRAP if options.variant == "-consumer" else TRAP + HANDLERS, NEVER_RETURN)
+    if options.variant != "-consumer":
+        begin, end = (table[name] for name in JOIN_SECTION)
+        failures += check_section(table, names, code, begin, end, JOIN, JOINED)
+        if not (table["kernel_no_probe_begin"] <= begin and end <= table["kernel_no_probe_end"]):
+            failures.append("a probe may stand on what a CPU without an IDT runs")
 
     # Each near return gives itself an entry of the return stack buffer: a call over UD2.
     if sum(mnemonic == "ud2" for _, mnemonic, _ in trap) < 2:

@@ -41,4 +41,9 @@ struct nmisafe_platform {
 #else
     static void capture_return(const nmisafe::platform::return_image& image);
 #endif
+#if EXPECT_ERROR == 10
+    static bool end_section(uint32_t delta);
+#else
+    static void end_section(uint32_t delta);
+#endif
 };
