@@ -27,13 +27,14 @@
 #define DIRECTORY_MASK (4096 / ENTRY_SIZE - 1)
 #define ENTRY(address) (PHYSICAL(boot_directory) + ((address >> LARGE_SHIFT) & DIRECTORY_MASK) * ENTRY_SIZE)
 
-    .section .text.boot, "ax", @progbits
+    .section kernel_join_text, "ax", @progbits
     .globl  kernel_entry
 kernel_entry:
     cld
     cli
     movl    %eax, %ebp                  // the magic, kept over what follows
     movl    $PHYSICAL(boot_stack_top), %esp
+    call    require_cpu
 
 // The direct map in large pages, the image in it; its begin also at 0 for as long as this code runs
 // at its physical address; and the MMIO of both APICs and the HPET.

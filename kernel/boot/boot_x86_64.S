@@ -12,7 +12,7 @@
 #define PAGE_TABLE 0x003 // present, writable
 #define PAGE_2M 0x083    // present, writable, large
 
-    .section .text.boot, "ax", @progbits
+    .section kernel_join_text, "ax", @progbits
     .code32
     .globl  kernel_entry
 kernel_entry:
@@ -20,6 +20,7 @@ kernel_entry:
     cli
     movl    %eax, %ebp                  // the magic, kept over what follows
     movl    $PHYSICAL(boot_stack_top), %esp
+    call    require_cpu
 
 // The low 4 GiB in 2 MiB pages, by four page directories side by side.
     movl    $PHYSICAL(boot_directories), %edi

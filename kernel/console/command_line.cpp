@@ -8,7 +8,7 @@ namespace kernel {
 
 namespace {
 
-char line_copy[512];
+char line_copy[longest_command_line + 1];
 
 constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",  "stack",
                                   "toggles",    "reloads", "megabytes", "spaces", "late"};
@@ -32,8 +32,10 @@ bool has(text word, char wanted) {
 void set_command_line(const char* line) {
     size_t length = 0;
     if (line != nullptr)
-        while (line[length] != '\0' && length < sizeof(line_copy) - 1)
+        while (line[length] != '\0')
             ++length;
+    if (length > longest_command_line)
+        panic("command line too long", nullptr, length);
     for (size_t i = 0; i < length; ++i)
         line_copy[i] = line[i];
     line_copy[length] = '\0';
@@ -65,13 +67,13 @@ uint32_t option_number(text name, uint32_t fallback) {
     const text value = option(name);
     if (value.empty())
         return fallback;
-    uint32_t number = 0;
+    uint64_t number = 0;
     for (const char digit : value) {
-        if (digit < '0' || digit > '9' || number > 0xffffffff / 10 - 1)
-            panic("an option is no number", nullptr, number);
         number = number * 10 + static_cast<uint32_t>(digit - '0');
+        if (digit < '0' || digit > '9' || number > 0xffffffff)
+            panic("an option is no number", nullptr, static_cast<uintptr_t>(number));
     }
-    return number;
+    return static_cast<uint32_t>(number);
 }
 
 } // namespace kernel

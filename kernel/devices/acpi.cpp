@@ -53,6 +53,7 @@ struct [[gnu::packed]] hpet_table {
     uint8_t address_space, width, offset, access;
     uint64_t address;
 };
+constexpr uint8_t memory_space = 0;
 
 const unsigned char* bytes_at(uintptr_t physical) {
     return static_cast<const unsigned char*>(physical_to_virtual(physical));
@@ -66,8 +67,12 @@ bool is_sound(const unsigned char* bytes, uintptr_t size) {
     return sum == 0;
 }
 
+bool has_signature(const table_header& table, text signature) {
+    return text(table.signature, sizeof(table.signature)) == signature;
+}
+
 const root_pointer* find_root_pointer(uintptr_t from, uintptr_t to) {
-    for (uintptr_t at = from; at + sizeof(root_pointer) <= to; at += 16) {
+    for (uintptr_t at = from; at + first_root_pointer_size <= to; at += 16) {
         const unsigned char* const bytes = bytes_at(at);
         auto* const candidate = reinterpret_cast<const root_pointer*>(bytes);
         if (text(candidate->signature, 8) == "RSD PTR " && is_sound(bytes, first_root_pointer_size))
@@ -92,34 +97,70 @@ const root_pointer& root() {
     return *found;
 }
 
-const table_header& table_at(uint64_t physical) {
-    if (physical == 0 || physical + sizeof(table_header) > KERNEL_DIRECT_SIZE)
-        panic("ACPI table out of reach", nullptr, static_cast<uintptr_t>(physical));
-    const auto address = static_cast<uintptr_t>(physical);
-    const unsigned char* const bytes = bytes_at(address);
-    auto& table = *reinterpret_cast<const table_header*>(bytes);
-    if (table.length < sizeof(table_header) || table.length > KERNEL_DIRECT_SIZE - address)
-        panic("ACPI table has a bad length", nullptr, address);
-    if (!is_sound(bytes, table.length))
-        panic("ACPI table has a bad checksum", nullptr, address);
-    return table;
+/// Null if its header cannot be read. An entry of 0 stands for a table that firmware left out.
+const table_header* header_at(uint64_t physical) {
+    if (physical == 0 || physical > KERNEL_DIRECT_SIZE - sizeof(table_header))
+        return nullptr;
+    return reinterpret_cast<const table_header*>(bytes_at(static_cast<uintptr_t>(physical)));
 }
 
-/// Null if there is no such table.
-const table_header* find_table(text signature) {
+/// What is wrong with a table that is needed, null if nothing is.
+const char* fault_of(const table_header* table, uint64_t physical) {
+    if (table == nullptr)
+        return "ACPI table out of reach";
+    if (table->length < sizeof(table_header) || table->length > KERNEL_DIRECT_SIZE - physical)
+        return "ACPI table has a bad length";
+    if (!is_sound(reinterpret_cast<const unsigned char*>(table), table->length))
+        return "ACPI table has a bad checksum";
+    return nullptr;
+}
+
+/// The list of all tables, and how wide its entries are.
+struct table_list {
+    const table_header* list;
+    uintptr_t entry_size;
+};
+
+/// The wide list, if there is one that can be used; the other has what is below 4 GiB, as all that
+/// this kernel reads is.
+table_list find_list() {
     const root_pointer& pointer = root();
-    const bool wide = pointer.revision >= 2 && pointer.xsdt != 0;
-    const table_header& list = table_at(wide ? pointer.xsdt : pointer.rsdt);
-    const uintptr_t entry_size = wide ? 8 : 4;
-    auto* const entries = reinterpret_cast<const unsigned char*>(&list + 1);
-    const uintptr_t count = (list.length - sizeof(list)) / entry_size;
+    const bool extended = pointer.revision >= 2 && pointer.length >= sizeof(root_pointer) &&
+                          is_sound(reinterpret_cast<const unsigned char*>(&pointer),
+                                   sizeof(root_pointer));
+    if (extended) {
+        const table_header* const wide = header_at(pointer.xsdt);
+        if (fault_of(wide, pointer.xsdt) == nullptr)
+            return {wide, 8};
+    }
+    const table_header* const list = header_at(pointer.rsdt);
+    if (const char* const fault = fault_of(list, pointer.rsdt); fault != nullptr)
+        panic(fault, nullptr, pointer.rsdt);
+    return {list, 4};
+}
+
+/// Null if there is no such table. Nothing but the signature of other tables is looked at: what is
+/// wrong with them is no business of this kernel. Panics if only faulty ones are there.
+const table_header* find_table(text signature) {
+    const auto [list, entry_size] = find_list();
+    auto* const entries = reinterpret_cast<const unsigned char*>(list + 1);
+    const uintptr_t count = (list->length - sizeof(*list)) / entry_size;
+    const char* fault = nullptr;
+    uint64_t faulty = 0;
     for (uintptr_t i = 0; i < count; ++i) {
         uint64_t address = 0;
         __builtin_memcpy(&address, entries + i * entry_size, entry_size);
-        const table_header& table = table_at(address);
-        if (text(table.signature, 4) == signature)
-            return &table;
+        const table_header* const table = header_at(address);
+        if (table == nullptr || !has_signature(*table, signature))
+            continue;
+        const char* const found = fault_of(table, address);
+        if (found == nullptr)
+            return table;
+        fault = found;
+        faulty = address;
     }
+    if (fault != nullptr)
+        panic(fault, nullptr, static_cast<uintptr_t>(faulty));
     return nullptr;
 }
 
@@ -152,7 +193,10 @@ machine read_machine() {
     if (const table_header* const table = find_table("HPET"); table != nullptr) {
         if (table->length < sizeof(hpet_table))
             panic("ACPI table has a bad length", nullptr, table->length);
-        found.hpet = static_cast<uintptr_t>(reinterpret_cast<const hpet_table*>(table)->address);
+        const auto& hpet = *reinterpret_cast<const hpet_table*>(table);
+        if (hpet.address_space != memory_space || hpet.address >> 32 != 0)
+            panic("the HPET is out of reach", nullptr, static_cast<uintptr_t>(hpet.address));
+        found.hpet = static_cast<uintptr_t>(hpet.address);
     }
     return found;
 }

@@ -19,7 +19,11 @@ constexpr uintptr_t customary_address = 0xfed00000;
 constexpr uint32_t longest_period = 100'000'000; // femtoseconds [HPET 2.3.4]
 constexpr uint32_t femtoseconds_per_microsecond = 1'000'000'000;
 
+constexpr uint32_t capable_of_legacy_replacement = 1 << 15;
 constexpr uint32_t configuration_enable = 1;
+constexpr uint32_t configuration_legacy_replacement = 2;
+constexpr uint32_t legacy_pin = 2; // where timer 0 is then
+constexpr uint32_t first_new_pin = 16;
 constexpr uint32_t timer_level_triggered = 1 << 1;
 constexpr uint32_t timer_enable = 1 << 2;
 constexpr uint32_t timer_periodic = 1 << 3;
@@ -31,7 +35,11 @@ constexpr uint32_t timer_by_message = 1 << 14;
 uint32_t period;
 uint32_t per_microsecond;
 uint32_t one_shot_pin;
+uint32_t running; // what configuration() has while the counter runs
 
+volatile uint32_t& capabilities() {
+    return *device_register(hpet::base);
+}
 volatile uint32_t& period_register() {
     return *device_register(hpet::base + 0x004);
 }
@@ -50,12 +58,18 @@ volatile uint32_t& timer_routes() {
 
 /// The highest pin that the timer reaches. From 16 on no old device has a part in the pin; below
 /// that Bochs, which offers all 24, leads its pin 2 nowhere. QEMU's q35 offers 2, 8 and 16 to 23,
-/// its i440fx only 2, where the parked PIT is.
-uint32_t choose_pin() {
+/// its i440fx only 2, where the PIT is too, and raises edges though it is parked: there the HPET takes
+/// the PIT's place. [HPET 2.3.5, LEG_RT_CNF]
+void choose_pin() {
     const uint32_t routes = timer_routes();
     if (routes == 0)
         panic("the HPET reaches no pin of the I/O APIC", nullptr, 0);
-    return static_cast<uint32_t>(std::bit_width(routes)) - 1;
+    one_shot_pin = static_cast<uint32_t>(std::bit_width(routes)) - 1;
+    running = configuration_enable;
+    if (one_shot_pin >= first_new_pin || (capabilities() & capable_of_legacy_replacement) == 0)
+        return;
+    one_shot_pin = legacy_pin;
+    running |= configuration_legacy_replacement;
 }
 
 void enable_one_shot() {
@@ -75,12 +89,12 @@ void set_up_hpet(uintptr_t address) {
     if (period == 0 || period > longest_period)
         panic("no HPET", nullptr, period);
     per_microsecond = femtoseconds_per_microsecond / period;
-    configuration() = configuration_enable; // no legacy replacement: the I/O APIC routes the timer
+    choose_pin();
+    configuration() = running;
     const uint32_t before = ticks();
     for (unsigned attempts = 0; ticks() == before; ++attempts)
         if (attempts == 1'000'000)
             panic("the HPET does not count", nullptr, before);
-    one_shot_pin = choose_pin();
     one_shot_shut_down();
 }
 
@@ -89,7 +103,7 @@ void restart_counter() {
     configuration() = 0; // it can be written while it stands only
     hpet::counter() = 0;
     counter_high() = 0;
-    configuration() = configuration_enable;
+    configuration() = running;
 }
 
 uint32_t tick_period() {

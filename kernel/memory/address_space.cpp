@@ -89,8 +89,12 @@ constinit address_space kernel_space{};
     if constexpr (paging == x86::paging_mode::two_level)
         return;
     constexpr uint32_t extended_features = 0x80000001; // EDX bit 20: NX [intel/vol2 CPUID]
-    uint32_t a = extended_features;
+    uint32_t a = 0x80000000;                           // EAX: the highest of these leaves
     uint32_t d;
+    asm("cpuid" : "+a"(a), "=d"(d) : : "ebx", "ecx");
+    if (a < extended_features)
+        return;
+    a = extended_features;
     asm("cpuid" : "+a"(a), "=d"(d) : : "ebx", "ecx");
     if ((d >> 20 & 1) == 0)
         return;

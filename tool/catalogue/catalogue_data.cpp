@@ -137,6 +137,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-corrupt-segment", .policies = "near", .self_test = true, .what = "self test: a trap frame whose CS is ring 0 and no code stops the machine with one line"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},
+    {.experiment = "crash-old-cpu", .policies = "near", .self_test = true, .architectures = every_kernel, .processor_model = "486", .what = "self test: a CPU without what the image needs stops with one line that says what"},
     {.experiment = "crash-small-stack", .policies = "near", .options = "stack=1000", .self_test = true, .what = "self test: too small a stack stops the machine with one line"},
 };
 // clang-format on
