@@ -5,4 +5,6 @@
 // looks. boot/sections.ld puts it where is_no_probe() says so.
 #pragma once
 
-#define KERNEL_JOIN_TEXT gnu::section("kernel_join_text")
+#include "nmisafe/base/uninstrumented.hpp"
+
+#define KERNEL_JOIN_TEXT gnu::section("kernel_join_text"), NMISAFE_UNINSTRUMENTED

@@ -36,8 +36,8 @@ bool on_request(nmisafe::x86::trap_frame&) {
     return true;
 }
 
-void expect_no_probe_on(void (*function)()) {
-    late_probe.address = late_probe.function = reinterpret_cast<uintptr_t>(function);
+void expect_no_probe_on(uintptr_t function) {
+    late_probe.address = late_probe.function = function;
     const auto inserted = nmisafe::kprobe::insert(late_probe);
     if (inserted || inserted.error() != nmisafe::kprobe::probe_error::no_probe)
         fail("no probe on what a CPU without an IDT runs", 0, late_probe.address);
@@ -50,7 +50,7 @@ void let_a_cpu_join() {
     nmisafe::trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
     nmisafe::trap::set_handler(first_experiment_vector, on_request);
     late_probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
-    expect_no_probe_on(kernel_other_cpu_main);
+    expect_no_probe_on(reinterpret_cast<uintptr_t>(kernel_other_cpu_main));
     late_probe.address = late_probe.function = reinterpret_cast<uintptr_t>(kernel_joined);
     if (!nmisafe::kprobe::insert(late_probe))
         return fail("a probe on the first code of a CPU that joins", 1, 0);
