@@ -110,6 +110,32 @@ TEST_CASE("remove() waits for the handlers of its probe") {
     CHECK(release(what).has_value());
 }
 
+// disarm() must not count the handlers while its store is held back: one that is counted only then
+// still finds the probe armed.
+TEST_CASE("remove() counts the handlers when all CPUs see the probe disarmed") {
+    place();
+    probe what = at(function, slots);
+    REQUIRE(insert(what).has_value());
+    bool has_begun = false;
+    unsigned waited = 0;
+    const auto begin_handler = [&](const boundary& now) {
+        if (what.internal.armed == 0 && now.behind_barrier && !has_begun) {
+            has_begun = true;
+            what.internal.running += 1; // it has found the probe armed before the barrier
+        }
+        waited += has_begun;
+        if (waited == long_enough)
+            what.internal.running -= 1;
+    };
+    bool removed = false;
+    step_through([&] { removed = remove(what).has_value(); }, begin_handler);
+    CHECK(removed);
+    CHECK(has_begun);
+    CHECK(waited >= long_enough); // less: it was not waited for
+    what.internal.running = 0;
+    CHECK(release(what).has_value());
+}
+
 TEST_CASE("what is taken out of the tables has been counted before") {
     place();
     probe what = at(function, slots);

@@ -22,6 +22,13 @@ void note(const marker::marker&, void* private_data, const marker::arguments&) {
     calls += private_data != nullptr;
 }
 
+bool is_free;          // the probe is its owner's, and may be anything
+unsigned used_freed;
+
+void note_use(const marker::marker&, void*, const marker::arguments&) {
+    used_freed += is_free;
+}
+
 void hit() {
     _trace_mark(retirement, number, MARK_NOARGS);
 }
@@ -70,4 +77,41 @@ TEST_CASE("only a grace period that begins when all CPUs see the probe out makes
     REQUIRE(add(goes));
     REQUIRE(marker::unregister_probe(goes));
     REQUIRE(marker::unregister_probe(stays));
+}
+
+// A grace period waits for a hit from where its preempt count is raised: so nothing that a hit has
+// looked at before may be used by it afterwards.
+TEST_CASE("a hit uses no probe that was taken out and made free before its section began") {
+    fake::reset();
+    fake::calls.reserve(100'000); // stepped code must not be allocating when others act
+    marker::probe goes(note_use, nullptr);
+    marker::probe stays(note, nullptr);
+    unsigned freed = 0;
+    unsigned kept = 0;
+    bool is_reached = true;
+    used_freed = 0;
+    for (unsigned when = 0; is_reached; ++when) {
+        REQUIRE(add(goes)); // the first of the list
+        REQUIRE(add(stays));
+        is_free = false;
+        is_reached = false;
+        const auto unregister = [&](const boundary& at) {
+            if (at.number != when)
+                return;
+            is_reached = true;
+            if (fake::count != 0)
+                ++kept;
+            else
+                is_free = marker::unregister_probe(goes).has_value();
+        };
+        step_through(hit, unregister);
+        freed += is_free;
+        if (!is_free)
+            REQUIRE(marker::unregister_probe(goes));
+        REQUIRE(marker::unregister_probe(stays));
+        REQUIRE(marker::synchronise());
+    }
+    CHECK(freed > 5);
+    CHECK(kept > 5);
+    CHECK(used_freed == 0);
 }
