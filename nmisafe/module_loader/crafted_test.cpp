@@ -208,7 +208,7 @@ TEST_CASE_FIXTURE(fixture, "the largest number of sections") {
     REQUIRE(try_to_load(object_with_sections(elf::first_reserved - 1 - count)));
     REQUIRE(unload(module));
     expect_error(try_to_load(object_with_sections(elf::first_reserved - count)),
-                 load_error::bad_header);
+                 load_error::too_many_sections);
 }
 
 TEST_CASE_FIXTURE(fixture, "four times the sections take no sixteen times the time") {

@@ -156,6 +156,7 @@ struct fixture {
     }
     void bad_files();
     void bad_sections();
+    void bad_constructors();
     void bad_symbols();
     void bad_relocations();
     void bad_calls();

@@ -6,6 +6,7 @@
 //
 // Some mutations are libFuzzer's own; others set one field of one ELF structure to a value that is
 // likely to be at a border.
+#include "nmisafe/module_loader/fuzz_mutations_test.hpp"
 #include "nmisafe/module_loader/internal/link.hpp"
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 
 using namespace nmisafe::module_loader;
 using namespace nmisafe::module_loader::internal;
+using namespace nmisafe::module_loader::fuzz;
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t maximum);
 
@@ -117,6 +119,11 @@ struct run {
             if (from.symbols[i].section == elf::common)
                 place(data_segment, values[i].value, from.symbols[i].size, from.symbols[i].value);
         }
+        constexpr uint64_t word = sizeof(typename Elf::address);
+        place(read_only_segment, layout.table, layout.slot_count * word, 1);
+        place(read_only_segment, layout.calls,
+              (uint64_t{layout.call_counts[constructors]} + layout.call_counts[destructors]) * word,
+              1);
         place(read_only_segment, layout.directory,
               layout.directory_count * sizeof(directory_entry<Elf>), alignof(directory_entry<Elf>));
         for (auto& intervals : used) {
@@ -196,10 +203,24 @@ struct run {
     }
 
     void check_entry_points(const entry_points& entries, const segment_memory* segments) const {
+        const auto is_code = [&](uint64_t address) {
+            return address - segments[code_segment].address < layout.sizes[code_segment];
+        };
         for (const uint64_t entry : {entries.init, entries.exit})
-            require(entry == 0 ||
-                        entry - segments[code_segment].address < layout.sizes[code_segment],
-                    "entry point");
+            require(entry == 0 || is_code(entry), "entry point");
+        for (const call_list& list : entries.calls) {
+            const uint64_t begin = list.address - segments[read_only_segment].address;
+            constexpr uint64_t size = sizeof(typename Elf::address);
+            require(list.count == 0 ||
+                        (begin <= layout.sizes[read_only_segment] &&
+                         list.count <= (layout.sizes[read_only_segment] - begin) / size),
+                    "calls");
+            for (uint64_t i = 0; i < list.count; ++i) {
+                typename Elf::address function = 0;
+                std::memcpy(&function, segments[read_only_segment].bytes + begin + i * size, size);
+                require(is_code(function), "a constructor or destructor");
+            }
+        }
         const uint64_t name = entries.name - segments[read_only_segment].address;
         require(entries.name == 0 ||
                     (name < layout.sizes[read_only_segment] &&
@@ -256,84 +277,6 @@ void run_as(const uint8_t* data, size_t size) {
         one.link();
 }
 
-bool is_class_32(const uint8_t* data, size_t size) {
-    return size > elf::ident_class && data[elf::ident_class] == elf_32::class_number;
-}
-
-// --- mutations -----------------------------------------------------------------------------------
-
-struct table {
-    size_t begin, entry_size, count;
-};
-
-/// The header, the section headers, and each symbol table, relocation section and section group, as
-/// far as they lie in the file.
-template <typename Elf>
-std::vector<table> tables_of(const uint8_t* data, size_t size) {
-    using section = typename Elf::section;
-    if (size < sizeof(typename Elf::header))
-        return {};
-    const auto& header = *reinterpret_cast<const typename Elf::header*>(data);
-    std::vector<table> tables{{0, sizeof header, 1}};
-    const uint64_t begin = header.section_headers;
-    if (begin > size)
-        return tables;
-    const size_t count = std::min<size_t>(header.section_count, (size - begin) / sizeof(section));
-    tables.push_back({begin, sizeof(section), count});
-    const auto* const sections = reinterpret_cast<const section*>(data + begin);
-    for (size_t i = 0; i < count; ++i) {
-        const section& one = sections[i];
-        size_t entry = 0;
-        if (one.type == elf::symtab)
-            entry = sizeof(typename Elf::symbol);
-        else if (one.type == Elf::relocation_section)
-            entry = sizeof(typename Elf::relocation);
-        else if (one.type == elf::group)
-            entry = sizeof(elf_word);
-        if (entry != 0 && one.offset <= size && one.size <= size - one.offset && one.size >= entry)
-            tables.push_back({one.offset, entry, one.size / entry});
-    }
-    return tables;
-}
-
-uint64_t border_value(std::minstd_rand& random, uint64_t old, size_t size) {
-    switch (random() % 8) {
-    case 0:
-        return random() % 4;
-    case 1:
-        return old + 1;
-    case 2:
-        return old - 1;
-    case 3:
-        return size - random() % 16;
-    case 4:
-        return uint64_t{1} << (random() % 64);
-    case 5:
-        return ~uint64_t{0} - random() % 16;
-    case 6:
-        return old ^ (uint64_t{1} << (random() % 32));
-    default:
-        return random() % size;
-    }
-}
-
-void change_field(uint8_t* data, size_t size, std::minstd_rand& random) {
-    const auto tables =
-        is_class_32(data, size) ? tables_of<elf_32>(data, size) : tables_of<elf_64>(data, size);
-    if (tables.empty())
-        return;
-    const table& which = tables[random() % tables.size()];
-    if (which.count == 0)
-        return;
-    const size_t begin = which.begin + random() % which.count * which.entry_size;
-    const size_t width = std::min(size_t{1} << (random() % 4), which.entry_size);
-    const size_t at = begin + random() % (which.entry_size / width) * width;
-    uint64_t value = 0;
-    std::memcpy(&value, data + at, width);
-    value = border_value(random, value, size);
-    std::memcpy(data + at, &value, width);
-}
-
 } // namespace
 
 #ifdef NMISAFE_MODULE_LOADER_CONTROLS
@@ -347,6 +290,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
         {"alignment", check::alignment},
         {"section_count", check::section_count},
         {"symbol_name", check::symbol_name},
+        {"called_function", check::called_function},
     };
     const char* const wanted = std::getenv("NMISAFE_WITHOUT");
     for (const auto& [name, which] : all)

@@ -20,29 +20,32 @@ enum class load_error : uint8_t {
     not_elf,         ///< It does not begin with ELF's magic number.
     wrong_machine,   ///< Of the other width, the other byte order, or for another CPU.
     not_relocatable, ///< An executable or a shared object, or something else that has been linked.
-    bad_header,      ///< Versions, sizes of entries, number of sections, index of the names.
-    too_large,       ///< The image or one segment is larger than `maximum_size`.
-    shared_bytes,    ///< Sections or names share bytes of the image: together more than it has.
+    bad_header,      ///< Versions, sizes of entries, no section, index of the names.
+    too_many_sections, ///< 65,280 and more.
+    intermediate_code, ///< For a link-time optimizer: -flto without -ffat-lto-objects.
+    too_large,         ///< The image or one segment is larger than `maximum_size`.
+    shared_bytes,      ///< Sections or names share bytes of the image: together more than it has.
     // Sections.
     bad_string_table,    ///< Not of that type, empty, or its last byte is not 0.
     bad_name,            ///< A name lies outside its string table.
-    bad_alignment,       ///< Not a power of two, or of what is loaded more than a page.
+    bad_alignment,       ///< Not a power of two, or of what is loaded more than `maximum_size`.
     bad_section,         ///< Section 0 is not the null section, or a link leads nowhere.
     unsupported_section, ///< To be loaded, but of a type or with a flag unknown here: TLS, say.
     write_and_execute,   ///< A section that is to be both written and executed.
-    constructors,        ///< Static constructors or destructors, which nobody would call.
+    bad_constructors,    ///< .preinit_array; or constructors or destructors that are no table.
     mixed_section,       ///< Sections of one name in different segments: no one range has them all.
     bad_group,           ///< A section group's header, or a member that is none.
     // Symbols and relocations.
     bad_symbol_table,       ///< More than one, or its sizes, or its string table.
     bad_symbol,             ///< Section, value, binding; or referred to, but not in memory.
-    unsupported_symbol,     ///< Thread-local, or an indirect function.
+    unsupported_symbol,     ///< Thread-local, or an indirect function; refusal::symbol says which.
     bad_relocation_table,   ///< Its kind, its sizes, its symbol table; or for a section of zeros.
     bad_relocation,         ///< Its place or its symbol lies outside.
     unsupported_relocation, ///< refusal::relocation_type says which.
     undefined_symbol,       ///< refusal::symbol says which.
     relocation_overflow,    ///< The value does not fit: a segment or a symbol is too far away.
-    bad_entry_point,        ///< The init or exit function is not a function in code.
+    bad_entry_point,        ///< The init or exit function, or a constructor or destructor, is not
+                            ///< in code.
     bad_module_name,        ///< Not read-only data, or not terminated within `maximum_name`.
     // What others refuse.
     no_memory,     ///< An area has no room, or the platform no page.

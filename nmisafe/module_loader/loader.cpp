@@ -24,6 +24,8 @@ constexpr size_t working_mapping = internal::segment_count;
 } // namespace
 
 class loader {
+    static_assert(loaded_module::call_kinds == internal::call_kinds);
+
   public:
     explicit loader(loaded_module& which) : module_(which) {}
 
@@ -79,6 +81,8 @@ class loader {
         module_.name_ = "";
         module_.init_ = nullptr;
         module_.exit_ = nullptr;
+        for (auto& one : module_.calls_)
+            one = {};
         module_.directory_ = nullptr;
         module_.directory_count_ = 0;
         return all ? module_state::empty : module_state::kept;
@@ -90,7 +94,9 @@ class loader {
         const host& with = *module_.host_;
         if (with.join != nullptr && !with.join(with.context, module_))
             return load_error::join_refused;
+        call_all(internal::constructors);
         if (module_.init_ != nullptr && !module_.init_()) {
+            call_all(internal::destructors);
             leave();
             return load_error::init_failed;
         }
@@ -108,6 +114,7 @@ class loader {
     void stop() {
         if (module_.exit_ != nullptr)
             module_.exit_();
+        call_all(internal::destructors);
         leave();
     }
 
@@ -123,15 +130,21 @@ class loader {
                                                       : *module_.areas_.data;
     }
 
-    /// No memory for no bytes.
-    bool allocate(size_t mapping, uint64_t size) {
+    /// No memory for no bytes. What begins at a page is asked for; for more than that there must be
+    /// room to begin later.
+    bool allocate(size_t mapping, uint64_t size, uint64_t alignment) {
         if (size == 0)
             return true;
-        const auto bytes = static_cast<size_t>(size);
-        void* const memory = module_.host_->memory->allocate(area_of(mapping), bytes);
+        const uint64_t room = alignment > internal::page_size ? alignment - internal::page_size : 0;
+        void* const memory =
+            module_.host_->memory->allocate(area_of(mapping), static_cast<size_t>(size + room));
         if (memory == nullptr)
             return false;
-        module_.mappings_[mapping] = {memory, bytes};
+        const auto address = reinterpret_cast<uintptr_t>(memory);
+        const uintptr_t begin = room != 0 ? (address + static_cast<uintptr_t>(alignment) - 1) &
+                                                ~(static_cast<uintptr_t>(alignment) - 1)
+                                          : address;
+        module_.mappings_[mapping] = {memory, begin, static_cast<size_t>(size)};
         return true;
     }
 
@@ -151,7 +164,7 @@ class loader {
 
     /// What has been checked becomes code and data.
     load_error build(const internal::object<elf_native>& object) {
-        if (!allocate(working_mapping, internal::working_size(object)))
+        if (!allocate(working_mapping, internal::working_size(object), 1))
             return load_error::no_memory;
         auto* const places =
             static_cast<internal::placement*>(module_.mappings_[working_mapping].memory);
@@ -164,10 +177,10 @@ class loader {
 
         internal::segment_memory segments[internal::segment_count];
         for (size_t i = 0; i < internal::segment_count; ++i) {
-            if (!allocate(i, layout.sizes[i]))
+            if (!allocate(i, layout.sizes[i], layout.alignments[i]))
                 return load_error::no_memory;
-            void* const memory = module_.mappings_[i].memory;
-            segments[i] = {static_cast<uint8_t*>(memory), reinterpret_cast<uintptr_t>(memory)};
+            const uintptr_t begin = module_.mappings_[i].begin;
+            segments[i] = {reinterpret_cast<uint8_t*>(begin), begin};
         }
         const host& with = *module_.host_;
         internal::entry_points entries;
@@ -186,12 +199,22 @@ class loader {
     void publish(const internal::layout_result& layout, const internal::entry_points& entries) {
         module_.init_ = reinterpret_cast<bool (*)()>(static_cast<uintptr_t>(entries.init));
         module_.exit_ = reinterpret_cast<void (*)()>(static_cast<uintptr_t>(entries.exit));
+        for (size_t kind = 0; kind < internal::call_kinds; ++kind)
+            module_.calls_[kind] = {reinterpret_cast<void (*const*)()>(
+                                        static_cast<uintptr_t>(entries.calls[kind].address)),
+                                    entries.calls[kind].count};
         if (entries.name != 0)
             module_.name_ = reinterpret_cast<const char*>(static_cast<uintptr_t>(entries.name));
         module_.directory_count_ = layout.directory_count;
         if (layout.directory_count != 0)
             module_.directory_ = reinterpret_cast<const void*>(
                 module_.read_only().begin + static_cast<size_t>(layout.directory));
+    }
+
+    void call_all(internal::call_kind kind) {
+        const auto& list = module_.calls_[kind];
+        for (uint32_t i = 0; i < list.count; ++i)
+            list.functions[i]();
     }
 
     void leave() {

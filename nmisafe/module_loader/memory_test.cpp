@@ -36,6 +36,8 @@ bool may_synchronise() {
 void* allocate(const vmalloc::area& where, size_t size) {
     if (++memory.allocations == memory.failing_allocation)
         return nullptr;
+    if (memory.refuses_more_than != 0 && size > memory.refuses_more_than)
+        return nullptr;
     const size_t whole = whole_pages(size);
     constexpr uintptr_t step = 0x10000;
     for (uintptr_t at = where.begin(); at < where.end(); at += step) {

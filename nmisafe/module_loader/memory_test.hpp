@@ -23,6 +23,7 @@ struct memory_state {
     unsigned failing_protection;
     unsigned failing_releases; ///< So many releases fail from now on.
     bool cannot_synchronise;
+    size_t refuses_more_than; ///< In one allocation; 0: what is too much the system says.
 };
 extern memory_state memory;
 

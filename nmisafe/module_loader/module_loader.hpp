@@ -9,6 +9,9 @@
 ///     ...
 ///     const auto gone = module_loader::unload(module);        // exit, leave, wait, free
 ///
+/// Its static constructors and destructors are called, in the order in which a linker would have
+/// them: the former by start(), before init, the latter by stop() and unload(), after exit.
+///
 /// An object may define, as extern "C":
 ///     bool nmisafe_module_init();               called by start(); false: it cannot go on
 ///     void nmisafe_module_exit();               called by stop() and unload()
@@ -142,12 +145,19 @@ class loaded_module {
     static constexpr uint32_t most_uses = closed - 1;
     static constexpr size_t mapping_count = 4; // the segments, and what load() works with
 
+    static constexpr size_t call_kinds = 2; // constructors, destructors
+
     struct mapping {
         void* memory;
-        size_t size;
+        uintptr_t begin; // of what is in it: as it is aligned
+        size_t size;     // of what is in it
+    };
+    struct call_list {
+        void (*const* functions)();
+        uint32_t count;
     };
     address_range range_of(size_t segment) const {
-        const auto begin = reinterpret_cast<uintptr_t>(mappings_[segment].memory);
+        const uintptr_t begin = mappings_[segment].begin;
         return {begin, begin + mappings_[segment].size};
     }
 
@@ -159,6 +169,7 @@ class loaded_module {
     mapping mappings_[mapping_count] = {};
     bool (*init_)() = nullptr;
     void (*exit_)() = nullptr;
+    call_list calls_[call_kinds] = {};
     const void* directory_ = nullptr; // of sections, in the read-only segment
     uint32_t directory_count_ = 0;
     refusal refusal_ = {};
@@ -175,14 +186,15 @@ class loaded_module {
 base::expected<size_t, load_error> load(loaded_module& which, const void* image, size_t size,
                                         const areas& where, const host& with);
 
-/// Calls join and init. With an error (join_refused, init_failed) all is undone: left, waited for,
-/// and unloaded; or `stopped`, if wait_until_unused() says that somebody still needs it. Its tables
-/// are joined as they are: an object that is not trusted must not be started. @context thread,
-/// interrupts on. @return bytes of the three segments.
+/// Calls join, constructors and init. With an error (join_refused, init_failed) all is undone:
+/// destroyed, left, waited for, and unloaded; or `stopped`, if wait_until_unused() says that somebody
+/// still needs it. Its tables are joined as they are: an object that is not trusted must not be
+/// started. @context thread, interrupts on. @return bytes of the three segments.
 base::expected<size_t, load_error> start(loaded_module& which);
 
-/// Calls exit and leave: the module stays in memory, for who is still in it. `in_use`: a use is
-/// held; nothing has changed. @context thread, interrupts on. @return bytes of the three segments.
+/// Calls exit, destructors and leave: the module stays in memory, for who is still in it. `in_use`:
+/// a use is held; nothing has changed. @context thread, interrupts on. @return bytes of the three
+/// segments.
 base::expected<size_t, load_error> stop(loaded_module& which);
 
 /// Stops the module if it is live, waits until it is unused if it ever was live, and gives its

@@ -176,12 +176,6 @@ TEST_CASE_FIXTURE(fixture, "what is not done here is refused") {
         CHECK(module.state() == module_state::empty);
         CHECK(test::memory.mappings == 0);
     };
-    for (const std::string& name : variants("constructor"))
-        expect(name, load_error::constructors);
-    for (const std::string& name : variants("position_independent")) {
-        expect(name, load_error::unsupported_relocation);
-        CHECK(module.latest_refusal().relocation_type != 0);
-    }
     for (const std::string& name : variants("other_width"))
         expect(name, load_error::wrong_machine);
     with.functions.find_symbol = [](void*, const char*) { return uintptr_t{0}; };

@@ -54,6 +54,13 @@ void without_code(const module_remains& before) {
     }
 }
 
+/// Its init looks whether its constructors were called.
+void with_constructors(const module_remains& before) {
+    expect("a module with constructors", load_error{}, start(modules[0], "constructed"));
+    unload(modules[0]);
+    expect_nothing_left(before);
+}
+
 /// The one too many is refused whole; one without code needs no room, and those that are there
 /// stay.
 void one_more(const module_remains& before) {
@@ -78,6 +85,7 @@ void try_module_numbers() {
     set_up_patching();
     const module_remains before = look_for_remains();
     without_code(before);
+    with_constructors(before);
     one_more(before);
     print_row("numbers");
 }

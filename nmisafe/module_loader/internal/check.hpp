@@ -9,26 +9,14 @@
 /// needs more is refused.
 #pragma once
 
-#include "nmisafe/module_loader/internal/controls.hpp"
-#include "nmisafe/module_loader/internal/object.hpp"
+#include "nmisafe/module_loader/internal/calls.hpp"
+#include "nmisafe/module_loader/internal/check_header.hpp"
 #include "nmisafe/module_loader/load_error.hpp"
 
 namespace nmisafe::module_loader::internal {
 
-/// Limit of an image and of each segment: so no sum below overflows.
-inline constexpr uint64_t maximum_size = uint64_t{1} << 30;
-inline constexpr uint64_t page_size = 4096;
-
 constexpr bool is_power_of_two(uint64_t value) {
     return value != 0 && (value & (value - 1)) == 0;
-}
-
-/// Whether `name` is `family` or begins with `family.`.
-inline bool is_of_family(const char* name, const char* family) {
-    for (; *family != 0; ++name, ++family)
-        if (*name != *family)
-            return false;
-    return *name == 0 || *name == '.';
 }
 
 template <typename Elf>
@@ -41,7 +29,7 @@ class checker {
 
     bool check() {
         return check_header() && check_sections() && check_symbol_table() && check_symbols() &&
-               check_groups() && check_relocations();
+               check_thread_local() && check_groups() && check_relocations();
     }
 
   private:
@@ -49,8 +37,8 @@ class checker {
     using symbol = typename Elf::symbol;
 
     bool refuse(load_error why, uint32_t in_section = 0, uint32_t entry = 0,
-                uint32_t relocation_type = 0) {
-        refusal_ = {why, in_section, entry, relocation_type, nullptr};
+                uint32_t relocation_type = 0, const char* name = nullptr) {
+        refusal_ = {why, in_section, entry, relocation_type, name};
         return false;
     }
 
@@ -62,50 +50,13 @@ class checker {
     }
 
     bool check_header() {
-        if (object_.size > maximum_size)
-            return refuse(load_error::too_large);
-        if (object_.size < sizeof(typename Elf::header))
-            return refuse(load_error::truncated);
-        const auto& header = *object_.template at<typename Elf::header>(0);
-        for (size_t i = 0; i < sizeof elf::magic; ++i)
-            if (header.ident[i] != elf::magic[i])
-                return refuse(load_error::not_elf);
-        if (header.ident[elf::ident_class] != Elf::class_number ||
-            header.ident[elf::ident_data] != elf::little_endian || header.machine != Elf::machine)
-            return refuse(load_error::wrong_machine);
-        const uint8_t osabi = header.ident[elf::ident_osabi];
-        if (header.ident[elf::ident_version] != elf::current_version ||
-            header.version != elf::current_version ||
-            (osabi != elf::osabi_none && osabi != elf::osabi_gnu))
-            return refuse(load_error::bad_header);
-        if (header.type != elf::type_relocatable)
-            return refuse(load_error::not_relocatable);
-        if (header.header_size != sizeof header || header.section_header_size != sizeof(section) ||
-            header.section_count == 0 || header.section_names >= header.section_count)
-            return refuse(load_error::bad_header);
-        // Or a symbol's index could be both a section's and a reserved one. A file with more
-        // sections says 0 here, and has the number elsewhere.
-        if (header.section_count >= elf::first_reserved && !is_left_out(check::section_count))
-            return refuse(load_error::bad_header);
-        if (!object_.contains(header.section_headers, header.section_count * sizeof(section)))
-            return refuse(load_error::truncated);
-        object_.sections = object_.template at<section>(header.section_headers);
-        object_.section_count = header.section_count;
-        return check_string_table(header.section_names, object_.section_names,
-                                  object_.section_names_size);
-    }
-
-    bool check_string_table(uint32_t index, const char*& text, uint64_t& size) {
-        const section& table = object_.sections[index];
-        if (table.type != elf::strtab || table.size == 0)
-            return refuse(load_error::bad_string_table, index);
-        if (!object_.contains(table.offset, table.size))
-            return refuse(load_error::truncated, index);
-        text = object_.template at<char>(table.offset);
-        size = table.size;
-        if (text[size - 1] != 0 && !is_left_out(check::string_end))
-            return refuse(load_error::bad_string_table, index);
-        return true;
+        const load_error why = header_checker<Elf>(object_).check();
+        if (why == load_error{})
+            return true;
+        // With sections the names are what is wrong.
+        return refuse(why, object_.sections == nullptr
+                               ? 0
+                               : object_.template at<typename Elf::header>(0)->section_names);
     }
 
     bool check_sections() {
@@ -133,15 +84,18 @@ class checker {
         return true;
     }
 
-    bool is_constructor_section(uint32_t index) const {
-        const uint32_t type = object_.sections[index].type;
-        if (type == elf::init_array || type == elf::fini_array || type == elf::preinit_array)
-            return true;
-        for (const char* const family :
-             {".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors"})
-            if (is_of_family(object_.section_name(index), family))
-                return true;
-        return false;
+    /// Of constructors or destructors: whether it can be read as a table of addresses. What the
+    /// name `.preinit_array` means there is in programs only.
+    bool check_calls(uint32_t index) {
+        const section& one = object_.sections[index];
+        const bool is_preinit = one.type == elf::preinit_array ||
+                                behind_family(object_.section_name(index), ".preinit_array");
+        const bool is_table = is_preinit || call_table_of(object_, index).kind != not_called;
+        if (is_table && one.size != 0 &&
+            (is_preinit || one.type == elf::nobits || (one.flags & elf::execinstr) != 0 ||
+             one.size % sizeof(typename Elf::address) != 0))
+            return refuse(load_error::bad_constructors, index);
+        return true;
     }
 
     bool check_loaded_section(uint32_t index) {
@@ -152,15 +106,20 @@ class checker {
         // The layout hashes the name of each, be the section empty or not.
         if (!spend(names_left_, length_of(object_.section_name(index))))
             return refuse(load_error::shared_bytes, index);
-        if (is_constructor_section(index))
-            return one.size == 0 || refuse(load_error::constructors, index);
+        if (!check_calls(index))
+            return false;
         const bool known_type = one.type == elf::progbits || one.type == elf::nobits ||
-                                one.type == elf::note || one.type == elf::x86_64_unwind;
-        if (!known_type || (one.flags & ~typename Elf::address{known_flags}) != 0)
+                                one.type == elf::note || one.type == elf::x86_64_unwind ||
+                                one.type == elf::init_array || one.type == elf::fini_array ||
+                                one.type == elf::preinit_array;
+        // A symbol says more than the section.
+        if ((one.flags & elf::tls) != 0 && thread_local_section_ == 0)
+            thread_local_section_ = index;
+        if (!known_type || (one.flags & ~typename Elf::address{known_flags | elf::tls}) != 0)
             return refuse(load_error::unsupported_section, index);
         if ((one.flags & elf::write) != 0 && (one.flags & elf::execinstr) != 0)
             return refuse(load_error::write_and_execute, index);
-        if (one.alignment > page_size)
+        if (one.alignment > maximum_size)
             return refuse(load_error::bad_alignment, index);
         if ((one.flags & elf::link_order) != 0 && one.link >= object_.section_count)
             return refuse(load_error::bad_section, index);
@@ -180,7 +139,9 @@ class checker {
             return refuse(load_error::bad_symbol_table, index);
         object_.symbols = object_.template at<symbol>(table.offset);
         object_.symbol_count = static_cast<uint32_t>(count);
-        return check_string_table(table.link, object_.symbol_names, object_.symbol_names_size);
+        const load_error why =
+            find_strings(object_, table.link, object_.symbol_names, object_.symbol_names_size);
+        return why == load_error{} || refuse(why, table.link);
     }
 
     /// Symbol 0 stands for no symbol; nothing in it is looked at.
@@ -204,11 +165,15 @@ class checker {
             return refuse(load_error::bad_symbol, table, index);
         const uint8_t type = object_.type(index);
         if (type == elf::thread_local_data || type == elf::gnu_ifunc)
-            return refuse(load_error::unsupported_symbol, table, index);
+            return refuse(load_error::unsupported_symbol, table, index, 0,
+                          object_.symbol_name(index));
         if (one.section == elf::absolute || one.section == elf::undefined)
             return true;
         if (one.section == elf::common) {
-            if (!is_power_of_two(one.value) || one.value > page_size)
+            // An object that has nothing but what the link-time optimizer reads says so.
+            if (same_string(object_.symbol_name(index), "__gnu_lto_slim"))
+                return refuse(load_error::intermediate_code, table, index);
+            if (!is_power_of_two(one.value) || one.value > maximum_size)
                 return refuse(load_error::bad_alignment, table, index);
             return true;
         }
@@ -216,6 +181,12 @@ class checker {
             (object_.is_loaded(one.section) && one.value > object_.sections[one.section].size))
             return refuse(load_error::bad_symbol, table, index);
         return true;
+    }
+
+    /// Of a section whose variables no symbol names.
+    bool check_thread_local() {
+        return thread_local_section_ == 0 ||
+               refuse(load_error::unsupported_section, thread_local_section_);
     }
 
     /// Nothing is done with groups: in one object there are no two of the same signature. They are
@@ -289,6 +260,7 @@ class checker {
     refusal& refusal_;
     uint64_t contents_left_;
     uint64_t names_left_; // of sections
+    uint32_t thread_local_section_ = 0;
 };
 
 } // namespace nmisafe::module_loader::internal

@@ -15,6 +15,7 @@ enum class check : uint8_t {
     alignment,         ///< that an alignment is a power of two
     section_count,     ///< that no section has a reserved index
     symbol_name,       ///< that a symbol's name lies within the string table
+    called_function,   ///< that a constructor or destructor lies in code
 };
 
 #ifdef NMISAFE_MODULE_LOADER_CONTROLS

@@ -17,6 +17,10 @@ inline constexpr uint8_t little_endian = 1, current_version = 1;
 inline constexpr uint8_t osabi_none = 0, osabi_gnu = 3;
 inline constexpr uint16_t type_relocatable = 1;
 
+/// What clang -flto writes instead of ELF: LLVM's intermediate code, bare or in a wrapper.
+inline constexpr uint8_t bitcode_magic[4] = {'B', 'C', 0xc0, 0xde};
+inline constexpr uint8_t wrapped_bitcode_magic[4] = {0xde, 0xc0, 0x17, 0x0b};
+
 enum section_type : uint32_t {
     null = 0,
     progbits = 1,
@@ -59,14 +63,30 @@ enum symbol_type : uint8_t { no_type = 0, function = 2, thread_local_data = 6, g
 
 } // namespace elf
 
-/// What a relocation does: `size` bytes become symbol + addend, minus their own address if
+/// What a relocation does: `size` bytes become what it is of + addend, minus their own address if
 /// `relative`.
+///
+/// The global offset table (GOT) has a slot for each symbol whose address code reads from there.
+/// Its begin is what position-independent code counts from.
 struct relocation_form {
     enum class range : uint8_t { any, is_unsigned, is_signed };
+    enum class subject : uint8_t {
+        symbol,
+        symbol_from_table, ///< Symbol minus begin of the table.
+        slot,              ///< The address of the symbol's slot.
+        slot_from_table,   ///< The same, minus begin of the table.
+        table,             ///< Begin of the table; whatever the symbol.
+    };
     uint8_t size; ///< 0: nothing is written.
     bool relative;
     range fits; ///< How the value must fit into the bytes. any: it is cut off.
     bool known;
+    subject of = subject::symbol;
+
+    constexpr bool needs_symbol() const { return size != 0 && of != subject::table; }
+    constexpr bool needs_slot() const {
+        return of == subject::slot || of == subject::slot_from_table;
+    }
 };
 
 inline constexpr relocation_form unknown_form{0, false, relocation_form::range::any, false};
@@ -146,8 +166,14 @@ struct elf_64 {
         }
     };
 
+    /// What a relocation is of may depend on the instruction: here it never does.
+    static relocation_form form_at(const relocation& which, const uint8_t*, bool) {
+        return form_of(which.type());
+    }
+
     static constexpr relocation_form form_of(uint32_t type) {
         using range = relocation_form::range;
+        using subject = relocation_form::subject;
         switch (type) {
         case 0: // R_X86_64_NONE
             return empty_form;
@@ -162,6 +188,24 @@ struct elf_64 {
             return {4, false, range::is_signed, true};
         case 24: // R_X86_64_PC64
             return {8, true, range::any, true};
+        case 3: // R_X86_64_GOT32
+            return {4, false, range::is_signed, true, subject::slot_from_table};
+        case 9:  // R_X86_64_GOTPCREL
+        case 41: // R_X86_64_GOTPCRELX
+        case 42: // R_X86_64_REX_GOTPCRELX
+            return {4, true, range::is_signed, true, subject::slot};
+        case 25: // R_X86_64_GOTOFF64
+        case 31: // R_X86_64_PLTOFF64
+            return {8, false, range::any, true, subject::symbol_from_table};
+        case 26: // R_X86_64_GOTPC32
+            return {4, true, range::is_signed, true, subject::table};
+        case 27: // R_X86_64_GOT64
+        case 30: // R_X86_64_GOTPLT64
+            return {8, false, range::any, true, subject::slot_from_table};
+        case 28: // R_X86_64_GOTPCREL64
+            return {8, true, range::any, true, subject::slot};
+        case 29: // R_X86_64_GOTPC64
+            return {8, true, range::any, true, subject::table};
         default:
             return unknown_form;
         }
@@ -202,9 +246,23 @@ struct elf_32 {
         }
     };
 
+    /// A slot is counted from the begin of the table, by an instruction that has it in a register;
+    /// one without a register, as code that has a fixed address may have it, wants the slot's
+    /// address. `before`: there is a byte before the place, which then is the ModRM byte. [psABI
+    /// i386, R_386_GOT32X]
+    static relocation_form form_at(const relocation& which, const uint8_t* place, bool before) {
+        relocation_form form = form_of(which.type());
+        constexpr uint8_t no_base = 0x05; // mod 0, r/m 5: a displacement and no register
+        if (form.of == relocation_form::subject::slot_from_table && before &&
+            (place[-1] & 0xc7) == no_base)
+            form.of = relocation_form::subject::slot;
+        return form;
+    }
+
     /// Values wrap around with the address space, so each fits.
     static constexpr relocation_form form_of(uint32_t type) {
         using range = relocation_form::range;
+        using subject = relocation_form::subject;
         switch (type) {
         case 0: // R_386_NONE
             return empty_form;
@@ -213,6 +271,13 @@ struct elf_32 {
         case 2: // R_386_PC32
         case 4: // R_386_PLT32
             return {4, true, range::any, true};
+        case 3:  // R_386_GOT32
+        case 43: // R_386_GOT32X
+            return {4, false, range::any, true, subject::slot_from_table};
+        case 9: // R_386_GOTOFF
+            return {4, false, range::any, true, subject::symbol_from_table};
+        case 10: // R_386_GOTPC
+            return {4, true, range::any, true, subject::table};
         default:
             return unknown_form;
         }

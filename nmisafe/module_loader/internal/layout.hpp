@@ -5,7 +5,8 @@
 /// the next one's alignment asks for: so a table that many sections make up is one range. The names
 /// come in the order of the file too.
 ///
-/// Behind the read-only sections comes a directory of the names and their ranges, for
+/// Behind the read-only sections come the global offset table, the addresses of constructors and
+/// destructors in the order of their calls, and a directory of the names and their ranges, for
 /// find_section(). Sections without a byte are not in it.
 ///
 /// Names are sorted to find equal ones, by a hash first: n log n steps whatever the names are, and
@@ -13,49 +14,11 @@
 /// in one level of the sort together read no more bytes than the names have.
 #pragma once
 
+#include "nmisafe/module_loader/internal/calls.hpp"
 #include "nmisafe/module_loader/internal/check.hpp"
-#include "nmisafe/module_loader/internal/object.hpp"
+#include "nmisafe/module_loader/internal/section_sort.hpp"
 
 namespace nmisafe::module_loader::internal {
-
-/// Of each section, while the object is loaded.
-struct placement {
-    uint64_t offset; ///< In its segment.
-    uint32_t name_hash;
-    uint32_t name_length;
-    uint32_t next;   ///< The next section of the name; 0: none.
-    uint32_t leader; ///< 1: the first section of the name.
-};
-
-/// Of each symbol, while the object is loaded.
-struct symbol_value {
-    uint64_t value; ///< Of a common symbol, until its address is known: the offset in the segment.
-    enum : uint32_t { unused, used, known } state;
-};
-
-static_assert(sizeof(placement) == 24 && sizeof(symbol_value) <= 16,
-              "README.md says how much working memory there is");
-
-/// An entry of the directory. Addresses are those at which the module runs.
-template <typename Elf>
-struct directory_entry {
-    typename Elf::address begin;
-    typename Elf::address end;
-    uint32_t name; ///< Offset of the name from the directory's begin.
-};
-
-/// Working memory for one object: load() gets it and gives it back.
-template <typename Elf>
-constexpr uint64_t working_size(const object<Elf>& of) {
-    return uint64_t{of.section_count} * sizeof(placement) +
-           uint64_t{of.symbol_count} * sizeof(symbol_value);
-}
-
-struct layout_result {
-    uint64_t sizes[segment_count];
-    uint64_t directory; ///< Offset in the read-only segment.
-    uint32_t directory_count;
-};
 
 template <typename Elf>
 class layouter {
@@ -68,7 +31,9 @@ class layouter {
 
     bool lay_out() {
         result_ = {};
-        return link_equal_names() && place_sections() && place_commons() && place_directory();
+        link_calls();
+        return link_equal_names() && place_sections() && place_commons() && place_table() &&
+               place_calls() && place_directory();
     }
 
   private:
@@ -107,38 +72,16 @@ class layouter {
         return 0;
     }
 
-    /// Lists linked by `next`; of equal ones those of a come first.
-    uint32_t merge(uint32_t a, uint32_t b) {
-        uint32_t first = 0;
-        uint32_t last = 0;
-        while (a != 0 || b != 0) {
-            uint32_t& from = b == 0 || (a != 0 && compare(a, b) <= 0) ? a : b;
-            (last == 0 ? first : places_[last].next) = from;
-            last = from;
-            from = places_[from].next;
-        }
-        return first;
-    }
-
-    /// Merge sort from below: list i of `waiting` is empty or has 2^i sections.
     uint32_t sorted_by_name() {
-        uint32_t waiting[17] = {}; // section indices have 16 bits
+        const auto comes_first = [this](uint32_t a, uint32_t b) { return compare(a, b) < 0; };
+        section_sort<&placement::next, decltype(comes_first)> sort(places_, comes_first);
         for (uint32_t i = 1; i < object_.section_count; ++i) {
             if (!object_.is_loaded(i))
                 continue;
             hash_name(i);
-            uint32_t list = i;
-            size_t level = 0;
-            for (; waiting[level] != 0; ++level) {
-                list = merge(waiting[level], list);
-                waiting[level] = 0;
-            }
-            waiting[level] = list;
+            sort.add(i);
         }
-        uint32_t list = 0;
-        for (const uint32_t earlier : waiting)
-            list = merge(earlier, list);
-        return list;
+        return sort.sorted();
     }
 
     /// Cuts the sorted list where the name changes.
@@ -159,16 +102,39 @@ class layouter {
         return true;
     }
 
+    // --- functions to be called ------------------------------------------------------------------
+
+    void link_calls() {
+        const auto comes_first = [this](uint32_t a, uint32_t b) {
+            return call_table_of(object_, a).priority < call_table_of(object_, b).priority;
+        };
+        using sort = section_sort<&placement::later, decltype(comes_first)>;
+        sort sorts[call_kinds] = {sort(places_, comes_first), sort(places_, comes_first)};
+        for (uint32_t i = 1; i < object_.section_count; ++i) {
+            if (!object_.is_loaded(i) || object_.sections[i].size == 0)
+                continue;
+            const call_table table = call_table_of(object_, i);
+            if (table.kind == not_called)
+                continue;
+            sorts[table.kind].add(i);
+            result_.call_counts[table.kind] +=
+                static_cast<uint32_t>(object_.sections[i].size / sizeof(typename Elf::address));
+        }
+        for (size_t kind = 0; kind < call_kinds; ++kind)
+            result_.first_called[kind] = sorts[kind].sorted();
+    }
+
     // --- places ----------------------------------------------------------------------------------
 
-    /// Takes `size` bytes at the segment's end. The segment is at most maximum_size, the alignment
-    /// at most a page.
+    /// Takes `size` bytes at the segment's end. Segments and alignments are at most maximum_size.
     bool take(segment where, uint64_t alignment, uint64_t size, uint64_t& offset) {
         uint64_t& end = result_.sizes[where];
         offset = alignment > 1 ? (end + alignment - 1) & ~(alignment - 1) : end;
         if (size > maximum_size || offset + size > maximum_size)
             return false;
         end = offset + size;
+        if (alignment > result_.alignments[where])
+            result_.alignments[where] = alignment;
         return true;
     }
 
@@ -199,6 +165,37 @@ class layouter {
                 return refuse(load_error::too_large, object_.symbol_section, i);
         }
         return true;
+    }
+
+    /// A slot for each symbol that has need of one. Without slots the table still has a begin.
+    bool place_table() {
+        using relocation = typename Elf::relocation;
+        for (uint32_t i = 1; i < object_.section_count; ++i) {
+            if (!object_.has_relocations(i))
+                continue;
+            const auto* const entries = object_.template at<relocation>(object_.sections[i].offset);
+            for (uint32_t at = 0; at < object_.sections[i].size / sizeof(relocation); ++at) {
+                if (!Elf::form_of(entries[at].type()).needs_slot())
+                    continue;
+                uint32_t& slot = values_[entries[at].symbol()].slot;
+                if (slot == 0)
+                    slot = ++result_.slot_count;
+            }
+        }
+        return take_words(result_.slot_count, result_.table);
+    }
+
+    bool place_calls() {
+        return take_words(uint64_t{result_.call_counts[constructors]} +
+                              result_.call_counts[destructors],
+                          result_.calls);
+    }
+
+    /// No words leave the segment as large as it is.
+    bool take_words(uint64_t count, uint64_t& offset) {
+        constexpr uint64_t size = sizeof(typename Elf::address);
+        return take(read_only_segment, count == 0 ? 1 : size, count * size, offset) ||
+               refuse(load_error::too_large, 0);
     }
 
     bool place_directory() {

@@ -11,6 +11,10 @@ namespace nmisafe::module_loader::internal {
 enum segment : uint8_t { code_segment, read_only_segment, data_segment };
 inline constexpr size_t segment_count = 3;
 
+/// What is done with the functions whose addresses a section has.
+enum call_kind : uint8_t { constructors, destructors, not_called };
+inline constexpr size_t call_kinds = 2;
+
 template <typename Elf>
 struct object {
     using section = typename Elf::section;
