@@ -45,7 +45,22 @@ expected<const marker*, marker_error> register_probe(const char* channel, const 
     return *found;
 }
 
+namespace {
+
+/// Whether other CPUs can be waited for. Where a kprobe stands in the way a marker may stay on; but
+/// who unregisters in a handler would leave it on whatever stands there.
+marker_error check_waiting() {
+    const waiting where = platform::waiting_here();
+    if (where == waiting::allowed)
+        return no_error;
+    return where == waiting::in_nmi ? marker_error::in_nmi : marker_error::cannot_synchronise;
+}
+
+} // namespace
+
 expected<const marker*, marker_error> unregister_probe(probe& removed) {
+    if (const marker_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     registration mine;
     if (mine.error() != no_error)
         return unexpected(mine.error());
@@ -57,6 +72,8 @@ expected<const marker*, marker_error> unregister_probe(probe& removed) {
 
 expected<probe*, marker_error> unregister_probe(const char* channel, const char* name,
                                                 probe_function function, void* private_data) {
+    if (const marker_error why = check_waiting(); why != no_error)
+        return unexpected(why);
     registration mine;
     if (mine.error() != no_error)
         return unexpected(mine.error());
@@ -85,11 +102,9 @@ expected<size_t, marker_error> turn_off_idle() {
 }
 
 expected<uint32_t, marker_error> synchronise() {
-    const waiting where = platform::waiting_here();
-    if (where == waiting::in_nmi)
-        return unexpected(marker_error::in_nmi);
-    // With the count raised this would wait for itself.
-    if (where != waiting::allowed || context::preempt_count() != 0)
+    if (const marker_error why = check_waiting(); why != no_error)
+        return unexpected(why);
+    if (context::preempt_count() != 0) // this would wait for itself
         return unexpected(marker_error::cannot_synchronise);
     const uint32_t mine = __atomic_add_fetch(&periods.begun, 1, __ATOMIC_SEQ_CST);
     contract::wait_for_grace_period();

@@ -136,8 +136,8 @@ base::expected<const marker*, marker_error> register_probe(const char* channel, 
 /// It does not depend on a patch: where a site cannot be changed, because a kprobe stands on it,
 /// the probe goes all the same. The marker is then on without probes, which costs a call for each
 /// hit and is otherwise as off, until the next registration, unregistration, join() or leave() that
-/// finds the sites free, or turn_off_idle(). With an error (`in_nmi`, `busy`, `not_registered`)
-/// nothing has changed. @return the marker. @context thread, interrupts on
+/// finds the sites free, or turn_off_idle(). With an error (`in_nmi`, `cannot_synchronise`, `busy`,
+/// `not_registered`) nothing has changed. @return the marker. @context thread, interrupts on
 base::expected<const marker*, marker_error> unregister_probe(probe& removed);
 
 /// The same for who knows the probe by what it was made of. @return the probe.

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 #include <string>
+#include <utility>
 
 extern "C" const nmisafe::immediate::site __start_nmisafe_immediate_sites[];
 
@@ -182,40 +183,78 @@ TEST_CASE_FIXTURE(fixture, "what is refused leaves the marker off") {
     REQUIRE(marker::unregister_probe(one));
 }
 
-TEST_CASE_FIXTURE(fixture, "a probe goes also where its marker cannot be turned off") {
+TEST_CASE_FIXTURE(fixture, "a probe goes also when its marker cannot be turned off") {
     probe one(note, &letters[0]);
     probe other(note, &letters[1]);
-    REQUIRE(add(one));
-    fake::can_synchronise = false;
-    const auto off = marker::unregister_probe(one);
-    REQUIRE(off);
-    CHECK(one.registered_with() == nullptr);
-    CHECK((*off)->arm_count() == 0);
-    CHECK((*off)->is_on()); // without probes
-    hit(1);
-    CHECK(calls.empty());
-    const auto still = marker::turn_off_idle();
-    REQUIRE_FALSE(still);
-    CHECK(still.error() == marker_error::cannot_synchronise);
-    fake::can_synchronise = true;
+    const auto on = add(one);
+    REQUIRE(on);
+    const marker::marker& which = **on;
+
+    // While another patcher is at work.
+    fake::text.place(0x40000000, {0xb8, 1, 0, 0, 0});
+    text_patch::patch change{0x40000000, 0, 0, 0, 5, 0, {0xb8, 1}, {0xb8, 2}};
+    const auto during_patch = [&](auto action) {
+        bool done = false;
+        fake::observer = [&] {
+            if (!std::exchange(done, true))
+                action();
+        };
+        REQUIRE(text_patch::apply(&change, 1));
+        fake::observer = nullptr;
+        std::swap(change.before, change.after);
+        CHECK(done);
+    };
+    const auto unregister = [&] { REQUIRE(marker::unregister_probe(one)); };
+    during_patch([&] {
+        unregister();
+        CHECK(one.registered_with() == nullptr);
+        CHECK(which.arm_count() == 0);
+        CHECK(which.is_on()); // without probes
+        hit(1);
+        CHECK(calls.empty());
+        const auto still = marker::turn_off_idle();
+        REQUIRE_FALSE(still);
+        CHECK(still.error() == marker_error::busy);
+    });
+    CHECK(which.is_on());
     // By whichever registration comes next, also if that comes to nothing.
-    CHECK(marker::unregister_probe(one).error() == marker_error::not_registered);
-    CHECK_FALSE((*off)->is_on());
+    CHECK(marker::unregister_probe("registry", "number", note, &letters[0]).error() ==
+          marker_error::not_registered);
+    CHECK_FALSE(which.is_on());
     REQUIRE(marker::synchronise());
 
-    // Or as one that has a probe again.
+    // Or by who asks for it.
     REQUIRE(add(one));
-    fake::can_synchronise = false;
-    REQUIRE(marker::unregister_probe(one));
-    CHECK((*off)->is_on());
-    fake::can_synchronise = true;
+    during_patch(unregister);
+    CHECK(which.is_on());
+    CHECK(marker::turn_off_idle());
+    CHECK_FALSE(which.is_on());
+    REQUIRE(marker::synchronise());
+
+    // Or it is one that has a probe again.
+    REQUIRE(add(one));
+    during_patch(unregister);
     REQUIRE(add(other));
-    CHECK((*off)->is_on());
+    CHECK(which.is_on());
     hit(1);
     CHECK(calls == "b");
     REQUIRE(marker::unregister_probe(other));
-    CHECK_FALSE((*off)->is_on());
-    CHECK(marker::turn_off_idle());
+    CHECK_FALSE(which.is_on());
+}
+
+TEST_CASE_FIXTURE(fixture, "a handler unregisters nothing") {
+    probe one(note, &letters[0]);
+    REQUIRE(add(one));
+    fake::can_synchronise = false;
+    CHECK(marker::unregister_probe(one).error() == marker_error::cannot_synchronise);
+    CHECK(marker::unregister_probe("registry", "number", note, &letters[0]).error() ==
+          marker_error::cannot_synchronise);
+    CHECK(marker::turn_off_idle().error() == marker_error::cannot_synchronise);
+    CHECK(one.registered_with() != nullptr);
+    hit(1);
+    CHECK(calls == "a");
+    fake::can_synchronise = true;
+    REQUIRE(marker::unregister_probe(one));
 }
 
 TEST_CASE_FIXTURE(fixture, "of two formats under a name each is its own marker") {

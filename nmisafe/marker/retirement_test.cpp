@@ -22,7 +22,7 @@ void note(const marker::marker&, void* private_data, const marker::arguments&) {
     calls += private_data != nullptr;
 }
 
-bool is_free;          // the probe is its owner's, and may be anything
+bool is_free; // the probe is its owner's, and may be anything
 unsigned used_freed;
 
 void note_use(const marker::marker&, void*, const marker::arguments&) {

@@ -18,6 +18,7 @@
 #include "kernel/memory/pages.hpp"
 #include "kernel/modules/modules.hpp"
 #include "nmisafe/context/count.hpp"
+#include "nmisafe/kprobe/closed_range.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
@@ -113,10 +114,12 @@ constexpr struct {
      }},
     {"marker::unregister_probe()",
      [] { return outcome_of(marker::unregister_probe(marker_probe)); }},
+    {"marker::turn_off_idle()", [] { return outcome_of(marker::turn_off_idle()); }},
     {"marker::synchronise()", [] { return outcome_of(marker::synchronise()); }},
     {"kprobe::insert()", [] { return outcome_of(kprobe::insert(code_probe)); }},
     {"kprobe::remove()", [] { return outcome_of(kprobe::remove(code_probe)); }},
     {"kprobe::release()", [] { return outcome_of(kprobe::release(code_probe)); }},
+    {"kprobe::evict()", [] { return outcome_of(kprobe::evict({})); }},
     {"vmalloc::vmalloc()",
      [] {
          return keep(vmalloc::vmalloc(vmalloc_area, page_size, vmalloc::permission::read_write),

@@ -28,7 +28,6 @@
 #include "kernel/modules/loaded/nmi_probe.hpp"
 #include "kernel/modules/module_text.hpp"
 #include "kernel/modules/modules.hpp"
-#include "kernel/panic/test_exit.hpp"
 #include "kernel/smp/code.hpp"
 #include "kernel/smp/smp.hpp"
 #include "kernel/threads/thread.hpp"
@@ -83,21 +82,6 @@ bool unload() {
 
 shared_count faults_in_code, faults_in_constants, faults_in_data, faults_in_nmi;
 
-/// The control ends where it shows its harm: nothing can be run after that.
-void end_at_bad_access(trap_frame& frame, uintptr_t address) {
-    static uint32_t ended;
-    if (handle_lazy_fault(frame, address) != vmalloc::fault::bad)
-        return;
-    if (__atomic_exchange_n(&ended, 1, __ATOMIC_RELAXED) != 0)
-        while (true) // another CPU has come back too
-            asm volatile("cli\n\thlt");
-    fail("code of a module that is gone is executed", 0, frame.ip);
-    print("@row path=reload boundaries=", uint32_t{scene.count.boundaries},
-          " nmis_raised=1 nmis_handled=1 nested=0 lost=0 corrupted=0 unsafe_irets=0 failures=",
-          uint32_t{scene.count.failures}, "\n@done\n");
-    finish(true);
-}
-
 bool on_page_fault(trap_frame& frame, uintptr_t address) {
     ++scene.page_faults;
     if (context::in_nmi())
@@ -110,7 +94,7 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
         ++faults_in_data;
     show_resume_flag(frame);
     if (is_removed(defence::grace))
-        end_at_bad_access(frame, address);
+        end_at_use_of_remains(frame, address, "reload");
     return resolve_lazy_fault(frame, address);
 }
 

@@ -8,7 +8,8 @@
 //              and when it is unloaded: they are taken off, and if a thread may be in the kprobe's
 //              slot the module stays in memory until that is released
 //
-// After each an NMI executes what the probes stood on.
+// After each an NMI executes what the probes stood on. As a control, without=close takes no kprobe
+// off: then the NMI's breakpoint finds it where a module was.
 #include "kernel/experiments/modules/module_outlived.hpp"
 
 #include "kernel/experiments/modules/module_remains.hpp"
@@ -16,6 +17,7 @@
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
+#include "kernel/memory/lazy_areas.hpp"
 #include "kernel/modules/loaded/forgets.hpp"
 #include "kernel/modules/loaded/nmi_probe.hpp"
 #include "kernel/modules/modules.hpp"
@@ -186,10 +188,14 @@ void expect_kept() {
     expect_error("it is unloaded then", load_error{}, unload());
 }
 
-void forgotten_by_modules() {
+void set_up_forgotten() {
     set_scene([](x86::trap_frame&) { execute_forgotten(); });
     set_up_patching();
     trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
+}
+
+void forgotten_by_modules() {
+    set_up_forgotten();
     const module_remains before = look_for_remains();
     for (const bool needs_slot : {false, true})
         for (const bool goes_on : {false, true}) {
@@ -213,6 +219,17 @@ void forgotten_by_modules() {
 void try_to_outlive_modules() {
     on_marker();
     forgotten_by_modules();
+}
+
+void meet_what_is_left() {
+    set_up_forgotten();
+    trap::set_page_fault_handler([](x86::trap_frame& frame, uintptr_t address) {
+        end_at_use_of_remains(frame, address, "forgotten");
+        return resolve_lazy_fault(frame, address);
+    });
+    start_forgetful(false, false);
+    raise_one();
+    print_row("forgotten");
 }
 
 } // namespace kernel

@@ -8,8 +8,9 @@
 //   on-marker    what a module has put elsewhere, and cannot or does not take back: see
 //   forgotten    module_outlived.cpp
 //
-// As a control, without=close closes no code to probes. Then init finds one on itself, and after
-// that the code of a live module goes with the probe on it.
+// As a control, without=close closes no code to probes, nor rids it of them. Then init finds one on
+// itself, after that the code of a live module goes with the probe on it, and at last the probe
+// does.
 #include "kernel/common/controls.hpp"
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
@@ -234,6 +235,8 @@ void module_probed() {
     if (!is_removed(defence::close))
         expect_nothing_left(before);
     print_row("come-and-go", false, {"reloads", reloads});
+    if (is_removed(defence::close))
+        meet_what_is_left();
 }
 
 } // namespace kernel
