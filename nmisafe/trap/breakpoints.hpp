@@ -28,8 +28,7 @@ namespace nmisafe::trap {
     return (cpu.nmi_in_progress | cpu.nmi_like_in_progress) != 0;
 }
 
-/// The first step, once the event is counted. Returns whether any was armed. @context nmi or like
-/// it
+/// The first step, once the event is counted: whether any was armed. @context nmi or like it
 [[NMISAFE_TRAP_INLINE]] inline bool disarm_breakpoints() {
     if ((x86::read_dr7() & X86_DR7_ENABLE_ALL) == 0 || !defended(NMISAFE_WITHOUT_DR7)) [[likely]]
         return false;
@@ -49,7 +48,9 @@ namespace nmisafe::trap {
 
 /// The last step, once the event is no longer counted. @context nmi or like it
 [[NMISAFE_TRAP_INLINE]] inline void rearm_breakpoints(const platform::cpu_state& cpu,
-                                                     bool were_armed) {
+                                                      bool were_armed) {
+    // What an event that still found this one counted has set must be seen here.
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     const bool are_due = were_armed || (cpu.debug_control & X86_DR7_ENABLE_ALL) != 0;
     if (are_due && defended(NMISAFE_WITHOUT_DR7) && !breakpoints_are_off(cpu)) [[unlikely]]
         load_debug_control(cpu);

@@ -140,6 +140,8 @@ class Copy:
         if test.startswith("guest "):
             arch = test.split()[2]
             return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
+        if test.startswith("guest."):
+            return ["nmisafe", f"kernel_{test.rpartition('.')[2]}"]
         if test.startswith("unit."):
             return [f"test_{test.removeprefix('unit.')}"]
         return ["all"]

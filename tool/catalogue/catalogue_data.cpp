@@ -63,7 +63,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "stack_growth", .without = "sti", .paths = "storm", .instruction_count = true},
     {.experiment = "interrupt-storm", .policies = always_safe, .expected = control, .symptom = "failures", .without = "rewind", .paths = "nmi-in-shadow", .instruction_count = true},
 
-    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2 and the GS base leave an NMI as they entered it, DR7 so or as the handler asked"},
+    {.experiment = "nmi-state", .policies = always_safe, .paths = "cr2 dr7 dr7-unarmed dr7-change dr7-debug gs gs-low gs-high", .counts_boundaries = true, .instruction_count = true, .what = "CR2 and the GS base leave an NMI as they entered it, DR7 so or as the handler asked"},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .paths = "cr2", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},

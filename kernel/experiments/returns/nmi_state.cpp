@@ -119,6 +119,17 @@ void check_dr7_change() {
     check_dr7();
 }
 
+/// The NMI lands in a #DB: whoever of the two is over last arms what the NMI's handler asked for.
+bool on_debug(trap_frame&) {
+    return true;
+}
+
+void prepare_dr7_debug() {
+    prepare_dr7();
+    expected_control = handler_control;
+    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug);
+}
+
 // --- GS -----------------------------------------------------------------------------------------
 
 uintptr_t foreign_gs;
@@ -176,6 +187,7 @@ const part parts[] = {
      nullptr,
      arm_in_nmi,
      {window_dr7_change, prepare_dr7_unarmed, arrived, check_dr7_change}},
+    {"dr7-debug", nullptr, arm_in_nmi, {debug_trap, prepare_dr7_debug, arrived, check_dr7}},
     {"gs", "gs", fault_in_nmi, {window_gs, prepare_gs_user, arrived, check_gs}},
     {"gs-low", "gs", fault_in_nmi, {window_gs, prepare_gs_low, arrived, check_gs}},
     {"gs-high", "gs", fault_in_nmi, {window_gs, prepare_gs_high, arrived, check_gs}},
