@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "tool/emulator/process.hpp"
 
-#include <array>
-#include <utility> // Boost.Asio 1.74 forgets it
+#include "tool/emulator/boost_process.hpp" // before Boost.Asio, for what that forgets
 
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/process/args.hpp>
-#include <boost/process/async.hpp>
-#include <boost/process/async_pipe.hpp>
-#include <boost/process/child.hpp>
-#include <boost/process/extend.hpp>
-#include <boost/process/group.hpp>
-#include <boost/process/io.hpp>
-#include <boost/process/search_path.hpp>
-#include <boost/process/start_dir.hpp>
 #include <csignal>
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -27,7 +18,6 @@ namespace nmisafe::tool {
 
 namespace {
 
-namespace bp = boost::process;
 namespace asio = boost::asio;
 
 constexpr std::size_t error_output_limit = 64u << 10;
