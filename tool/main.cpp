@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
         ->allow_extra_args(false)
         ->check(is_kernel_option)
         ->type_name("NAME=VALUE");
+    command.add_flag("--verbose", options.verbose, "show every row and the tables of all numbers");
     command.add_flag("--keep-logs", options.keep_logs, "keep the execution logs too (large)");
     try {
         app.parse(argc, argv);

@@ -87,7 +87,9 @@ int run_command(const run_options& options) {
     }
     // An old report beside a run that came to nothing would read as its result.
     const std::filesystem::path report_file = options.out / "report.json";
+    const std::filesystem::path tables_file = options.out / "report.txt";
     std::filesystem::remove(report_file, error);
+    std::filesystem::remove(tables_file, error);
 
     runner_options running{options.images,        options.out,       {},
                            options.jobs,          options.keep_logs, options.timeout_seconds,
@@ -97,17 +99,24 @@ int run_command(const run_options& options) {
     }
     const char* const terminal = std::getenv("TERM");
     const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-    progress shown(stdout, !dumb && ::isatty(STDOUT_FILENO) == 1, runs.size());
+    progress shown(stdout, !dumb && ::isatty(STDOUT_FILENO) == 1, options.verbose, runs);
     const runner_result result = run_guests(runs, running, shown);
     if (result.interrupted) {
         fmt::print(stderr, "nmisafe: interrupted, no report\n");
         return exit_interrupted;
     }
-    print_now(stdout, '\n' + report_text(result.finished));
-    if (const std::string reason = write_report(report_file, result.finished); !reason.empty()) {
-        return refuse(reason);
+    const std::string tables =
+        fmt::format("{}\n{}\n", shown.all().text(), tables_text(result.finished));
+    const std::string verdict = verdict_text(result.finished);
+    print_now(stdout, fmt::format("\n{}{}", options.verbose ? tables : "", verdict));
+    for (const auto& [file, text] :
+         {std::pair{tables_file, tables + verdict}, {report_file, report_json(result.finished)}}) {
+        if (const std::string reason = write_whole(file, text); !reason.empty()) {
+            return refuse(reason);
+        }
     }
-    print_now(stdout, fmt::format("report: {}\n", report_file.string()));
+    print_now(stdout, fmt::format("report: {}, its tables: {}\n", report_file.string(),
+                                  tables_file.string()));
     return failed_rows(result.finished) == 0 ? exit_all_passed : exit_some_failed;
 }
 

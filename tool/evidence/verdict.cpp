@@ -144,6 +144,9 @@ judgement judge(const guest_run& run, const guest_outcome& outcome, const trace_
     const catalogue_entry& entry = *run.entry;
     const console_content& console = outcome.console;
     std::string reason = end_failure(run, outcome);
+    if (!reason.empty() && !console.failures.empty()) {
+        reason += "; it had said: " + console.failures.front();
+    }
     if (reason.empty() && console.rows.empty()) {
         reason = "no @row";
     }
@@ -172,6 +175,9 @@ judgement judge(const guest_run& run, const guest_outcome& outcome, const trace_
     }
     if (result.rows.empty()) {
         result.rows.push_back({run, {}, false, reason, std::nullopt});
+    }
+    for (judged_row& judged : result.rows) {
+        judged.said = judged.passed ? std::vector<std::string>() : console.failures;
     }
     if (reason.empty() && entry.trace) {
         result.costs = costs_of(run, *trace->analysis);

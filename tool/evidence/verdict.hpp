@@ -47,6 +47,7 @@ struct judged_row {
     bool passed = false;
     std::string reason; // empty when passed
     std::optional<coverage> covered;
+    std::vector<std::string> said = {}; // each @fail of its guest, when it did not pass
 };
 
 struct judgement {

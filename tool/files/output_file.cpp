@@ -68,4 +68,19 @@ void output_file::fail() {
     }
 }
 
+std::string write_whole(const std::filesystem::path& file, std::string_view text) {
+    const std::filesystem::path unfinished = file.string() + ".unfinished";
+    output_file stream;
+    stream.open(unfinished);
+    stream.write(text);
+    stream.close();
+    std::error_code error;
+    if (!stream.error().empty()) {
+        std::filesystem::remove(unfinished, error);
+        return stream.error();
+    }
+    std::filesystem::rename(unfinished, file, error);
+    return error ? file.string() + ": " + error.message() : std::string();
+}
+
 } // namespace nmisafe::tool

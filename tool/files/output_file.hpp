@@ -41,4 +41,8 @@ class output_file {
     std::string error_;
 };
 
+// Writes beside the file's place and renames, so that it is whole or as before. Why that failed, or
+// empty.
+std::string write_whole(const std::filesystem::path& file, std::string_view text);
+
 } // namespace nmisafe::tool

@@ -77,6 +77,18 @@ TEST_CASE("a stream without room") {
     std::fclose(full);
 }
 
+TEST_CASE("a file that is whole or as before") {
+    const temporary_folder folder;
+    const std::filesystem::path file = folder.path / "a";
+    CHECK(write_whole(file, "text") == "");
+    CHECK(content(file) == "text");
+    std::filesystem::create_symlink("/dev/full", folder.path / "a.unfinished");
+    CHECK(write_whole(file, "other") == file.string() + ".unfinished: No space left on device");
+    CHECK(content(file) == "text");
+    CHECK_FALSE(std::filesystem::exists(folder.path / "a.unfinished"));
+    CHECK(write_whole(folder.path / "none/a", "text").ends_with("No such file or directory"));
+}
+
 TEST_CASE("one run at a time") {
     const temporary_folder folder;
     {

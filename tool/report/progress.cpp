@@ -20,8 +20,13 @@ std::size_t terminal_width(std::FILE* stream) {
 
 } // namespace
 
-progress::progress(std::FILE* stream, bool terminal, std::size_t runs)
-    : stream_(stream), terminal_(terminal), runs_(runs) {}
+progress::progress(std::FILE* stream, bool terminal, bool verbose,
+                   const std::vector<guest_run>& runs)
+    : stream_(stream), terminal_(terminal), verbose_(verbose), runs_(runs.size()), summary_(runs) {
+    if (!verbose) {
+        print_now(stream_, summary_.head());
+    }
+}
 
 void progress::running(const guest_run& run, const char* stage, std::uint64_t done,
                        std::uint64_t total) {
@@ -40,6 +45,12 @@ void progress::finished(const guest_run& run, const std::vector<judged_row>& row
     ++finished_;
     running_.erase(run.name());
     end();
+    const std::string line = summary_.add(run, rows, seconds);
+    if (!verbose_) {
+        print_now(stream_, line);
+        show_status();
+        return;
+    }
     for (const judged_row& row : rows) {
         print_now(stream_,
                   fmt::format("[{:>{}}/{}] {}  {}{}{}  {:.1f} s{}{}\n", finished_,

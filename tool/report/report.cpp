@@ -6,8 +6,6 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "tool/files/output_file.hpp"
-
 namespace nmisafe::tool {
 
 namespace {
@@ -52,6 +50,7 @@ ordered_json row_json(const report_row& row) {
     json["expected"] = to_string(entry.expected);
     json["passed"] = judged.passed;
     json["reason"] = judged.reason;
+    json["said"] = judged.said;
     json["log"] = row.log;
     json["extras"] = ordered_json::object();
     for (const auto& [name, value] : judged.row.numbers) {
@@ -152,45 +151,38 @@ std::string report_json(const report& finished) {
     return json.dump(2, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
-std::string write_report(const std::filesystem::path& file, const report& finished) {
-    const std::filesystem::path unfinished = file.string() + ".unfinished";
-    output_file stream;
-    stream.open(unfinished);
-    stream.write(report_json(finished));
-    stream.close();
-    std::error_code error;
-    if (!stream.error().empty()) {
-        std::filesystem::remove(unfinished, error);
-        return stream.error();
-    }
-    std::filesystem::rename(unfinished, file, error);
-    return error ? fmt::format("{}: {}", file.string(), error.message()) : std::string();
-}
-
 std::size_t failed_rows(const report& finished) {
     return static_cast<std::size_t>(
         std::count_if(finished.rows.begin(), finished.rows.end(),
                       [](const report_row& row) { return !row.judged.passed; }));
 }
 
-std::string report_text(const report& finished) {
-    std::string text = result_table(finished.rows);
+std::string tables_text(const report& finished) {
+    const std::string costs = finished.costs.empty() ? "" : '\n' + cost_table(finished.costs);
+    return result_table(finished.rows) + costs;
+}
+
+std::string verdict_text(const report& finished) {
+    constexpr std::size_t most_said = 20; // the log has all
     const std::size_t failed = failed_rows(finished);
-    if (failed > 0) {
-        text += "\nfailed:\n";
-    }
+    std::string text = failed > 0 ? "failed:\n" : "";
     for (const report_row& row : finished.rows) {
-        if (!row.judged.passed) {
-            text += fmt::format("  {}{}{}: {} (log: {})\n", row.judged.run.name(),
-                                row.judged.row.path.empty() ? "" : " ", row.judged.row.path,
-                                row.judged.reason, row.log);
+        const judged_row& judged = row.judged;
+        if (judged.passed) {
+            continue;
+        }
+        text += fmt::format("  {}{}{}: {} (log: {})\n", judged.run.name(),
+                            judged.row.path.empty() ? "" : " ", judged.row.path, judged.reason,
+                            row.log);
+        for (std::size_t i = 0; i < std::min(judged.said.size(), most_said); ++i) {
+            text += fmt::format("      said: {}\n", printable(judged.said[i]));
+        }
+        if (judged.said.size() > most_said) {
+            text += fmt::format("      and {} more\n", judged.said.size() - most_said);
         }
     }
-    if (!finished.costs.empty()) {
-        text += '\n' + cost_table(finished.costs);
-    }
-    return text + fmt::format("\n{} rows, {} passed, {} failed\n", finished.rows.size(),
-                              finished.rows.size() - failed, failed);
+    return text + fmt::format("{}{} rows, {} passed, {} failed\n", failed > 0 ? "\n" : "",
+                              finished.rows.size(), finished.rows.size() - failed, failed);
 }
 
 } // namespace nmisafe::tool

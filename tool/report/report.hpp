@@ -24,11 +24,11 @@ struct report {
 
 std::string report_json(const report& finished);
 
-// Written beside its place and renamed, so a report is whole or absent. Why that failed, or empty.
-std::string write_report(const std::filesystem::path& file, const report& finished);
+// Every row and every cost.
+std::string tables_text(const report& finished);
 
-// The result table, the reasons of failed rows, the costs, and the line with the sums.
-std::string report_text(const report& finished);
+// The failed rows with their reasons and what their guests said of it, and the line with the sums.
+std::string verdict_text(const report& finished);
 
 std::size_t failed_rows(const report& finished);
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 namespace nmisafe::tool {
 
@@ -24,7 +23,8 @@ report sample() {
     }
     passed.row.numbers.emplace_back("ticks", 99);
     passed.covered = coverage{"raised", 3, 2, {0xffffffff80000010}, {0x20}};
-    judged_row failed{{&entry, "x86_64", "iret"}, {}, false, "quotes \xff byte", std::nullopt};
+    judged_row failed{{&entry, "x86_64", "iret"}, {},           false,
+                      "quotes \xff byte",         std::nullopt, {"a", "b"}};
     return {{{passed, "qemu 7.2.22", "out/a.log"}, {failed, "qemu 7.2.22", "out/b.log"}},
             {{"nmi-entry", "x86_64", "near", 3, 40, 38, 7}}};
 }
@@ -39,7 +39,7 @@ TEST_CASE("the report has the agreed fields with the right values") {
         "experiment": "e", "path": "p", "arch": "x86_32", "emulator": "qemu 7.2.22",
         "policy": "iret", "without": "tf", "boundaries": 10, "nmis_raised": 11,
         "nmis_handled": 12, "nested": 13, "lost": 14, "corrupted": 15, "unsafe_irets": 16,
-        "failures": 17, "expected": "control", "passed": true, "reason": "", "log": "out/a.log",
+        "failures": 17, "expected": "control", "passed": true, "reason": "", "said": [], "log": "out/a.log",
         "extras": {"ticks": 99},
         "coverage": {"how": "raised", "instructions": 3, "hit": 2, "missing": ["0xffffffff80000010"],
                      "unreachable": ["0x20"]}})");
@@ -52,14 +52,40 @@ TEST_CASE("the report has the agreed fields with the right values") {
         "items": 3, "per_item": 14}])"));
 }
 
-TEST_CASE("the table shows every row, the reasons, the costs and the sums") {
-    const std::string text = report_text(sample());
-    for (const char* part : {"irets", "FAILED", "x86_64-e-iret-without-tf: quotes",
-                             "(log: out/b.log)", "nmi-entry", "\n2 rows, 1 passed, 1 failed\n"}) {
+TEST_CASE("the tables show every row and the costs") {
+    const std::string text = tables_text(sample());
+    for (const char* part : {"irets", "FAILED", "passed", "nmi-entry"}) {
         CAPTURE(part);
         CHECK(text.find(part) != std::string::npos);
     }
+}
+
+TEST_CASE("the verdict names what failed, with all that was said of it, and the sums") {
+    CHECK(verdict_text(sample()) ==
+          "failed:\n"
+          "  x86_64-e-iret-without-tf: quotes \xff byte (log: out/b.log)\n"
+          "      said: a\n"
+          "      said: b\n"
+          "\n2 rows, 1 passed, 1 failed\n");
     CHECK(failed_rows(sample()) == 1);
+    report good = sample();
+    good.rows.pop_back();
+    CHECK(verdict_text(good) == "1 rows, 1 passed, 0 failed\n");
+}
+
+TEST_CASE("what a guest says without end is cut") {
+    for (std::size_t number : {20u, 21u}) {
+        report talkative = sample();
+        talkative.rows[1].judged.said.assign(number, "again");
+        const std::string text = verdict_text(talkative);
+        std::size_t found = 0;
+        for (std::size_t at = text.find("said: again"); at != std::string::npos;
+             at = text.find("said: again", at + 1)) {
+            ++found;
+        }
+        CHECK(found == 20);
+        CHECK((text.find("and 1 more\n") != std::string::npos) == (number == 21));
+    }
 }
 
 TEST_CASE("the table fits a terminal of 160 columns") {
@@ -81,24 +107,13 @@ TEST_CASE("the table fits a terminal of 160 columns") {
             }
         }
     }
-    const std::string text = report_text(widest);
+    const std::string text = tables_text(widest);
     std::size_t longest = 0;
-    for (std::size_t begin = 0; begin < text.find("failed:"); begin = text.find('\n', begin) + 1) {
+    for (std::size_t begin = 0; begin < text.find("\ncost "); begin = text.find('\n', begin) + 1) {
         longest = std::max(longest, text.find('\n', begin) - begin);
     }
     CHECK(longest > 100);
     CHECK(longest <= 160);
-}
-
-TEST_CASE("a report that cannot be written is an error and leaves nothing") {
-    CHECK(write_report("/nowhere/at/all/report.json", sample()) ==
-          "/nowhere/at/all/report.json.unfinished: No such file or directory");
-    const auto file = std::filesystem::temp_directory_path() /
-                      ("nmisafe-report-test-" + std::to_string(::getpid()) + ".json");
-    CHECK(write_report(file, sample()).empty());
-    CHECK(std::filesystem::file_size(file) == report_json(sample()).size());
-    CHECK_FALSE(std::filesystem::exists(file.string() + ".unfinished"));
-    std::filesystem::remove(file);
 }
 
 } // namespace nmisafe::tool

@@ -176,7 +176,7 @@ class Surroundings(ToolCase):
         """/dev/full behaves as a full disk does."""
         name = "x86_64-every-instruction-far"
         for file in (f"{name}.log", f"{name}-trace.log", f"{name}-trace.exec", f"{name}-raises.log",
-                     f"{name}-raises.exec", "report.json.unfinished"):
+                     f"{name}-raises.exec", "report.json.unfinished", "report.txt.unfinished"):
             with self.subTest(file=file):
                 self.out = self.folder / ("out for " + file)
                 self.out.mkdir()

@@ -4,6 +4,7 @@
 check_tool.py TOOL CASE    one case, as a ctest test; without CASE all of them.
 """
 import pathlib
+import re
 import time
 
 from tool_case import ONE_ROW, SWEEP, ToolCase, main
@@ -36,6 +37,26 @@ class Tool(ToolCase):
                          [("x86_64", "far"), ("x86_64", "near"),
                           ("x86_32", "far"), ("x86_32", "near")])
         self.assertIn("qemu-system-i386", self.commands())
+
+    def test_summary(self):
+        """One line for an experiment and width, and the rest in a file."""
+        options = ["--experiment", "page-fault-in-nmi", "--policy", "near", "--policy", "far"]
+        lines = self.run_tool("good", options).stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["experiment", "arch", "boundaries", "seconds",
+                                            "verdict", "held", "harm", "shown", "by"])
+        for line, arch in zip(sorted(lines[1:3]), ("x86_32", "x86_64")):
+            self.assertRegex(line, rf"^page-fault-in-nmi +{arch} +14 +\d+\.\d +passed +far, near +-$")
+        self.assertEqual(lines[3:], ["", "4 rows, 4 passed, 0 failed",
+                                     f"report: {self.out}/report.json, "
+                                     f"its tables: {self.out}/report.txt"])
+        tables = (self.out / "report.txt").read_text()
+        self.assertEqual(sorted(tables.splitlines()[:3]), sorted(lines[:3]))
+        self.assertEqual(len(re.findall("^page-fault-in-nmi +- .* safe +passed$", tables, re.M)), 4)
+
+    def test_verbose(self):
+        done = self.run_tool("good", [*ONE_ROW, "--verbose"])
+        self.assertRegex(done.stdout, r"^\[1/1\] passed  x86_64-page-fault-in-nmi-far  \d+\.\d s\n")
+        self.assertIn((self.out / "report.txt").read_text(), done.stdout)
 
     def test_command_line(self):
         self.run_tool("good", ONE_ROW)
@@ -138,6 +159,14 @@ class Tool(ToolCase):
         self.check_failed("hang", r"timeout: no end within 5 s; last line: \"going to sleep\"",
                           [*ONE_ROW, "--timeout", "5"])
         self.assertLess(time.monotonic() - started, 30)
+
+    def test_fail_hang(self):
+        """What it had said before is the more telling half."""
+        options = [*ONE_ROW, "--timeout", "3"]
+        (row,) = self.check_failed("fail-hang", "timeout: no end within 3 s; it had said: "
+                                                "rflags differ at=12", options)
+        self.assertEqual(row["said"], ["rflags differ at=12", "ss too"])
+        self.assertIn("said: ss too\n", (self.out / "report.txt").read_text())
 
     def test_panic(self):
         self.check_failed("panic", "panic: double fault rip=0x1234")
