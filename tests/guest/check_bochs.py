@@ -22,12 +22,12 @@ megs: 64
 cpu: model=corei7_sandy_bridge_2600k, count={cpus}, ips=50000000, reset_on_triple_fault=0
 clock: sync=none
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/vgabios/vgabios.bin
-ata0-master: type=cdrom, path={iso}, status=inserted
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+ata0-master: type=cdrom, path=image.iso, status=inserted
 boot: cdrom
 sound: waveoutdrv=dummy
 port_e9_hack: enabled=1
-log: {log}.bochs
+log: bochs.log
 panic: action=fatal
 error: action=report
 info: action=ignore
@@ -38,14 +38,17 @@ debug: action=ignore
 def run(iso, cpus, log, limit):
     """The console until it says @done or @panic, or the time is over."""
     with tempfile.TemporaryDirectory() as folder:
+        # Bochs runs in a folder of its own, and the names in its configuration are short and plain.
+        pathlib.Path(folder, "image.iso").symlink_to(pathlib.Path(iso).resolve())
+        pathlib.Path(folder, "bochs.log").symlink_to(pathlib.Path(log + ".bochs").resolve())
         configuration = pathlib.Path(folder, "bochsrc")
-        configuration.write_text(CONFIGURATION.format(cpus=cpus, iso=iso, log=log))
+        configuration.write_text(CONFIGURATION.format(cpus=cpus))
         # Debian's Bochs has its debugger built in, which waits for a first command.
         command = pathlib.Path(folder, "commands")
         command.write_text("c\n")
         with open(log, "wb") as output:
             process = subprocess.Popen(
-                ["bochs", "-q", "-f", str(configuration), "-rc", str(command)],
+                ["bochs", "-q", "-f", configuration.name, "-rc", command.name], cwd=folder,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 env={**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"})
             end = time.monotonic() + limit
