@@ -40,7 +40,7 @@ packages_for_test=(
     "bochs: the second emulator"
     "bochs-sdl: the second emulator"
     "bochsbios: the second emulator"
-    "vgabios: the second emulator"
+    "debootstrap: the other Debian release"
 )
 
 # refuse MESSAGE: for a wrong command line.
