@@ -27,7 +27,7 @@
 #define DIRECTORY_MASK (4096 / ENTRY_SIZE - 1)
 #define ENTRY(address) (PHYSICAL(boot_directory) + ((address >> LARGE_SHIFT) & DIRECTORY_MASK) * ENTRY_SIZE)
 
-    .section kernel_join_text, "ax", @progbits
+    .section kernel_boot_text, "ax", @progbits
     .globl  kernel_entry
 kernel_entry:
     cld

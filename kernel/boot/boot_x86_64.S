@@ -12,7 +12,7 @@
 #define PAGE_TABLE 0x003 // present, writable
 #define PAGE_2M 0x083    // present, writable, large
 
-    .section kernel_join_text, "ax", @progbits
+    .section kernel_boot_text, "ax", @progbits
     .code32
     .globl  kernel_entry
 kernel_entry:

@@ -51,7 +51,7 @@ lacks_end:
 shutdown:
     .asciz  "Shutdown"
 
-    .section kernel_join_text, "ax", @progbits
+    .section kernel_boot_text, "ax", @progbits
     .code32
 /// Returns if the CPU has all of it, else says what it lacks and ends the run. In protected mode,
 /// without paging. Keeps EBX and EBP.

@@ -28,7 +28,7 @@ trampoline_gdt_register:
     .long   PHYSICAL(boot_gdt)
 kernel_trampoline_end:
 
-    .section kernel_join_text, "ax", @progbits
+    .section kernel_boot_text, "ax", @progbits
     .code32
 trampoline_protected_mode:
     movl    $KERNEL_DATA_SELECTOR, %eax

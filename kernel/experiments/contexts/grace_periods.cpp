@@ -25,6 +25,8 @@ shared_count asked_in;      // the last wait whose question has come
 shared_flag asked;          // it is not answered yet
 shared_count asked_at;      // how many sections had ended then
 shared_count answer_before; // the CPU's last answer then
+shared_flag asked_inside;   // it was in a section then
+shared_count answered_inside;
 shared_count ended;
 shared_count ended_while_asked;
 shared_count most_while_asked;
@@ -36,13 +38,18 @@ void on_question() {
     asked_in = wait_number;
     asked_at = ended;
     answer_before = grace_period_answered(busy_cpu);
+    asked_inside = nmisafe::context::preempt_count() != 0;
     asked = true;
     ++scene.count.raised;
     send_nmi(busy_cpu);
 }
 
+bool is_answered() {
+    return asked && grace_period_answered(busy_cpu) != answer_before;
+}
+
 void note_answer() {
-    if (!asked || grace_period_answered(busy_cpu) == answer_before)
+    if (!is_answered())
         return;
     const uint32_t sections = ended - asked_at;
     ended_while_asked += sections;
@@ -60,6 +67,8 @@ void end_sections(void*) {
             preempt_enable();
         }
         wait_a_little();
+        if (asked_inside && is_answered())
+            ++answered_inside;
         ++ended;
         if (round % 4 < 2)
             preempt_enable();
@@ -88,6 +97,8 @@ void wait_for_sections() {
     stop = true;
     join(busy);
     grace_period_hook = nullptr;
+    if (answered_inside != 0)
+        fail("sections that were not waited for", 0, answered_inside);
     if (most_while_asked > 1)
         fail("sections that a grace period took", 1, most_while_asked);
     if (scene.count.handled != scene.count.raised)
