@@ -154,6 +154,28 @@ TEST_CASE_FIXTURE(fixture, "a relocation at the very end, and a byte behind") {
     }
 }
 
+TEST_CASE_FIXTURE(fixture, "a slot for each symbol, however often it is named") {
+    constexpr uint32_t slot_from_table = sizeof(word) == 8 ? 27 : 3; // R_X86_64_GOT64, R_386_GOT32
+    object_file made = good_object();
+    const auto slots_of = [&](uint32_t first, uint32_t second, uint32_t third) {
+        const uint32_t of[] = {first, second, third};
+        for (uint32_t i = 0; i < 3; ++i)
+            set_relocation(made.relocation(data_relocations, i), 8 * i, of[i], slot_from_table, 0);
+        REQUIRE(try_to_load(made));
+        const auto* const words = reinterpret_cast<const word*>(module.find_section(".data").begin);
+        std::vector<size_t> numbers;
+        for (uint32_t i = 0; i < 3; ++i)
+            numbers.push_back(words[i * 8 / sizeof(word)] / sizeof(word));
+        REQUIRE(unload(module));
+        return numbers;
+    };
+    using numbers = std::vector<size_t>;
+    CHECK(slots_of(common, common, common) == numbers{0, 0, 0});
+    CHECK(slots_of(common, text_symbol, common) == numbers{0, 1, 0});
+    CHECK(slots_of(outside, weak_outside, symbol_count - 1) == numbers{0, 1, 2});
+    CHECK(slots_of(0, init, 0) == numbers{0, 1, 0}); // no symbol has one, too
+}
+
 TEST_CASE_FIXTURE(fixture, "the last symbol, section and byte, and one more") {
     const auto loads = [&](const std::function<void(object_file&)>& change) {
         object_file made = good_object();

@@ -248,7 +248,21 @@ TEST_CASE_FIXTURE(compiled_fixture, "sanitizers and coverage register, and unreg
             CHECK(runtime::registrations == 1);
             CHECK(runtime::removals == 0);
             unload_it();
-            CHECK(runtime::removals == (name.find("coverage.clang") == 0 ? 0 : 1));
+            const unsigned removals = name.find("coverage.clang") == 0 ? 0 : 1;
+            CHECK(runtime::removals == removals);
+
+            // And if its init fails.
+            const image from = read(name);
+            REQUIRE(load(module, from.data(), from.size(), test::near_areas, with.functions));
+            const address_range data = module.find_section(".data");
+            for (uintptr_t at = data.begin; at < data.end; at += sizeof(int))
+                if (int& number = *reinterpret_cast<int*>(at); number == 3)
+                    number = 0;
+            runtime::removals = 0;
+            const auto started = start(module);
+            REQUIRE_FALSE(started);
+            CHECK(started.error() == load_error::init_failed);
+            CHECK(runtime::removals == removals);
         }
     }
 }

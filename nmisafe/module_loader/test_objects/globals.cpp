@@ -4,5 +4,5 @@ int globals_number = 3;
 extern const char globals_text[];
 const char globals_text[] = "globals";
 extern "C" bool nmisafe_module_init() {
-    return true;
+    return globals_number == 3;
 }
