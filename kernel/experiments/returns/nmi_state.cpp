@@ -124,6 +124,10 @@ bool on_debug(trap_frame&) {
     return true;
 }
 
+void window_debug() {
+    debug_trap();
+}
+
 void prepare_dr7_debug() {
     prepare_dr7();
     expected_control = handler_control;
@@ -187,7 +191,7 @@ const part parts[] = {
      nullptr,
      arm_in_nmi,
      {window_dr7_change, prepare_dr7_unarmed, arrived, check_dr7_change}},
-    {"dr7-debug", nullptr, arm_in_nmi, {debug_trap, prepare_dr7_debug, arrived, check_dr7}},
+    {"dr7-debug", nullptr, arm_in_nmi, {window_debug, prepare_dr7_debug, arrived, check_dr7}},
     {"gs", "gs", fault_in_nmi, {window_gs, prepare_gs_user, arrived, check_gs}},
     {"gs-low", "gs", fault_in_nmi, {window_gs, prepare_gs_low, arrived, check_gs}},
     {"gs-high", "gs", fault_in_nmi, {window_gs, prepare_gs_high, arrived, check_gs}},
