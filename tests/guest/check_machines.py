@@ -7,7 +7,6 @@ must stop with exactly one @panic line that says what it lacks. Never a reset, a
 """
 
 import argparse
-import pathlib
 import re
 import subprocess
 import sys
@@ -49,14 +48,14 @@ MACHINES = [
 
 def run(options, machine, experiment):
     emulator = "qemu-system-x86_64" if options.arch == "x86_64" else "qemu-system-i386"
-    image = pathlib.Path(options.images, f"nmisafe-{options.arch}.image")
+    image = f"nmisafe-{options.arch}.image" # without its folder: it is part of the command line
     counted = ["-icount", machine["icount"]] if machine["icount"] else []
     return subprocess.run(
         [emulator, *counted, "-machine", machine["machine"], "-accel", "tcg", "-cpu", machine["cpu"],
          "-m", machine["memory"], "-smp", machine["cpus"], "-kernel", image,
          "-append", f"experiment={experiment} policy=near", "-nodefaults", "-display", "none", "-no-reboot",
          "-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)
+        cwd=options.images, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)
 
 
 def problems_of(done, expected):
