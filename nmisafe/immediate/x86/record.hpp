@@ -41,7 +41,7 @@ template <auto& Key, uint32_t Initial>
     uint32_t word;
     asm volatile(NMISAFE_IMMEDIATE_SITE("movl %[initial], %[word]", "0", "0")
                  : [word] "=r"(word)
-                 : [initial] "i"(Initial), [key] "i"(&Key));
+                 : [initial] "i"(Initial), [key] NMISAFE_SYMBOL_CONSTRAINT(&Key));
     return word;
 }
 
@@ -52,7 +52,7 @@ template <auto& Key, uint64_t Initial>
     uint64_t word;
     asm volatile(NMISAFE_IMMEDIATE_SITE("movabsq %[initial], %[word]", "0", "0")
                  : [word] "=r"(word)
-                 : [initial] "i"(Initial), [key] "i"(&Key));
+                 : [initial] "i"(Initial), [key] NMISAFE_SYMBOL_CONSTRAINT(&Key));
     return word;
 }
 #endif
@@ -64,13 +64,13 @@ template <auto& Key, bool Initial>
         asm goto(
             NMISAFE_IMMEDIATE_SITE(".byte 0xe9\n\t.long %l[taken] - . - 4", "%l[taken] - .", "1")
             :
-            : [key] "i"(&Key)
+            : [key] NMISAFE_SYMBOL_CONSTRAINT(&Key)
             :
             : taken);
     else
         asm goto(NMISAFE_IMMEDIATE_SITE(".byte 0x0f, 0x1f, 0x44, 0x00, 0x00", "%l[taken] - .", "1")
                  :
-                 : [key] "i"(&Key)
+                 : [key] NMISAFE_SYMBOL_CONSTRAINT(&Key)
                  :
                  : taken);
     return false;

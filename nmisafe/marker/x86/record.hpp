@@ -23,7 +23,7 @@ template <auto& Marker>
                  ".long " NMISAFE_SYMBOL "[marker] - .\n\t"
                  ".popsection"
                  :
-                 : [marker] "i"(&Marker));
+                 : [marker] NMISAFE_SYMBOL_CONSTRAINT(&Marker));
 }
 
 } // namespace nmisafe::marker::internal

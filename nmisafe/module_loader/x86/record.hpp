@@ -24,7 +24,7 @@ template <auto& Symbol>
                  ".long .Lnmisafe_exported_name%= - .\n\t"
                  ".popsection"
                  :
-                 : [symbol] "i"(&Symbol));
+                 : [symbol] NMISAFE_SYMBOL_CONSTRAINT(&Symbol));
 }
 
 } // namespace nmisafe::module_loader::internal

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Compiles the library with what kernels are compiled with, and looks into the objects.
+
+For each set of flags (flag_sets.py): every file compiles without a warning, and no code in the section
+that no probe may touch refers to code elsewhere; or the compiler's error is the one by which that set is
+refused. Nothing is run.
+
+    check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--set NAME ...]
+    check_flags.py --root ROOT --compiler NAME --width 64|32 --self-test
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "image"))
+import flag_sets  # noqa: E402
+import trap_section  # noqa: E402
+
+EMBEDDER = "tests/flags/embedder.cpp"
+EMBEDDERS_CODE = ("_ZN8embedder13on_breakpointE", "_ZN8embedder13on_page_faultE",
+                  "_ZN16nmisafe_platform20irq_enter_accountingE",
+                  "_ZN16nmisafe_platform14capture_returnE", "_ZN16nmisafe_platform11is_no_probeE")
+
+
+class Compiler:
+    def __init__(self, program, width):
+        self.program, self.width = program, width
+        text = subprocess.check_output([program, "--version"], text=True)
+        self.family = flag_sets.CLANG if "clang" in text else flag_sets.GCC
+        self.version = int(re.search(r"(\d+)\.\d+\.\d+", text)[1])
+
+    def run(self, arguments, cwd):
+        return subprocess.run([self.program, f"-m{self.width}", *arguments], cwd=cwd, text=True,
+                              capture_output=True, timeout=300)
+
+    def compile_anew(self, objects, output, flags):
+        """One object of them all: what is put off to the linker with -flto."""
+        if self.family == flag_sets.GCC:
+            options = ["-flinker-output=nolto-rel"]
+        else:
+            own_linker = pathlib.Path(os.path.realpath(self.find())).parent / "ld.lld"
+            options = [f"--ld-path={own_linker}"]
+        return self.run(["-r", "-nostdlib", *flags, *options, "-o", output, *objects], None)
+
+    def find(self):
+        return subprocess.check_output(["which", self.program], text=True).strip()
+
+
+def sources(root, every_module):
+    """The library's, each by its path from the root. Tests are not among them."""
+    found = [EMBEDDER]
+    for path in sorted((root / "nmisafe").glob("*/*.[cS]*")):
+        if path.suffix not in (".cpp", ".S") or path.stem.endswith("_test"):
+            continue
+        text = path.read_text()
+        if path.suffix == ".S" and "return_fidelity" in path.name:
+            continue
+        if every_module or "NMISAFE_TRAP_TEXT" in text or path.suffix == ".S":
+            found.append(str(path.relative_to(root)))
+    return found
+
+
+def problems_of(root, compiler, chosen, folder, more=()):
+    """What is wrong with a set of flags, as sentences; and which of the two outcomes it was."""
+    flags = [*flag_sets.BASE, *chosen.flags.split(), f"-I{root}", f"-I{root}/tests/flags",
+             "-DNMISAFE_TRAP_RETURN_CAPTURE", *more]
+    objects, outputs = [], []
+    for source in sources(root, chosen.every_module):
+        output = str(folder / (source.replace("/", ".") + ".o"))
+        wanted = flags if source.endswith(".cpp") else [f"-I{root}", "-DNMISAFE_TRAP_RETURN_CAPTURE"]
+        done = compiler.run([*wanted, "-c", str(root / source), "-o", output], folder)
+        if done.returncode != 0 or done.stderr:
+            outputs.append((source, done.stderr))
+        objects.append(output)
+    if outputs:
+        if chosen.refused:
+            other = [f"{source}: refused, but not by '{chosen.refused}':\n{text}"
+                     for source, text in outputs if not re.search(chosen.refused, text)]
+            return other, "refused by name"
+        return [f"{source}:\n{text}" for source, text in outputs], "not clean"
+    if chosen.refused and chosen.must_be_refused:
+        return [f"it compiles, and is to be refused by '{chosen.refused}'"], "not refused"
+    if "-flto" in flags:
+        linked = str(folder / "linked.o")
+        done = compiler.compile_anew(objects, linked, flags)
+        if done.returncode != 0:
+            return [f"cannot be linked:\n{done.stderr}"], "not clean"
+        objects = [linked]
+    read = [trap_section.ElfObject(path) for path in objects]
+    problems = [*trap_section.foreign_references(read),
+                *trap_section.missing(read, trap_section.TRAP + trap_section.LIBRARY_HANDLERS +
+                                      EMBEDDERS_CODE)]
+    return problems, "not clean" if problems else "clean"
+
+
+def check(root, compiler, chosen, more=()):
+    with tempfile.TemporaryDirectory() as folder:
+        return problems_of(root, compiler, chosen, pathlib.Path(folder), more)
+
+
+def self_test(root, compiler):
+    """A call that is planted in the trap text is found, at each level and where it is inlined instead of
+    called; what the macros switch off would be found without them; a wrong refusal is no refusal."""
+    plain = flag_sets.FlagSet
+    instrumented = ["-fsanitize=kernel-address", "-fsanitize=undefined", "-fsanitize-coverage=trace-pc",
+                    "-pg -mfentry", "-pg", "-finstrument-functions", "-fstack-protector-all",
+                    "-fpatchable-function-entry=4"]
+    if compiler.family == flag_sets.GCC:
+        instrumented += ["-mindirect-branch=thunk-extern -fcf-protection=none",
+                         "-mfunction-return=thunk-extern -fcf-protection=none"]
+    elif compiler.version >= 16:
+        instrumented += ["-mfunction-return=thunk-extern"]
+    cases = [(plain("planted", f"-fno-pic -O{level}"), ["-DPLANTED"], "refers to _Z.*foreign")
+             for level in (0, 2)]
+    # The macros as if they were empty: every option must then show.
+    bare = ["-include", str(root / "tests/flags/bare_macros.hpp")]
+    cases += [(plain("bare", f"-fno-pic -O2 {flags}"), bare,
+               "refers to __|refers to mcount|__patchable_function_entries names") for flags in instrumented]
+    cases += [(plain("wrong", "-fno-pic -O2 -DNO_SUCH_THING=", refused="no such error"), [],
+               "is to be refused by 'no such error'"),
+              (plain("wrong", "-fno-pic -O2 -Dpanic=", refused="no such error"), [],
+               "refused, but not by 'no such error'")]
+    for chosen, more, expected in cases:
+        found = "\n".join(check(root, compiler, chosen, more)[0])
+        if not re.search(expected, found):
+            yield f"self-test: {chosen.flags} {' '.join(more)}: expected '{expected}', found:\n{found}"
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--root", required=True, type=pathlib.Path)
+    arguments.add_argument("--compiler", required=True)
+    arguments.add_argument("--width", required=True, type=int, choices=(64, 32))
+    arguments.add_argument("--jobs", type=int, default=1)
+    arguments.add_argument("--full", action="store_true", help="also the sets that find no more as a rule")
+    arguments.add_argument("--set", action="append", help="only the sets of this name")
+    arguments.add_argument("--self-test", action="store_true")
+    options = arguments.parse_args()
+    root = options.root.resolve()
+    compiler = Compiler(options.compiler, options.width)
+
+    if options.self_test:
+        wrong = list(self_test(root, compiler))
+        print("\n".join(wrong))
+        return 1 if wrong else 0
+
+    chosen = [one for one in flag_sets.sets(compiler.family)
+              if one.applies_to(compiler.family, compiler.version, compiler.width) and
+              (one.name in options.set if options.set else options.full or not one.only_in_full)]
+    if not chosen:
+        arguments.error("no such set for this compiler and width")
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        results = pool.map(lambda one: check(root, compiler, one), chosen)
+        for one, (problems, outcome) in zip(chosen, results):
+            print(f"{one.name}: {outcome}", flush=True)
+            failed += bool(problems)
+            for problem in problems:
+                print(f"    {problem}")
+    print(f"{compiler.family} {compiler.version}, {compiler.width} bits: {len(chosen)} sets, "
+          f"{failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())

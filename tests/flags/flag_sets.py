@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What kernels are compiled with, and what becomes of it. docs/compilers.md says it in words."""
+
+import dataclasses
+
+GCC, CLANG = "g++", "clang"
+
+# What each set has beside its own flags. No -fno-stack-protector: Debian's compilers have none by
+# default, and a set asks for it.
+BASE = ("-std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics -mno-red-zone "
+        "-mgeneral-regs-only").split()
+
+# The project's own warnings, and those that kernels and careful C++ projects add.
+WARNINGS = ("-Werror -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast "
+            "-Wcast-qual -Wcast-align -Wundef -Wnon-virtual-dtor -Woverloaded-virtual -Weffc++ "
+            "-Wswitch-enum -Wmissing-declarations -Wredundant-decls -Wpointer-arith -Wwrite-strings "
+            "-Wformat=2 -Wnull-dereference -Wdouble-promotion -Wextra-semi -Wvla -Wfloat-equal "
+            "-Wzero-as-null-pointer-constant -Wunused-macros -Wframe-larger-than=1024").split()
+GCC_WARNINGS = "-Wduplicated-cond -Wlogical-op -Wsuggest-override -Wstrict-null-sentinel".split()
+CLANG_WARNINGS = "-Wmissing-prototypes -Wmissing-variable-declarations -Wimplicit-fallthrough".split()
+
+
+@dataclasses.dataclass(frozen=True)
+class FlagSet:
+    name: str
+    flags: str
+    compilers: tuple = (GCC, CLANG)
+    widths: tuple = (64, 32)
+    oldest_clang: int = 14
+    # True: every module. False: those that have trap text, and the embedder.
+    every_module: bool = False
+    # A regular expression in the compiler's error: refused, which is right too. None: must be clean.
+    refused: str = None
+    # Whether it must be refused, or may also be clean, depending on the code.
+    must_be_refused: bool = True
+    # In the full run only.
+    only_in_full: bool = False
+
+    def applies_to(self, family, version, width):
+        return (family in self.compilers and width in self.widths and
+                (family != CLANG or version >= self.oldest_clang))
+
+
+def taken(name):
+    return rf"symbol '{name}' is already defined"
+
+
+def sets(family):
+    warnings = " ".join(WARNINGS + (GCC_WARNINGS if family == GCC else CLANG_WARNINGS))
+    thunks = "-fno-pic -O2 -mindirect-branch={0} -mfunction-return={0} -mindirect-branch-register"
+    sanitizers = "-fsanitize=kernel-address,undefined -fsanitize-coverage=trace-pc,trace-cmp"
+    call_out = ("--param asan-instrumentation-with-call-threshold=0" if family == GCC else
+                "-mllvm -asan-instrumentation-with-call-threshold=0")
+    tracers = "-pg -mfentry -fstack-protector-all -fpatchable-function-entry=8,4"
+    hooks = "-finstrument-functions -fstack-protector-strong -fprofile-arcs -ftest-coverage"
+    every = [
+        FlagSet("O0", f"-fno-pic -O0 {warnings}", every_module=True),
+        FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True),
+        FlagSet("O1", "-fno-pic -O1"),
+        FlagSet("O3", "-fno-pic -O3"),
+        FlagSet("Os", "-fno-pic -Os"),
+        FlagSet("Oz", "-fno-pic -Oz"),
+        FlagSet("lto", "-fno-pic -O2 -flto", every_module=True),
+        FlagSet("pie", "-fpie -O2", widths=(64,)),
+        FlagSet("pie", "-fpie -O2", (CLANG,), widths=(32,)),
+        FlagSet("pie", "-fpie -O2", (GCC,), widths=(32,), refused=r"-m32 -fpie calls __x86\.get_pc_thunk"),
+        FlagSet("large", "-fno-pic -O2 -mcmodel=large", widths=(64,)),
+        FlagSet("large-pie", "-fpie -O2 -mcmodel=large", (CLANG,), widths=(64,)),
+        FlagSet("large-pie", "-fpie -O2 -mcmodel=large", (GCC,), widths=(64,),
+                refused=r"-fpie -mcmodel=large has no constant addresses"),
+        FlagSet("cet", "-fno-pic -O2 -fcf-protection=full"),
+        FlagSet("thunks", thunks.format("thunk"), (GCC,), only_in_full=True),
+        FlagSet("thunks-extern", thunks.format("thunk-extern") + " -fcf-protection=none", (GCC,)),
+        FlagSet("return-thunks", "-fno-pic -O2 -mfunction-return=thunk-extern", (CLANG,),
+                oldest_clang=16),
+        FlagSet("retpoline-extern", "-fno-pic -O2 -mretpoline -mretpoline-external-thunk", (CLANG,)),
+        FlagSet("retpoline", "-fno-pic -O2 -mretpoline", (CLANG,),
+                refused=taken(r"__llvm_retpoline_(r11|e..)")),
+        FlagSet("lvi", "-fno-pic -O2 -mlvi-cfi", (CLANG,), widths=(64,),
+                refused=taken("__llvm_lvi_thunk_r11"), only_in_full=True),
+        FlagSet("load-hardening", "-fno-pic -O2 -mspeculative-load-hardening", (CLANG,), widths=(64,),
+                refused=taken("__llvm_retpoline_r11"), only_in_full=True),
+        FlagSet("outliner", "-fno-pic -Oz -mllvm -enable-machine-outliner=always", (CLANG,),
+                refused=taken("OUTLINED_FUNCTION_0"), must_be_refused=False),
+        FlagSet("thread-sanitizer", "-fno-pic -O2 -fsanitize=thread", widths=(64,)),
+        FlagSet("memory-sanitizer", "-fno-pic -O2 -fsanitize=kernel-memory", (CLANG,), widths=(64,),
+                only_in_full=True),
+        FlagSet("regparm", "-fno-pic -O2 -mregparm=3", widths=(32,)),
+        FlagSet("rtd", "-fno-pic -O2 -mrtd", widths=(32,)),
+        FlagSet("ms", "-fno-pic -O2 -mabi=ms", (GCC,), widths=(64,)),
+    ]
+    for level in (0, 2):
+        every += [
+            FlagSet(f"sanitizers-O{level}", f"-fno-pic -O{level} {sanitizers}"),
+            FlagSet(f"tracers-O{level}", f"-fno-pic -O{level} {tracers}"),
+            FlagSet(f"hooks-O{level}", f"-fno-pic -O{level} {hooks}"),
+            FlagSet(f"outlined-sanitizers-O{level}", f"-fno-pic -O{level} {sanitizers} {call_out}",
+                    only_in_full=True),
+            FlagSet(f"profile-O{level}", f"-fno-pic -O{level} -fprofile-generate -pg", only_in_full=True),
+        ]
+    for level in ("1", "3", "s", "z"):
+        every.append(FlagSet(f"every-O{level}", f"-fno-pic -O{level} {warnings}", every_module=True,
+                             only_in_full=True))
+    return every
