@@ -13,16 +13,11 @@
                            "thread", "undefined", "integer", "nullability", "bounds",              \
                            "implicit-conversion", "safe-stack", "coverage")
 #else
+// With gcov or a profile, and without optimisation, g++ inlines no such function into one without
+// these attributes: it then refuses to compile, at -O1 it does as told.
 #define NMISAFE_UNINSTRUMENTED                                                                     \
-    NMISAFE_UNPROFILED gnu::no_instrument_function, gnu::no_stack_protector,                       \
+    gnu::no_instrument_function, gnu::no_profile_instrument_function, gnu::no_stack_protector,     \
         gnu::no_sanitize_coverage, gnu::no_sanitize("all")
-// At -O0 g++ inlines no function with this attribute into one without, and gcov's counters, which
-// call nothing, stay.
-#ifdef __OPTIMIZE__
-#define NMISAFE_UNPROFILED gnu::no_profile_instrument_function,
-#else
-#define NMISAFE_UNPROFILED
-#endif
 #endif
 
 /// Inlined wherever it is called, at -O0 too, and uninstrumented there: all that code in

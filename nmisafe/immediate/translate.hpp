@@ -10,18 +10,16 @@ namespace nmisafe::immediate {
 /// knows of keys and tables only. @context any
 template <typename Error>
 constexpr Error translate(text_patch::patch_error why) {
-    switch (why) {
-    case text_patch::patch_error::in_nmi:
+    using text_patch::patch_error;
+    if (why == patch_error::in_nmi)
         return Error::in_nmi;
-    case text_patch::patch_error::cannot_synchronise:
+    if (why == patch_error::cannot_synchronise)
         return Error::cannot_synchronise;
-    case text_patch::patch_error::busy:
+    if (why == patch_error::busy)
         return Error::busy;
-    case text_patch::patch_error::no_room:
+    if (why == patch_error::no_room)
         return Error::no_room;
-    default:
-        return Error::not_patched;
-    }
+    return Error::not_patched;
 }
 
 } // namespace nmisafe::immediate

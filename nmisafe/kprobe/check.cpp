@@ -48,9 +48,10 @@ probe_error translate(walk_error why) {
         return probe_error::not_text;
     case walk_error::unknown_instruction:
         return probe_error::unknown_instruction;
-    default:
-        return probe_error::not_boundary;
+    case walk_error::not_boundary:
+        break;
     }
+    return probe_error::not_boundary;
 }
 
 /// Of the instruction behind an STI: it must run before the first interrupt does. The INT3 that

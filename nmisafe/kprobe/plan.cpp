@@ -133,7 +133,17 @@ expected<way, probe_error> choose_way(const instruction& what) {
         if (leaves_traps_alone(what))
             return way::copy;
         break;
-    default:
+    case instruction_class::far_branch:
+    case instruction_class::return_far:
+    case instruction_class::interrupt_return:
+    case instruction_class::breakpoint:
+    case instruction_class::software_interrupt:
+    case instruction_class::undefined:
+    case instruction_class::load_stack_segment:
+    case instruction_class::halt:
+    case instruction_class::system_call:
+    case instruction_class::other_transfer:
+    case instruction_class::transaction:
         break;
     }
     return unexpected(probe_error::unsupported);
@@ -176,7 +186,11 @@ expected<plan, probe_error> make_plan(const uint8_t* bytes, const instruction& w
         result.what.released = static_cast<uint16_t>(what.immediate);
         in_range = put_copy(to, bytes, what, address, slot);
         break;
-    default:
+    case way::skip:
+    case way::jump:
+    case way::conditional_jump:
+    case way::loop:
+    case way::jump_cx_zero:
         break;
     }
     if (!in_range)

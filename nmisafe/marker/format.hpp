@@ -158,7 +158,9 @@ constexpr bool fits(argument_type wanted) {
         return std::is_pointer_v<T> || std::is_null_pointer_v<T>;
     case argument_kind::string:
         return std::is_same_v<T, char*> || std::is_same_v<T, const char*>;
-    default:
+    case argument_kind::signed_integer:
+    case argument_kind::unsigned_integer:
+    case argument_kind::character:
         break;
     }
     constexpr size_t promoted = sizeof(T) < sizeof(int) ? sizeof(int) : sizeof(T);

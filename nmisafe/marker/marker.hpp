@@ -67,7 +67,7 @@ class probe {
     void* const private_data_;
     probe* next_ = nullptr;    // kept when unregistered: somebody may be standing here
     marker* marker_ = nullptr; // of the registering side, as all below
-    internal::retirement retirement_;
+    internal::retirement retirement_{};
 };
 
 /// A marker: all statements with the same channel, name and format. Images that are linked apart

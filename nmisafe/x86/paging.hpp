@@ -30,9 +30,10 @@ constexpr paging_format format_of(paging_mode mode) {
         return {2, 10, 4};
     case paging_mode::pae:
         return {3, 9, 8};
-    default:
-        return {4, 9, 8};
+    case paging_mode::four_level:
+        break;
     }
+    return {4, 9, 8};
 }
 
 /// The bits of an entry that are the same at every level. PAE's third level has only `present`

@@ -52,7 +52,7 @@ def sets(family):
     call_out = ("--param asan-instrumentation-with-call-threshold=0" if family == GCC else
                 "-mllvm -asan-instrumentation-with-call-threshold=0")
     tracers = "-pg -mfentry -fstack-protector-all -fpatchable-function-entry=8,4"
-    hooks = "-finstrument-functions -fstack-protector-strong -fprofile-arcs -ftest-coverage"
+    hooks = "-finstrument-functions -fstack-protector-strong"
     every = [
         FlagSet("O0", f"-fno-pic -O0 {warnings}", every_module=True),
         FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True),
@@ -85,6 +85,11 @@ def sets(family):
         FlagSet("thread-sanitizer", "-fno-pic -O2 -fsanitize=thread", widths=(64,)),
         FlagSet("memory-sanitizer", "-fno-pic -O2 -fsanitize=kernel-memory", (CLANG,), widths=(64,),
                 only_in_full=True),
+        FlagSet("coverage", "-fno-pic -O2 -fprofile-arcs -ftest-coverage"),
+        FlagSet("profile", "-fno-pic -O2 -fprofile-generate", only_in_full=True),
+        FlagSet("coverage-O0", "-fno-pic -O0 -fprofile-arcs", (CLANG,), only_in_full=True),
+        FlagSet("coverage-O0", "-fno-pic -O0 -fprofile-arcs", (GCC,),
+                refused="inlining failed in call to .always_inline."),
         FlagSet("regparm", "-fno-pic -O2 -mregparm=3", widths=(32,)),
         FlagSet("rtd", "-fno-pic -O2 -mrtd", widths=(32,)),
         FlagSet("ms", "-fno-pic -O2 -mabi=ms", (GCC,), widths=(64,)),
@@ -96,7 +101,6 @@ def sets(family):
             FlagSet(f"hooks-O{level}", f"-fno-pic -O{level} {hooks}"),
             FlagSet(f"outlined-sanitizers-O{level}", f"-fno-pic -O{level} {sanitizers} {call_out}",
                     only_in_full=True),
-            FlagSet(f"profile-O{level}", f"-fno-pic -O{level} -fprofile-generate -pg", only_in_full=True),
         ]
     for level in ("1", "3", "s", "z"):
         every.append(FlagSet(f"every-O{level}", f"-fno-pic -O{level} {warnings}", every_module=True,

@@ -50,7 +50,11 @@ namespace nmisafe::kprobe::internal {
     case way::jump_cx_zero:
         jumps = (frame.cx & counter_mask(what.short_counter)) == 0;
         break;
-    default:
+    case way::copy:
+    case way::call:
+    case way::call_indirect:
+    case way::jump_indirect:
+    case way::return_near:
         return false;
     }
     frame.ip = jumps ? what.target : address + what.length;

@@ -84,16 +84,11 @@ constexpr bool map_0f_leaves_traps_alone(const x86::instruction& what) {
 constexpr bool leaves_traps_alone(const x86::instruction& what) {
     if (what.vex)
         return false;
-    switch (what.map) {
-    case x86::opcode_map::map_0f:
+    if (what.map == x86::opcode_map::map_0f)
         return map_0f_leaves_traps_alone(what);
-    case x86::opcode_map::map_0f38:
-        // invept, invvpid, invpcid; wruss, wrss: stores to memory that is a shadow stack
-        return (what.opcode >= 0x80 && what.opcode <= 0x82) || what.opcode == 0xf5 ||
-               what.opcode == 0xf6;
-    default:
-        return false;
-    }
+    // invept, invvpid, invpcid; wruss, wrss: stores to memory that is a shadow stack
+    return what.map == x86::opcode_map::map_0f38 && ((what.opcode >= 0x80 && what.opcode <= 0x82) ||
+                                                     what.opcode == 0xf5 || what.opcode == 0xf6);
 }
 
 } // namespace nmisafe::kprobe::internal

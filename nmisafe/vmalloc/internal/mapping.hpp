@@ -77,9 +77,10 @@ inline vmalloc_error check_waiting() {
         return no_error;
     case platform::waiting::in_nmi:
         return vmalloc_error::in_nmi;
-    default:
-        return vmalloc_error::cannot_synchronise;
+    case platform::waiting::not_here:
+        break;
     }
+    return vmalloc_error::cannot_synchronise;
 }
 
 /// What every call about an area looks at first.
