@@ -7,7 +7,7 @@
 export LC_ALL=C.UTF-8
 
 # "package: why". Each exists under its name in every release; but N is the version of the release's g++,
-# which apt knows. g++-N-multilib brings the headers for 32 bits; gcc-multilib would too, but it cannot be
+# which apt knows, and one with a question mark is wanted where the release has it. g++-N-multilib brings the headers for 32 bits; gcc-multilib would too, but it cannot be
 # installed beside the alpha cross compiler.
 packages_for_run=(
     "g++: compiles the kernel and the tool"
@@ -30,6 +30,10 @@ packages_for_test=(
     "clang: the second compiler"
     "libclang-rt-dev: fuzzing, sanitizers"
     "lld: the second linker"
+    "clang-16?: other versions of the second compiler"
+    "lld-16?: other versions of the second compiler"
+    "clang-19?: other versions of the second compiler"
+    "lld-19?: other versions of the second compiler"
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"
     "liblttng-ust-dev: benchmarks, to compare with"
@@ -93,7 +97,15 @@ begin_log() {
 with_versions() {
     local version
     version=$(apt-cache depends g++ 2>/dev/null | sed -n 's/^ *Depends: g++-\([0-9]\+\)$/\1/p')
-    printf '%s\n' "${@/#g++-N-/g++-${version:-N}-}"
+    local line name
+    for line in "${@/#g++-N-/g++-${version:-N}-}"; do
+        name=${line%%:*}
+        if [[ $name != *\? ]]; then
+            echo "$line"
+        elif apt-cache show "${name%\?}" >/dev/null 2>&1; then
+            echo "${name%\?}:${line#*:}"
+        fi
+    done
 }
 
 # Prints the "package: why" lines of what is not installed.

@@ -23,6 +23,7 @@ package=${@: -1}
 grep -qx -- "$package" "$STATE/packages" || { echo "no packages found" >&2; exit 1; }
 echo -n installed""",
     "apt-cache": """
+[[ $1 == show ]] && { ! grep -qx -- "$2" "$STATE/absent" 2>/dev/null; exit; }
 [[ $* == "depends g++" && -s $STATE/version ]] || exit 0
 printf '%s\n' g++ '  Depends: cpp' "  Depends: g++-$(cat "$STATE/version")" \
     "  Depends: gcc-$(cat "$STATE/version")" '  Suggests: g++-multilib'""",
@@ -69,7 +70,7 @@ class Scripts(unittest.TestCase):
         listed = subprocess.run(
             ["bash", "-c", 'source scripts/setup.sh; printf "%s\\n" "${packages_for_test[@]%%:*}"'],
             cwd=self.tree, text=True, capture_output=True, check=True)
-        self.packages = [name.replace("-N-", "-12-") for name in listed.stdout.split()]
+        self.packages = [name.replace("-N-", "-12-").rstrip("?") for name in listed.stdout.split()]
         self.install(self.packages)
         (self.state / "version").write_text("12")
 
@@ -131,9 +132,9 @@ class Scripts(unittest.TestCase):
         self.assertIn("qemu-system-x86", self.packages)
         self.assertIn("g++-12-multilib", self.packages)
         self.assertNotIn("gcc-multilib", self.packages)
-        # Every other one has the same name in all releases.
+        # Every other one has the same name in all releases, or is wanted where there is one.
         self.assertEqual([name for name in self.packages if re.search("-[0-9]", name)],
-                         ["g++-12-multilib"])
+                         ["g++-12-multilib", "clang-16", "lld-16", "clang-19", "lld-19"])
         self.assertEqual(len(self.packages), len(set(self.packages)))
 
     def test_refused(self):
@@ -215,6 +216,17 @@ class Scripts(unittest.TestCase):
         (self.state / "version").write_text("14")
         self.assertEqual(self.start("run").returncode, 0)
         self.assertIn("install g++-14-multilib [", self.calls()[0])
+
+    def test_package_the_release_lacks(self):
+        """Not asked for; nor missed afterwards."""
+        self.without("clang-16", "lld-16", "clang-19")
+        (self.state / "absent").write_text("clang-16\nlld-16\n")
+        done = self.start("test")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        installed = [call for call in self.calls() if call.startswith("apt-get")]
+        self.assertEqual(len(installed), 1)
+        self.assertIn("clang-19", installed[0])
+        self.assertNotIn("-16", installed[0])
 
     def test_release_unknown(self):
         """apt has no lists yet, and nothing is installed that would tell."""
