@@ -49,9 +49,16 @@ probe_error translate(patch_error why) {
         return probe_error::not_text;
     case patch_error::no_probe:
         return probe_error::no_probe;
-    default: // the others are of patches that a probe never makes
-        return probe_error::unexpected_bytes;
+    case patch_error::unexpected_bytes:
+    case patch_error::no_room: // this and all below are of patches that a probe never makes
+    case patch_error::bad_size:
+    case patch_error::unknown_instruction:
+    case patch_error::bad_stub:
+    case patch_error::overlap:
+    case patch_error::not_boundary:
+        break;
     }
+    return probe_error::unexpected_bytes;
 }
 
 /// Nothing is written unless the instruction is as it has been read: a copy of another one would
