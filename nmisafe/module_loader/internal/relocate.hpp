@@ -66,6 +66,8 @@ class relocator {
         using subject = relocation_form::subject;
         const auto value = static_cast<address>(values_[symbol].value);
         switch (form.of) {
+        case subject::symbol:
+            break;
         case subject::symbol_from_table:
             return static_cast<address>(value - where_.table());
         case subject::slot:
@@ -74,9 +76,8 @@ class relocator {
             return static_cast<address>(slot_of(symbol) - where_.table());
         case subject::table:
             return where_.table();
-        default:
-            return value;
         }
+        return value;
     }
 
     /// Whether 32 bits can hold the value.
