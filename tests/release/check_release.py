@@ -24,6 +24,9 @@ SHARE = ["--arch", "x86_64", "--policy", "near", "--experiment", "breakpoint-in-
 FOLDER = "sources, 100%"
 SKIPPED = 77
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# A command's mounts and processes are gone when it is, and it when this program is.
+CONTAINED = ["setpriv", "--pdeathsig", "KILL",
+             "unshare", "--mount", "--pid", "--fork", "--kill-child"]
 NOT_COPIED = {".git", "build", "out"}
 
 
@@ -62,7 +65,7 @@ def make(chroot, release, mirror):
     unfinished = chroot.with_name(chroot.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     print(f"making {chroot}", flush=True)
-    subprocess.run(["debootstrap", "--variant=minbase", f"--keyring={KEYRING}", release,
+    subprocess.run([*CONTAINED, "debootstrap", "--variant=minbase", f"--keyring={KEYRING}", release,
                     str(unfinished), mirror], check=True)
     # It need not survive a loss of power.
     (unfinished / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
@@ -110,12 +113,10 @@ def main():
     for name in ("resolv.conf", "hosts"):
         shutil.copy(pathlib.Path("/etc") / name, chroot / "etc" / name)
     copy_tree(root, chroot / FOLDER)
-    # Its mounts and processes are gone when the command is, and that when this program is.
+    into = 'mount -t proc none "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
     done = subprocess.run(
-        ["setpriv", "--pdeathsig", "KILL",
-         "unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={chroot}/proc",
-         "sh", "-c", 'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"', str(chroot),
-         "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", f"/{FOLDER}/run", *SHARE],
+        [*CONTAINED, "sh", "-c", into, str(chroot), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+         "HOME=/root", f"/{FOLDER}/run", *SHARE],
         check=False)
     return done.returncode
 
