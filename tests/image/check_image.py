@@ -19,24 +19,14 @@ import re
 import subprocess
 import sys
 
+from trap_section import LIBRARY_HANDLERS, NEVER_RETURN, TRAP
+
 TRAP_SECTION = ("__start_nmisafe_trap_text", "__stop_nmisafe_trap_text")
 
-# What must be in that section, of the module trap and of what only the reference kernel has: symbols, those
-# of C++ by what they begin with.
-TRAP = ("nmisafe_trap_nmi", "nmisafe_trap_dispatch", "nmisafe_trap_dispatch_page_fault",
-        "nmisafe_trap_dispatch_nmi_like")
-HANDLERS = (
-    "_ZN7nmisafe10text_patch17handle_breakpointE", "_ZN7nmisafe6kprobe17handle_breakpointE",
-    "_ZN7nmisafe6kprobe16original_addressE", "_ZN7nmisafe7vmalloc12handle_faultE",
+# What must be in that section beside the library's code: symbols, those of C++ by what they begin with.
+HANDLERS = LIBRARY_HANDLERS + (
     "_ZN6kernel17handle_lazy_faultE", "_ZN6kernel18resolve_lazy_faultE",
     "_ZN6kernel21on_patched_breakpointE")
-
-# What it may call elsewhere: there the way of a trap ends, so a probe is not hit again and again.
-NEVER_RETURN = (
-    r"_ZN6kernel5panicE",                            # says why and stops the machine
-    r"_ZN16nmisafe_platform5panicE",                 # as the contract has it
-    r"_ZN7nmisafe7context11basic_countI\w+E4failE",  # panics: the preempt count is full
-)
 
 # What a CPU runs before it is one of all, and where it goes on.
 JOIN_SECTION = ("kernel_join_begin", "kernel_join_end")

@@ -13,6 +13,9 @@
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
+// kernel/instrumented; absent from all other images.
+extern "C" [[gnu::weak]] const char __fentry__[];
+
 namespace kernel {
 namespace {
 
@@ -131,6 +134,26 @@ uintptr_t probe_instruction(uintptr_t address) {
     return *length;
 }
 
+/// In an image compiled with -mfentry: a probe on what each function calls first, those among them
+/// that insert and remove it. A call from the way between the INT3 and kprobe would have no end.
+void probe_function_entry() {
+    const auto entry = reinterpret_cast<uintptr_t>(__fentry__);
+    if (entry == 0)
+        return;
+    the_probe = {};
+    the_probe.address = the_probe.function = entry;
+    the_probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    if (const auto length = kprobe::insert(the_probe); !length) {
+        fail("a probe on __fentry__ was refused", 0, static_cast<uintptr_t>(length.error()));
+        return;
+    }
+    pass();
+    if (the_probe.hits == 0)
+        fail("hits of a probe on __fentry__", 1, 0);
+    if (!kprobe::remove(the_probe) || !kprobe::release(the_probe))
+        fail("the probe on __fentry__ was not removed", 1, 0);
+}
+
 } // namespace
 
 void entered_compiled_handler() {
@@ -158,6 +181,7 @@ void probe_compiled_handler() {
         hits += the_probe.hits;
         scene.count.boundaries += the_probe.hits != 0;
     }
+    probe_function_entry();
     print_row("compiled", false, {"hits", hits});
 }
 
