@@ -35,8 +35,12 @@ class FlagSet:
     must_be_refused: bool = True
     # In the full run only.
     only_in_full: bool = False
+    # Nothing but a level: in the full run only with clang 16, between an older and a newer clang.
+    is_plain: bool = False
 
-    def applies_to(self, family, version, width):
+    def applies_to(self, family, version, width, full):
+        if not full and (self.only_in_full or self.is_plain and family == CLANG and version == 16):
+            return False
         return (family in self.compilers and width in self.widths and
                 (family != CLANG or version >= self.oldest_clang))
 
@@ -54,13 +58,13 @@ def sets(family):
     tracers = "-pg -mfentry -fstack-protector-all -fpatchable-function-entry=8,4"
     hooks = "-finstrument-functions -fstack-protector-strong"
     every = [
-        FlagSet("O0", f"-fno-pic -O0 {warnings}", every_module=True),
-        FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True),
-        FlagSet("O1", "-fno-pic -O1"),
-        FlagSet("O3", "-fno-pic -O3"),
-        FlagSet("Os", "-fno-pic -Os"),
-        FlagSet("Oz", "-fno-pic -Oz"),
-        FlagSet("lto", "-fno-pic -O2 -flto", every_module=True),
+        FlagSet("O0", f"-fno-pic -O0 {warnings}", every_module=True, is_plain=True),
+        FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True, is_plain=True),
+        FlagSet("O1", "-fno-pic -O1", is_plain=True),
+        FlagSet("O3", "-fno-pic -O3", is_plain=True),
+        FlagSet("Os", "-fno-pic -Os", is_plain=True),
+        FlagSet("Oz", "-fno-pic -Oz", is_plain=True),
+        FlagSet("lto", "-fno-pic -O2 -flto", every_module=True, is_plain=True),
         FlagSet("pie", "-fpie -O2", widths=(64,)),
         FlagSet("pie", "-fpie -O2", (CLANG,), widths=(32,)),
         FlagSet("pie", "-fpie -O2", (GCC,), widths=(32,), refused=r"-m32 -fpie calls __x86\.get_pc_thunk"),
