@@ -139,7 +139,8 @@ TEST_CASE("a late handler meets a batch that begins, and perhaps ends, at any of
     CHECK(wrong == 0);
 }
 
-// apply() goes on by one step with each instruction of the reader.
+// apply() has taken some steps before the reader begins, and takes the others while it reads: all at
+// once, or one with so many of its instructions.
 TEST_CASE("what is read while the text is quiet is of one age") {
     const patch one = checked_change();
     const auto steps = std::to_array<void (*)(const patch&)>({
@@ -153,36 +154,38 @@ TEST_CASE("what is read while the text is quiet is of one age") {
     unsigned quiet = 0;
     unsigned disturbed = 0;
     unsigned mixed = 0;
-    for (const unsigned pace : {0U, 1U}) {
-        bool is_reached = true;
-        for (unsigned begin = 0; is_reached; ++begin) {
-            is_reached = false;
-            const auto patch_on = [&](const boundary& at) {
-                is_reached = is_reached || at.number == begin;
-                if (pace == 0 && at.number == begin)
-                    for (const auto step : steps)
-                        step(one);
-                if (pace == 1 && at.number >= begin && at.number - begin < steps.size())
-                    steps[at.number - begin](one);
-            };
-            uint8_t seen[sizeof before] = {};
-            bool holds = false;
-            const volatile uint8_t* const code = fake::text.bytes.data();
-            const auto read = [&] {
-                const quiet_text text;
-                for (size_t i = 0; i < sizeof seen; ++i)
-                    seen[i] = code[i];
-                holds = text.holds();
-            };
-            step_through(read, patch_on);
-            const bool one_age = std::equal(std::begin(seen), std::end(seen), before) ||
-                                 std::equal(std::begin(seen), std::end(seen), after);
-            ++(holds ? quiet : disturbed);
-            mixed += holds && !one_age;
-            active.patches = nullptr;
-            fake::text.bytes.assign(std::begin(before), std::end(before));
-        }
-    }
+    const auto read_while_patched = [&](size_t ahead, unsigned pace, unsigned begin) {
+        bool is_reached = false;
+        size_t taken = 0;
+        while (taken < ahead)
+            steps[taken++](one);
+        const auto patch_on = [&](const boundary& at) {
+            is_reached = is_reached || at.number == begin;
+            while (taken < steps.size() && at.number >= begin + (taken - ahead) * pace)
+                steps[taken++](one);
+        };
+        uint8_t seen[sizeof before] = {};
+        bool holds = false;
+        const volatile uint8_t* const code = fake::text.bytes.data();
+        const auto read = [&] {
+            const quiet_text text;
+            for (size_t i = 0; i < sizeof seen; ++i)
+                seen[i] = code[i];
+            holds = text.holds();
+        };
+        step_through(read, patch_on);
+        const bool one_age = std::equal(std::begin(seen), std::end(seen), before) ||
+                             std::equal(std::begin(seen), std::end(seen), after);
+        ++(holds ? quiet : disturbed);
+        mixed += holds && !one_age;
+        active.patches = nullptr;
+        fake::text.bytes.assign(std::begin(before), std::end(before));
+        return is_reached;
+    };
+    for (const size_t ahead : {0U, 2U})
+        for (const unsigned pace : {0U, 1U, 8U})
+            for (unsigned begin = 0; read_while_patched(ahead, pace, begin); ++begin) {
+            }
     CHECK(quiet > 5);
     CHECK(disturbed > 20);
     CHECK(mixed == 0);
