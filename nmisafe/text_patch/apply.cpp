@@ -119,7 +119,7 @@ expected<size_t, patch_error> apply(patch* patches, size_t count) {
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) != 0)
         return unexpected(patch_error::busy);
     const patch_error why = internal::check(patches, count);
-    if (why == no_error)
+    if (why == no_error && count != 0)
         write(patches, count);
     __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
     if (why != no_error)

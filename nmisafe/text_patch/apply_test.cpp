@@ -18,7 +18,7 @@ constexpr uintptr_t text_begin = 0x40000000;
 constexpr uintptr_t stub = text_begin + 0x40;
 
 patch load(uintptr_t address, uint8_t before, uint8_t after) {
-    return {address, 0, 0, 0, 5, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}};
+    return {address, 0, 0, 0, 5, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}, {}};
 }
 
 /// Sixteen times `mov $0, %eax`, then one stub of a call from the first of them to the last.
@@ -35,7 +35,7 @@ void place() {
 }
 
 patch to_call() {
-    return {text_begin, 0, 0, stub, 5, 0, {0xb8, 0, 0, 0, 0}, {0xe8, 75 - 5, 0, 0, 0}};
+    return {text_begin, 0, 0, stub, 5, 0, {0xb8, 0, 0, 0, 0}, {0xe8, 75 - 5, 0, 0, 0}, {}};
 }
 
 /// Applies `bad` between two good patches: nothing at all may be written.
@@ -145,7 +145,7 @@ TEST_CASE("the walk to a site: where it begins, and what it meets") {
     check_refused(last, patch_error::not_boundary);
     fake::text.bytes[10] = 0xb8;
     fake::text.bytes[11] = 0;
-    patch arm = {text_begin + 15, text_begin, 0, 0, 1, 0, {0xb8}, {breakpoint}};
+    patch arm = {text_begin + 15, text_begin, 0, 0, 1, 0, {0xb8}, {breakpoint}, {}};
     arm.address += 1;
     arm.before[0] = 0;
     check_refused(arm, patch_error::not_boundary); // probes too
@@ -177,7 +177,7 @@ TEST_CASE("overlaps, in any order") {
     // Its bytes are as expected, those of the site it lies in are not any more; give that one a
     // length that fits.
     std::vector<patch> batch = {
-        inside, {last, 0, 0, 0, 5, 0, {0xb8, 0, 0, 0xb8, 0}, {0xb8, 1, 0, 0xb8, 0}}};
+        inside, {last, 0, 0, 0, 5, 0, {0xb8, 0, 0, 0xb8, 0}, {0xb8, 1, 0, 0xb8, 0}, {}}};
     const auto result = apply(batch.data(), batch.size());
     REQUIRE_FALSE(result.has_value());
     CHECK(result.error() == patch_error::overlap);
@@ -232,22 +232,22 @@ TEST_CASE("a stub is not patched in the same batch") {
         CHECK(fake::synchronisations == 0);
     };
     // The stub's second instruction; probes on its last byte and its first.
-    check_bad_stub({stub + 5, 0, 0, 0, 2, 0, {0xeb, 5 - 0x47 + 256}, {0x66, 0x90}});
-    check_bad_stub({stub + 6, 0, 0, 0, 1, 0, {5 - 0x47 + 256}, {breakpoint}});
-    check_bad_stub({stub, 0, 0, 0, 1, 0, {0xe8}, {breakpoint}});
+    check_bad_stub({stub + 5, 0, 0, 0, 2, 0, {0xeb, 5 - 0x47 + 256}, {0x66, 0x90}, {}});
+    check_bad_stub({stub + 6, 0, 0, 0, 1, 0, {5 - 0x47 + 256}, {breakpoint}, {}});
+    check_bad_stub({stub, 0, 0, 0, 1, 0, {0xe8}, {breakpoint}, {}});
     // Both ends of what reaches into it.
     fake::text.write(stub - 1, 0xb0);
-    check_bad_stub({stub - 1, 0, 0, 0, 2, 0, {0xb0, 0xe8}, {0xb0, 0}});
+    check_bad_stub({stub - 1, 0, 0, 0, 2, 0, {0xb0, 0xe8}, {0xb0, 0}, {}});
     // What is beside it may be.
     std::vector<patch> beside = {to_call(),
-                                 {stub - 1, 0, 0, 0, 1, 0, {0xb0}, {breakpoint}},
-                                 {stub + 7, 0, 0, 0, 1, 0, {0}, {breakpoint}}};
+                                 {stub - 1, 0, 0, 0, 1, 0, {0xb0}, {breakpoint}, {}},
+                                 {stub + 7, 0, 0, 0, 1, 0, {0}, {breakpoint}, {}}};
     CHECK(apply(beside.data(), beside.size()).has_value());
     // The way back: now the stub belongs to what is replaced.
     patch back = to_call();
     std::swap(back.before, back.after);
     std::swap(back.stub_before, back.stub_after);
-    std::vector<patch> both = {back, {stub, 0, 0, 0, 1, 0, {0xe8}, {breakpoint}}};
+    std::vector<patch> both = {back, {stub, 0, 0, 0, 1, 0, {0xe8}, {breakpoint}, {}}};
     const auto result = apply(both.data(), both.size());
     REQUIRE_FALSE(result.has_value());
     CHECK(result.error() == patch_error::bad_stub);
@@ -267,7 +267,7 @@ TEST_CASE("a probe: INT3 on any instruction, its hits left to others, in one syn
     fake::text.bytes[0] = 0x05; // add, which this module does not know
     fake::text.synchronise();
     const uint8_t first = 0x05;
-    patch arm = {text_begin, 0, 0, 0, 1, 0, {first}, {breakpoint}};
+    patch arm = {text_begin, 0, 0, 0, 1, 0, {first}, {breakpoint}, {}};
     bool foreign = true;
     fake::observer = [&foreign] {
         trap_frame frame = hit(text_begin);
@@ -278,13 +278,13 @@ TEST_CASE("a probe: INT3 on any instruction, its hits left to others, in one syn
     CHECK(fake::text.bytes[0] == breakpoint);
     CHECK(fake::synchronisations == 1);
     // While it is armed nobody else can patch the site.
-    check_refused({text_begin, 0, 0, 0, 5, 0, {0xb8, 0, 0, 0, 0}, {0xb8, 1, 0, 0, 0}},
+    check_refused({text_begin, 0, 0, 0, 5, 0, {0xb8, 0, 0, 0, 0}, {0xb8, 1, 0, 0, 0}, {}},
                   patch_error::unexpected_bytes);
 }
 
 TEST_CASE("a probe whose whole instruction is expected") {
     place();
-    patch arm = {text_begin, 0, 0, 0, 1, 5, {0xb8, 0, 0, 0, 0}, {breakpoint}};
+    patch arm = {text_begin, 0, 0, 0, 1, 5, {0xb8, 0, 0, 0, 0}, {breakpoint}, {}};
     arm.before[4] = 1;
     check_refused(arm, patch_error::unexpected_bytes);
     arm.before[4] = 0;
@@ -294,7 +294,7 @@ TEST_CASE("a probe whose whole instruction is expected") {
     fake::no_probe = {{text_begin + 4, text_begin + 5}};
     check_refused(arm, patch_error::no_probe);
     fake::no_probe.clear();
-    patch batch[] = {{text_begin + 1, 0, 0, 0, 1, 0, {0}, {breakpoint}}, arm};
+    patch batch[] = {{text_begin + 1, 0, 0, 0, 1, 0, {0}, {breakpoint}, {}}, arm};
     const auto both = apply(batch, 2);
     REQUIRE_FALSE(both.has_value());
     CHECK(both.error() == patch_error::overlap); // one would change what the other expects
@@ -303,7 +303,7 @@ TEST_CASE("a probe whose whole instruction is expected") {
     CHECK(fake::text_writes == 1); // the rest is not written
     CHECK(fake::synchronisations == 1);
     CHECK(fake::text.bytes[0] == breakpoint);
-    patch two_bytes = {text_begin + 5, 0, 0, 0, 2, 1, {0xb8, 0}, {0x66, 0x90}};
+    patch two_bytes = {text_begin + 5, 0, 0, 0, 2, 1, {0xb8, 0}, {0x66, 0x90}, {}};
     check_refused(two_bytes, patch_error::bad_size);
 }
 
@@ -311,7 +311,7 @@ TEST_CASE("a probe comes off again, and a CPU that hit it before executes what i
     place();
     fake::text.bytes[0] = breakpoint;
     fake::text.synchronise();
-    patch disarm = {text_begin, 0, 0, 0, 1, 0, {breakpoint}, {0xb8}};
+    patch disarm = {text_begin, 0, 0, 0, 1, 0, {breakpoint}, {0xb8}, {}};
     REQUIRE(apply(&disarm, 1).has_value());
     CHECK(fake::text.bytes[0] == 0xb8);
     CHECK(fake::synchronisations == 1);

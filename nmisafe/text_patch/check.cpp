@@ -3,6 +3,7 @@
 #include "nmisafe/text_patch/internal/check.hpp"
 
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/text_patch/internal/emulate.hpp"
 #include "nmisafe/text_patch/internal/simple_instruction.hpp"
 #include "nmisafe/text_patch/text.hpp"
 
@@ -71,8 +72,13 @@ size_t stub_length(uintptr_t stub, const patch& site, const simple_instruction& 
     return 0;
 }
 
-patch_error check_side(const patch& site, const uint8_t* bytes, uintptr_t stub) {
-    const simple_instruction instruction = recognise(bytes, site.size);
+/// Also works out what a hit will do.
+patch_error check_side(patch& site, bool after) {
+    const uintptr_t stub = after ? site.stub_after : site.stub_before;
+    const simple_instruction instruction = recognise(after ? site.after : site.before, site.size);
+    internal::prepare(site.internal, after, instruction, site.address, stub);
+    if (is_probe(site))
+        return no_error; // its instruction may be any
     if (instruction.what == form::unknown)
         return patch_error::unknown_instruction;
     if (instruction.what == form::call && stub_length(stub, site, instruction) == 0)
@@ -92,7 +98,7 @@ patch_error check_boundary(const patch& site) {
     return breakpoint_may_follow(way->last) ? no_error : patch_error::no_probe;
 }
 
-patch_error check_site(const patch& site) {
+patch_error check_site(patch& site) {
     const size_t expected = expected_size(site);
     if (site.size == 0 || expected > x86::maximum_instruction_length || expected < site.size ||
         (expected != site.size && !is_probe(site)))
@@ -105,12 +111,10 @@ patch_error check_site(const patch& site) {
     if (site.function != 0)
         if (const auto why = check_boundary(site); why != no_error)
             return why;
-    if (!is_probe(site)) {
-        if (const auto why = check_side(site, site.before, site.stub_before); why != no_error)
-            return why;
-        if (const auto why = check_side(site, site.after, site.stub_after); why != no_error)
-            return why;
-    }
+    if (const auto why = check_side(site, false); why != no_error)
+        return why;
+    if (const auto why = check_side(site, true); why != no_error)
+        return why;
     uint8_t found[x86::maximum_instruction_length];
     contract::read_text(site.address, found, expected);
     for (size_t i = 0; i < expected; ++i)
@@ -144,19 +148,32 @@ bool has_patched_stub(const patch* patches, size_t count, const patch& site) {
     return is_bad(site.before, site.stub_before) || is_bad(site.after, site.stub_after);
 }
 
+/// Makes the batch a hash table of itself, for the breakpoint handler. All chains are empty.
+void link_chains(patch* patches, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const patch*& first = patches[internal::chain_of(patches[i].address, count)].internal.first;
+        patches[i].internal.next = first;
+        first = &patches[i];
+    }
+}
+
 } // namespace
 
 patch_error internal::check(patch* patches, size_t count) {
     sort(patches, count);
+    uintptr_t stubs = 0;
     for (size_t i = 0; i < count; ++i) {
+        stubs |= patches[i].stub_before | patches[i].stub_after;
+        patches[i].internal.first = nullptr;
         if (const patch_error why = check_site(patches[i]); why != no_error)
             return why;
         if (i != 0 && patches[i - 1].address + expected_size(patches[i - 1]) > patches[i].address)
             return patch_error::overlap;
     }
-    for (size_t i = 0; i < count; ++i)
+    for (size_t i = 0; stubs != 0 && i < count; ++i)
         if (has_patched_stub(patches, count, patches[i]))
             return patch_error::bad_stub;
+    link_chains(patches, count);
     return no_error;
 }
 

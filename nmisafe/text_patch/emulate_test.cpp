@@ -29,7 +29,9 @@ trap_frame some_frame() {
 trap_frame after(const std::vector<uint8_t>& code, trap_frame frame, uintptr_t stub = no_stub) {
     const simple_instruction instruction = recognise(code.data(), code.size());
     REQUIRE(instruction.what != form::unknown);
-    emulate(frame, site, instruction, stub);
+    internal::prepared made{};
+    internal::prepare(made, 1, instruction, site, stub);
+    REQUIRE(internal::emulate(frame, made, 1, site + code.size()));
     return frame;
 }
 

@@ -23,7 +23,7 @@ constexpr uintptr_t text_begin = 0x40000000;
 constexpr unsigned long_enough = 1000; // boundaries that nobody passes who does not wait
 
 patch load(uint8_t before, uint8_t after) {
-    return {text_begin, 0, 0, 0, 5, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}};
+    return {text_begin, 0, 0, 0, 5, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}, {}};
 }
 
 void place() {

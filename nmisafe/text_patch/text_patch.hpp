@@ -4,6 +4,7 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/text_patch/internal/effect.hpp"
 #include "nmisafe/x86/instruction.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
@@ -32,6 +33,7 @@ struct patch {
     uint8_t expected_size;
     uint8_t before[x86::maximum_instruction_length]; ///< What the caller takes to be there.
     uint8_t after[x86::maximum_instruction_length];
+    internal::prepared internal; ///< apply()'s own.
 };
 
 /// Of all these only `busy` passes by itself: whoever gets it may try again, as often as it takes.

@@ -3,6 +3,7 @@
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/breakpoint_dispatch.hpp"
 #include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
@@ -17,6 +18,12 @@ uint32_t nmisafe_trap_removed = 0;
 #endif
 
 namespace nmisafe::trap {
+
+extern "C" {
+// Read by entry_x86_*.S.
+extern breakpoint_dispatch nmisafe_trap_breakpoint_dispatch;
+constinit breakpoint_dispatch nmisafe_trap_breakpoint_dispatch = nmisafe_trap_dispatch;
+}
 
 #ifndef NMISAFE_TRAP_POLICY
 return_policy internal::boot_policy = return_policy::near;
@@ -107,14 +114,23 @@ void set_handler(uint8_t vector, handler function) {
     __atomic_store_n(&handlers[vector], function, __ATOMIC_RELEASE);
 }
 
+void set_breakpoint_dispatch(breakpoint_dispatch function) {
+    __atomic_store_n(&nmisafe_trap_breakpoint_dispatch, function, __ATOMIC_RELEASE);
+}
+
 void set_page_fault_handler(page_fault_handler function) {
     __atomic_store_n(&on_page_fault, function, __ATOMIC_RELEASE);
 }
 
-/// Every vector but #DB, NMI, #PF and #MC. @context any; called by entry_x86_*.S with IF=0.
+/// Every vector but #DB, NMI, #PF and #MC; of #BP what its dispatch leaves. @context any; called by
+/// entry_x86_*.S with IF=0.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_trap_dispatch(x86::trap_frame* frame) {
     call_handler(*frame);
+    return static_cast<uint32_t>(plan_return(*frame));
+}
+
+extern "C" [[NMISAFE_TRAP_TEXT]] uint32_t nmisafe_trap_plan(const x86::trap_frame* frame) {
     return static_cast<uint32_t>(plan_return(*frame));
 }
 

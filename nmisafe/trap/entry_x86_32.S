@@ -64,6 +64,8 @@ trap_code nmisafe_trap_stubs
     jmp     nmisafe_trap_nmi_common
     .elseif vector == X86_VECTOR_PF
     jmp     nmisafe_trap_page_fault_common
+    .elseif vector == X86_VECTOR_BP
+    jmp     nmisafe_trap_breakpoint_common
     .elseif vector == X86_VECTOR_DB || vector == X86_VECTOR_MC
     jmp     nmisafe_trap_nmi_like_common
     .else
@@ -107,6 +109,17 @@ trap_code nmisafe_trap_common
     pushl   %esp                        // arg 1: trap_frame*
     .cfi_adjust_cfa_offset 4
     call    nmisafe_trap_dispatch
+    jmp     nmisafe_trap_return
+end_trap_code nmisafe_trap_common
+
+// #BP: to whom breakpoint_dispatch.hpp says, and by no detour.
+trap_code nmisafe_trap_breakpoint_common
+    .cfi_hardware_frame FRAME_BELOW_IP
+    push_registers
+    cld
+    pushl   %esp                        // arg 1: trap_frame*
+    .cfi_adjust_cfa_offset 4
+    call    *nmisafe_trap_breakpoint_dispatch
 
 // EAX: how to return (return_kind.h). The default policy's forms are tested first.
     .globl  nmisafe_trap_return
@@ -151,7 +164,7 @@ nmisafe_trap_return:
     addl    $FRAME_BELOW_IP, %esp
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
     iretl                               // why an IRET: the image is not plain, or policy iret
-end_trap_code nmisafe_trap_common
+end_trap_code nmisafe_trap_breakpoint_common
 
 // ---------------------------------------------------------------------------------------------------
 // NMI. May interrupt anything, also another trap's entry or return and any state of GS, so: the

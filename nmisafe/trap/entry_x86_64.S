@@ -70,6 +70,8 @@ trap_code nmisafe_trap_stubs
     jmp     nmisafe_trap_nmi_common
     .elseif vector == X86_VECTOR_PF
     jmp     nmisafe_trap_page_fault_common
+    .elseif vector == X86_VECTOR_BP
+    jmp     nmisafe_trap_breakpoint_common
     .elseif vector == X86_VECTOR_DB || vector == X86_VECTOR_MC
     jmp     nmisafe_trap_nmi_like_common
     .else
@@ -110,6 +112,16 @@ trap_code nmisafe_trap_common
     cld                                 // the ABI wants DF=0; the interrupted code may not
     movq    %rsp, %rdi                  // arg 1: trap_frame*
     call    nmisafe_trap_dispatch
+    jmp     nmisafe_trap_return
+end_trap_code nmisafe_trap_common
+
+// #BP: to whom breakpoint_dispatch.hpp says, and by no detour.
+trap_code nmisafe_trap_breakpoint_common
+    .cfi_hardware_frame FRAME_BELOW_IP
+    push_registers
+    cld
+    movq    %rsp, %rdi                  // arg 1: trap_frame*
+    call    *nmisafe_trap_breakpoint_dispatch(%rip)
 
 // EAX: how to return (return_kind.h). The default policy's forms are tested first.
     .globl  nmisafe_trap_return
@@ -154,7 +166,7 @@ nmisafe_trap_return:
     addq    $FRAME_BELOW_IP, %rsp
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
     iretq                               // why an IRET: the image is not plain, or policy iret
-end_trap_code nmisafe_trap_common
+end_trap_code nmisafe_trap_breakpoint_common
 
 // ---------------------------------------------------------------------------------------------------
 // NMI. May interrupt anything, also another trap's entry or return and any state of GS, so: its own

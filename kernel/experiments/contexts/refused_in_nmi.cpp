@@ -69,6 +69,7 @@ text_patch::patch site_patch{
     .expected_size = 0,
     .before = {0x0f, 0x1f, 0x44, 0x00, 0x00},
     .after = {0xe9, 0x00, 0x00, 0x00, 0x00},
+    .internal = {},
 };
 
 [[gnu::noinline]] void hit_marker() {

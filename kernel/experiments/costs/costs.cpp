@@ -14,6 +14,7 @@
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/breakpoint_dispatch.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -56,6 +57,7 @@ void measure_nmi() {
 void measure_breakpoint() {
     // The return alone, from the end of the C++ dispatch.
     print_measure("breakpoint-return", nmisafe_trap_return, window_breakpoint_end);
+    trap::set_breakpoint_dispatch(trap::nmisafe_trap_dispatch);
     trap::set_handler(X86_VECTOR_BP, empty_breakpoint_handler);
     // The INT3 itself, both ways, and the handler's two instructions.
     measure_window("breakpoint-roundtrip",
@@ -64,29 +66,49 @@ void measure_breakpoint() {
 
 // --- what stands on them -------------------------------------------------------------------------
 
-bool patched_site_hit;
+/// What is executed in the middle of apply(), and has been.
+struct {
+    const char* last_site; ///< Where INT3 comes last.
+    const char* name;
+    code_window window;
+    uint32_t items;
+    bool done;
+} while_patched;
 
-/// Called at each step of the patcher: executes the site at the first where INT3 stands on it.
-void hit_patched_site() {
-    const auto* const site = reinterpret_cast<const volatile uint8_t*>(window_patched_mov_begin);
-    if (*site != text_patch::breakpoint || patched_site_hit)
+/// Called at each step of the patcher: runs the window at the first where INT3 is everywhere.
+void hit_patched_sites() {
+    const auto* const site = reinterpret_cast<const volatile uint8_t*>(while_patched.last_site);
+    if (*site != text_patch::breakpoint || while_patched.done)
         return;
-    patched_site_hit = true;
-    measure_window("patched-breakpoint-roundtrip",
-                   {window_patched_mov, window_patched_mov_begin, window_patched_mov_end});
+    while_patched.done = true;
+    const code_window& window = while_patched.window;
+    print_measure(while_patched.name, window.begin, window.end, while_patched.items);
+    window.run();
 }
 
-void measure_patched_breakpoint() {
-    text_patch::patch site{};
-    site.address = reinterpret_cast<uintptr_t>(window_patched_mov_begin);
-    site.size = PATCH_COST_SITE_SIZE;
-    site.before[0] = site.after[0] = 0xb8; // mov to EAX
-    site.after[1] = 1;
-    patching_hook = hit_patched_site;
-    const bool applied = text_patch::apply(&site, 1).has_value();
+text_patch::patch batch[PATCH_COST_BATCH];
+
+/// Hits each site of a batch once, while it is patched. The sites are one behind the other.
+void measure_patched_breakpoints(const char* name, void (*run)(), uint32_t count) {
+    const auto* const sites = address_of(run);
+    for (uint32_t i = 0; i < count; ++i) {
+        batch[i] = {};
+        batch[i].address = reinterpret_cast<uintptr_t>(sites) + i * PATCH_COST_SITE_SIZE;
+        batch[i].size = PATCH_COST_SITE_SIZE;
+        batch[i].before[0] = batch[i].after[0] = 0xb8; // mov to EAX
+        batch[i].after[1] = 1;
+    }
+    const uint32_t size = count * PATCH_COST_SITE_SIZE;
+    while_patched = {.last_site = sites + size - PATCH_COST_SITE_SIZE,
+                     .name = name,
+                     .window = {run, sites, sites + size},
+                     .items = count,
+                     .done = false};
+    patching_hook = hit_patched_sites;
+    const bool applied = text_patch::apply(batch, count).has_value();
     patching_hook = nullptr;
-    if (!applied || !patched_site_hit)
-        fail("INT3 hit on a site being patched", 1, 0);
+    if (!applied || !while_patched.done)
+        fail("INT3 hit on each site being patched", 1, 0);
 }
 
 kprobe::probe probe;
@@ -162,7 +184,9 @@ void costs() {
     measure_nmi();
     measure_breakpoint();
     trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
-    measure_patched_breakpoint();
+    trap::set_breakpoint_dispatch(dispatch_patched_breakpoint);
+    measure_patched_breakpoints("patched-breakpoint-roundtrip", window_patched_mov, 1);
+    measure_patched_breakpoints("patched-breakpoint-1000", patch_cost_sites, PATCH_COST_BATCH);
     measure_probe("kprobe-emulated",
                   {window_probed_nop, window_probed_nop_begin, window_probed_nop_end});
     measure_probe("kprobe-copied",

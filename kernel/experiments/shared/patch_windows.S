@@ -36,9 +36,11 @@ instruction_window window_probed_nop, nop
 instruction_window window_probed_add, addl $1, %eax
 
     .globl  patch_cost_sites
+    .type   patch_cost_sites, @function
 patch_cost_sites:
     .rept   PATCH_COST_SITES
     movl    $0, %eax
     .endr
+    ret
 
     .section .note.GNU-stack, "", @progbits

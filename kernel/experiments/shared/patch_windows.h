@@ -4,6 +4,7 @@
 #define KERNEL_EXPERIMENTS_SHARED_PATCH_WINDOWS_H
 
 #define PATCH_COST_SITES 10000
+#define PATCH_COST_BATCH 1000 // of them, hit while they are patched
 #define PATCH_COST_SITE_SIZE 5 // MOV $0, %eax
 
 #ifndef __ASSEMBLER__
@@ -60,8 +61,8 @@ extern const char window_patched_mov_begin[], window_patched_mov_end[];
 extern const char window_probed_nop_begin[], window_probed_nop_end[];
 extern const char window_probed_add_begin[], window_probed_add_end[];
 
-/// `mov $0, %eax`, PATCH_COST_SITES times. Nobody executes them.
-extern const char patch_cost_sites[];
+/// `mov $0, %eax`, PATCH_COST_SITES times.
+void patch_cost_sites();
 }
 
 #endif // __ASSEMBLER__

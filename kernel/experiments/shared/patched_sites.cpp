@@ -5,7 +5,9 @@
 #include "kernel/experiments/shared/scene.hpp"
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/context/count.hpp"
+#include "nmisafe/text_patch/breakpoint.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/trap/breakpoint_dispatch.hpp"
 #include "nmisafe/trap/trap.hpp"
 
 namespace kernel {
@@ -42,12 +44,24 @@ text_patch::patch workspace[64];
     return handled;
 }
 
+[[NMISAFE_TRAP_INLINE]] inline void count_hit() {
+    ++scene.breakpoints;
+    ++(context::in_nmi() ? hits_in_nmis : context::in_irq() ? hits_in_interrupts : hits_in_threads);
+}
+
+/// For the hits that the dispatch below does not take.
 [[NMISAFE_TRAP_TEXT]] bool on_breakpoint(x86::trap_frame& frame) {
     if (!handle(frame))
         return false;
-    ++scene.breakpoints;
-    ++(context::in_nmi() ? hits_in_nmis : context::in_irq() ? hits_in_interrupts : hits_in_threads);
+    count_hit();
     return true;
+}
+
+[[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t dispatch_breakpoint(x86::trap_frame* frame) {
+    if (is_removed(defence::emulate) || !text_patch::handle_in_batch(*frame))
+        return trap::nmisafe_trap_dispatch(frame);
+    count_hit();
+    return trap::plan_breakpoint_return(*frame);
 }
 
 } // namespace
@@ -66,6 +80,7 @@ bool is_sound(const sites_seen& seen) {
 void set_up_patching() {
     immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
     trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_breakpoint_dispatch(dispatch_breakpoint);
     hits_in_threads = 0;
     hits_in_interrupts = 0;
     hits_in_nmis = 0;

@@ -18,7 +18,7 @@
 namespace nmisafe::text_patch::internal {
 
 struct active_batch {
-    const patch* patches; ///< Sorted by address; null while there is no batch.
+    const patch* patches; ///< Checked and prepared; null while there is no batch.
     size_t count;
     uint32_t switched; ///< 0: a hit emulates the instruction before, 1: the one after.
     uint32_t readers;  ///< Handlers that may be reading the batch.

@@ -9,7 +9,8 @@ namespace nmisafe::text_patch::internal {
 
 inline constexpr patch_error no_error{};
 
-/// Sorts the batch and checks all of it. Nobody patches meanwhile. @context thread
+/// Sorts the batch, checks all of it, and works out what the breakpoint handler needs. Nobody
+/// patches meanwhile. @context thread
 patch_error check(patch* patches, size_t count);
 
 } // namespace nmisafe::text_patch::internal

@@ -4,82 +4,119 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
+#include "nmisafe/text_patch/internal/effect.hpp"
 #include "nmisafe/text_patch/internal/simple_instruction.hpp"
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 
-namespace nmisafe::text_patch {
+namespace nmisafe::text_patch::internal {
 
-/// The frame's word of a general register, by the number that instructions have for it. Never
-/// called for the stack pointer, which is no word of a frame on x86-32.
-[[NMISAFE_TRAP_INLINE]] inline uintptr_t& register_of(x86::trap_frame& frame, uint8_t number) {
-    switch (number) {
-    case 0:
-        return frame.ax;
-    case 1:
-        return frame.cx;
-    case 2:
-        return frame.dx;
-    case 3:
-        return frame.bx;
-    case 5:
-        return frame.bp;
-    case 6:
-        return frame.si;
+/// Where a frame has the word of a general register, by the number that instructions have for it.
+/// Never called for the stack pointer, which is no word of a frame on x86-32.
+constexpr uint8_t register_offset(uint8_t number) {
+    constexpr uint8_t offsets[] = {
+        offsetof(x86::trap_frame, ax),  offsetof(x86::trap_frame, cx),
+        offsetof(x86::trap_frame, dx),  offsetof(x86::trap_frame, bx),
+        0 /* the stack pointer */,      offsetof(x86::trap_frame, bp),
+        offsetof(x86::trap_frame, si),  offsetof(x86::trap_frame, di),
 #ifdef __x86_64__
-    case 8:
-        return frame.r8;
-    case 9:
-        return frame.r9;
-    case 10:
-        return frame.r10;
-    case 11:
-        return frame.r11;
-    case 12:
-        return frame.r12;
-    case 13:
-        return frame.r13;
-    case 14:
-        return frame.r14;
-    case 15:
-        return frame.r15;
+        offsetof(x86::trap_frame, r8),  offsetof(x86::trap_frame, r9),
+        offsetof(x86::trap_frame, r10), offsetof(x86::trap_frame, r11),
+        offsetof(x86::trap_frame, r12), offsetof(x86::trap_frame, r13),
+        offsetof(x86::trap_frame, r14), offsetof(x86::trap_frame, r15),
 #endif
-    default:
-        return frame.di;
-    }
+    };
+    return offsets[number];
 }
 
 /// A load of 4 bytes clears the rest of the register, one of 1 or 2 leaves it. [intel/vol1 3.4.1.1]
-[[NMISAFE_TRAP_INLINE]] inline void load(uintptr_t& word, const simple_instruction& instruction) {
-    if (instruction.width >= 4) {
-        word =
-            instruction.width == 4 ? static_cast<uint32_t>(instruction.value) : instruction.value;
-        return;
-    }
-    const unsigned shift = instruction.high_byte ? 8 : 0;
-    const uintptr_t mask = (instruction.width == 1 ? uintptr_t{0xff} : uintptr_t{0xffff}) << shift;
-    word = (word & ~mask) | (instruction.value << shift & mask);
+constexpr effect effect_of_load(const simple_instruction& load) {
+    if (load.width >= 4)
+        return effect::load;
+    return load.width == 2  ? effect::load_word
+           : load.high_byte ? effect::load_high_byte
+                            : effect::load_low_byte;
 }
 
-/// Makes the frame what it would be had the instruction at `address` run. A CALL goes to its stub,
-/// which does it.
+/// Works out one side of a patch: the instruction at `address`, or the stub that stands in for a
+/// CALL. @context thread
+constexpr void prepare(prepared& made, unsigned side, const simple_instruction& instruction,
+                       uintptr_t address, uintptr_t stub) {
+    const uintptr_t next = address + instruction.length;
+    made.detail[side] = 0;
+    made.word[side] = next;
+    switch (instruction.what) {
+    case form::unknown:
+        made.what[side] = effect::none;
+        return;
+    case form::nop:
+        made.what[side] = effect::go;
+        return;
+    case form::jump:
+        made.what[side] = effect::go;
+        made.word[side] = next + instruction.value;
+        return;
+    case form::call:
+        made.what[side] = effect::go;
+        made.word[side] = stub;
+        return;
+    case form::conditional_jump:
+        made.what[side] = effect::go_if;
+        made.word[side] = next + instruction.value;
+        made.detail[side] = instruction.detail;
+        return;
+    case form::load:
+        made.what[side] = effect_of_load(instruction);
+        made.word[side] =
+            instruction.width == 4 ? static_cast<uint32_t>(instruction.value) : instruction.value;
+        if (made.what[side] == effect::load_high_byte)
+            made.word[side] <<= 8;
+        made.detail[side] = register_offset(instruction.detail);
+        return;
+    }
+}
+
+/// Of a load: the bytes of the register that it writes.
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t written_by(effect what) {
+    return what == effect::load_word ? 0xffff : what == effect::load_high_byte ? 0xff00 : 0xff;
+}
+
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t& word_at(x86::trap_frame& frame, uint8_t offset) {
+    return *reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(&frame) + offset);
+}
+
+/// Makes the frame what it would be had the instruction run. A CALL goes to its stub, which does
+/// it. False, and the frame as it is, if nobody may stand in for that.
 ///
 /// The flags are left alone: no simple instruction changes any, and RF is clear in the frame of an
 /// INT3. [intel/vol3 17.3.1.1]
 /// @context any
-[[NMISAFE_TRAP_INLINE]] inline void emulate(x86::trap_frame& frame, uintptr_t address,
-                                            const simple_instruction& instruction, uintptr_t stub) {
-    const uintptr_t next = address + instruction.length;
-    uintptr_t ip = next;
-    if (instruction.what == form::jump || (instruction.what == form::conditional_jump &&
-                                           x86::condition_holds(instruction.detail, frame.flags)))
-        ip = next + instruction.value;
-    else if (instruction.what == form::call)
-        ip = stub;
-    else if (instruction.what == form::load)
-        load(register_of(frame, instruction.detail), instruction);
-    frame.ip = ip;
+[[NMISAFE_TRAP_INLINE]] inline bool emulate(x86::trap_frame& frame, const prepared& from,
+                                            unsigned side, uintptr_t next) {
+    const effect what = from.what[side];
+    const uintptr_t word = from.word[side];
+    const uint8_t detail = from.detail[side];
+    if (what == effect::load) {
+        word_at(frame, detail) = word;
+        frame.ip = next;
+        return true;
+    }
+    if (what == effect::go) {
+        frame.ip = word;
+        return true;
+    }
+    if (what == effect::none)
+        return false;
+    if (what == effect::go_if) {
+        frame.ip = x86::condition_holds(detail, frame.flags) ? word : next;
+        return true;
+    }
+    const uintptr_t written = written_by(what);
+    uintptr_t& place = word_at(frame, detail);
+    place = (place & ~written) | (word & written);
+    frame.ip = next;
+    return true;
 }
 
-} // namespace nmisafe::text_patch
+} // namespace nmisafe::text_patch::internal

@@ -73,10 +73,14 @@ inline constexpr uint8_t stack_pointer_number = 4;
     bool operand_size = false;
     bool segment = false;
     uint8_t rex = 0;
-    for (; at < size && bytes[at] == 0x66; ++at)
-        operand_size = true;
-    for (; at < size && bytes[at] == 0x2e; ++at)
-        segment = true;
+    for (; at < size; ++at) {
+        if (bytes[at] == 0x2e)
+            segment = true;
+        else if (bytes[at] == 0x66 && !segment)
+            operand_size = true;
+        else
+            break;
+    }
     if (x86::is_64_bit && at < size && (bytes[at] & 0xf0) == 0x40)
         rex = bytes[at++];
     const bool prefixed = at != 0;
