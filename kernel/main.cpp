@@ -104,6 +104,7 @@ bool take_out_defences(text names) {
         {"refuse", defence::refuse},
         {"reload", defence::reload},
         {"section", defence::section},
+        {"cap", defence::cap},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

@@ -21,6 +21,7 @@ enum class defence : uint32_t {
     refuse = 512,  ///< That nobody waits for other CPUs in a handler.
     reload = 1024, ///< That CPUs load CR3 when a top-level entry has come, with PAE.
     section = 2048, ///< That the end of a section is noticed by who waits for it.
+    cap = 4096,     ///< The most hits of markers that may be under way on a CPU.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

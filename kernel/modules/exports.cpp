@@ -25,7 +25,8 @@ NMISAFE_EXPORT_SYMBOL(kernel::nmi_probe_value);
 NMISAFE_EXPORT_SYMBOL(kernel::refusing_init_hook);
 NMISAFE_EXPORT_SYMBOL(kernel::yield);
 NMISAFE_EXPORT_SYMBOL(nmisafe::kprobe::insert);
-NMISAFE_EXPORT_SYMBOL(nmisafe::marker::run_probes);
+NMISAFE_EXPORT_SYMBOL(nmisafe::marker::internal::calls_none);
+NMISAFE_EXPORT_SYMBOL(nmisafe::marker::internal::count_dropped);
 NMISAFE_EXPORT_SYMBOL(nmisafe::marker::register_probe);
 NMISAFE_EXPORT_SYMBOL(
     static_cast<registered (&)(nmisafe::marker::probe&)>(nmisafe::marker::unregister_probe));

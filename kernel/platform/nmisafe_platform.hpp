@@ -2,6 +2,7 @@
 // This kernel, as the library sees it: the platform contract fulfilled.
 #pragma once
 
+#include "kernel/common/controls.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/memory/address_space.hpp"
@@ -62,6 +63,15 @@ struct nmisafe_platform {
                      : "memory");
         if (zero) [[unlikely]]
             kernel::note_end_of_section();
+    }
+
+    [[NMISAFE_TRAP_INLINE]] static bool add_preempt_byte(uint8_t delta) {
+        bool is_negative;
+        asm volatile("addb %[delta], %%gs:%c[offset]"
+                     : "=@ccs"(is_negative)
+                     : [delta] "qi"(delta), [offset] "i"(CPU_PREEMPT_COUNT)
+                     : "memory");
+        return is_negative && !kernel::is_removed(kernel::defence::cap);
     }
 
     [[NMISAFE_TRAP_INLINE]] static nmisafe::platform::cpu_state& this_cpu() {

@@ -61,13 +61,36 @@ struct basic_count {
     [[NMISAFE_TRAP_INLINE]] static void preempt_enable_no_resched() {
         if constexpr (platform::checks_counts<Contract>)
             require(masked(preempt_mask) != 0, "preempt_enable() without preempt_disable()");
-        if constexpr (platform::has_end_of_section<Contract>) {
-            __atomic_signal_fence(__ATOMIC_SEQ_CST);
-            Contract::end_section(0 - Layout::preempt.one());
-        } else {
-            subtract(Layout::preempt.one());
-        }
+        end_section(Layout::preempt.one());
     }
+
+    /// What preempt_disable_capped() adds: a sixteenth of the field, so that the upper half of it,
+    /// which nothing else comes near, begins behind a few.
+    static constexpr uint32_t capped_offset = Layout::preempt.bits > 4
+                                                  ? Layout::preempt.one()
+                                                        << (Layout::preempt.bits - 4)
+                                                  : Layout::preempt.one();
+    static constexpr uint32_t capped_limit = Layout::preempt.bits > 1
+                                                 ? Layout::preempt.one()
+                                                       << (Layout::preempt.bits - 1)
+                                                 : 2 * Layout::preempt.one();
+
+    [[NMISAFE_TRAP_INLINE]] static bool preempt_disable_capped() {
+        if constexpr (platform::has_add_preempt_byte<Contract> && preempt_mask == 0xff) {
+            const bool is_upper = Contract::add_preempt_byte(uint8_t{capped_offset});
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            if (is_upper) [[unlikely]] {
+                subtract(capped_offset);
+                return false;
+            }
+        } else {
+            if (masked(preempt_mask) + capped_offset >= capped_limit) [[unlikely]]
+                return false;
+            add(capped_offset);
+        }
+        return true;
+    }
+    [[NMISAFE_TRAP_INLINE]] static void preempt_enable_capped() { end_section(capped_offset); }
 
     [[NMISAFE_TRAP_INLINE]] static void irq_enter() {
         if constexpr (platform::checks_counts<Contract>)
@@ -124,6 +147,15 @@ struct basic_count {
     [[NMISAFE_TRAP_INLINE]] static void subtract(uint32_t amount) {
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         Contract::add_preempt_count(0 - amount);
+    }
+
+    [[NMISAFE_TRAP_INLINE]] static void end_section(uint32_t amount) {
+        if constexpr (platform::has_end_of_section<Contract>) {
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+            Contract::end_section(0 - amount);
+        } else {
+            subtract(amount);
+        }
     }
 
     [[NMISAFE_TRAP_INLINE]] static void require(bool condition, const char* what) {
@@ -218,6 +250,21 @@ using count = basic_count<chosen_layout<platform::contract>::type, platform::con
 /// @context any
 [[NMISAFE_TRAP_INLINE]] inline void preempt_enable_no_resched() {
     count::preempt_enable_no_resched();
+}
+
+/// preempt_disable() for sections that may nest by mistake without end, such as a hit of a marker
+/// in what that hit calls. It counts as sixteen, so the preempt field itself holds the cap: seven
+/// at once on a CPU, an interrupted NMI's and its own together; one less for each sixteen that
+/// preempt_disable() has counted. @return false, and nothing changed, if there are that many.
+/// @context any
+[[nodiscard, NMISAFE_TRAP_INLINE]] inline bool preempt_disable_capped() {
+    return count::preempt_disable_capped();
+}
+
+/// Ends preempt_disable_capped() that said true.
+/// @context any
+[[NMISAFE_TRAP_INLINE]] inline void preempt_enable_capped() {
+    count::preempt_enable_capped();
 }
 
 /// Begins an interrupt handler: counts it, then calls the platform's accounting.

@@ -134,6 +134,56 @@ TEST_CASE_TEMPLATE("each part answers for itself", Layout, EVERY_LAYOUT) {
     CHECK(fake::count == 0);
 }
 
+/// A field so small that one section fills half of it.
+struct small_preempt_field : layouts::modern {
+    static constexpr field preempt{0, 2};
+};
+struct high_preempt_field : layouts::modern {
+    static constexpr field preempt{2, 6};
+};
+
+/// Sections up to the cap, beginning with the word as it is. @return how many.
+template <typename Tested>
+uint32_t capped_sections(const uint32_t& word) {
+    const uint32_t before = word;
+    uint32_t sections = 0;
+    while (Tested::preempt_disable_capped()) {
+        ++sections;
+        CHECK((word & ~Tested::preempt_mask) == (before & ~Tested::preempt_mask));
+        CHECK((word & Tested::preempt_mask) != 0); // not to be preempted
+    }
+    const uint32_t full = word;
+    CHECK_FALSE(Tested::preempt_disable_capped());
+    CHECK(word == full);
+    for (uint32_t i = 0; i < sections; ++i)
+        Tested::preempt_enable_capped();
+    CHECK(word == before);
+    return sections;
+}
+
+TEST_CASE_TEMPLATE("capped sections nest seven deep, fewer on top of others", Layout,
+                   EVERY_LAYOUT) {
+    for (const uint32_t others : {0U, 0x100U, Layout::nmi.one(), 0x0003'0300U})
+        for (uint32_t nested = 0; nested < 240; ++nested) {
+            const uint32_t expected = nested < 128 ? (127 - nested) / 16 : 0;
+            fake::reset(others + nested);
+            CHECK(capped_sections<basic_count<Layout, fake>>(fake::count) == expected);
+            bare::word = others + nested;
+            CHECK(capped_sections<basic_count<Layout, bare>>(bare::word) == expected);
+        }
+}
+
+TEST_CASE("capped sections in other fields") {
+    bare::word = 0;
+    CHECK(capped_sections<basic_count<small_preempt_field, bare>>(bare::word) == 1);
+    bare::word = 1;
+    CHECK(capped_sections<basic_count<small_preempt_field, bare>>(bare::word) == 0);
+    bare::word = 3; // no bits of the field
+    CHECK(capped_sections<basic_count<high_preempt_field, bare>>(bare::word) == 7);
+    fake::reset();
+    CHECK(capped_sections<basic_count<high_preempt_field, fake>>(fake::count) == 7);
+}
+
 TEST_CASE_TEMPLATE("the NMI bit alone makes in_interrupt() true", Layout, EVERY_LAYOUT) {
     using tested = basic_count<Layout, fake>;
     fake::reset(Layout::nmi.one()); // between the RFC's two additions

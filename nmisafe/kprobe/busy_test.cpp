@@ -110,7 +110,7 @@ TEST_CASE("where a patch is half done no instruction can be told") {
         probe behind = at(5); // its walk would begin in the middle of the patch
         check_busy(behind);
     };
-    nmisafe::text_patch::patch change{function, 0, 0, 0, 5, 0, {0xb8, 5}, {0xb8, 6}};
+    nmisafe::text_patch::patch change{function, 0, 0, 0, 5, 0, {0xb8, 5}, {0xb8, 6}, {}};
     CHECK(nmisafe::text_patch::apply(&change, 1).has_value());
     fake::observer = nullptr;
     CHECK(tries != 0);

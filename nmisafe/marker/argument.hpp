@@ -7,6 +7,13 @@
 
 namespace nmisafe::marker {
 
+class marker;
+
+namespace internal {
+template <size_t Count>
+struct argument_block;
+}
+
 enum class argument_kind : uint8_t {
     signed_integer = 1, ///< %d %i
     unsigned_integer,   ///< %u %x %X %o
@@ -52,26 +59,24 @@ class argument {
     uint64_t bits_;
 };
 
-/// All arguments of one hit. The values are on the stack of whoever hit the marker: a probe that
-/// keeps them copies them. @context any, all of it
+/// All arguments of one hit. They are on the stack of whoever hit the marker: a probe that keeps
+/// them copies them. @context any, all of it
 class arguments {
   public:
-    constexpr arguments(const argument_type* types, const uint64_t* values, size_t count)
-        : types_(types), values_(values), count_(count) {}
+    arguments(const arguments&) = delete;
+    arguments& operator=(const arguments&) = delete;
 
-    constexpr size_t size() const { return count_; }
+    size_t size() const;
 
     /// Traps if there is no such argument.
-    constexpr argument operator[](size_t index) const {
-        if (index >= count_)
-            __builtin_trap();
-        return {types_[index], values_[index]};
-    }
+    argument operator[](size_t index) const;
 
   private:
-    const argument_type* types_;
-    const uint64_t* values_;
-    size_t count_;
+    template <size_t Count>
+    friend struct internal::argument_block;
+    constexpr explicit arguments(const marker& which) : which_(&which) {}
+
+    const marker* which_; // the values stand behind it: see internal::argument_block
 };
 
 } // namespace nmisafe::marker

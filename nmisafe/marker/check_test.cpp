@@ -192,8 +192,8 @@ TEST_CASE("random damage") {
             if (&each < module->data.markers || &each >= module->data.markers + image::count)
                 continue;
             if (marker::register_probe(each.channel(), each.name(), each.format(), one)) {
-                const uint64_t values[marker::most_arguments] = {};
-                run_probes(each, values);
+                const marker::internal::argument_block<0> none(each);
+                REQUIRE(marker::hits::call(each, none.head));
                 REQUIRE(each.is_on());
                 REQUIRE(marker::unregister_probe(one));
                 REQUIRE(marker::synchronise());

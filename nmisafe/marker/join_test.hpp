@@ -3,6 +3,7 @@
 // statement.hpp and x86/record.hpp have it.
 #pragma once
 
+#include "nmisafe/marker/internal/hits.hpp"
 #include "nmisafe/marker/join.hpp"
 #include "nmisafe/marker/marker.hpp"
 
@@ -50,14 +51,14 @@ struct image {
 
     /// As _trace_mark does.
     void hit_shared(unsigned value) const {
-        const uint64_t values[] = {value};
+        const internal::argument_block<1> values(shared(), value);
         if (data.flags[0].stored())
-            run_probes(shared(), values);
+            (void)hits::call(shared(), values.head);
     }
     void hit_own() const {
-        const uint64_t values[] = {1, 2};
+        const internal::argument_block<2> values(own(), 1U, 2U);
         if (data.flags[1].stored())
-            run_probes(own(), values);
+            (void)hits::call(own(), values.head);
     }
 };
 

@@ -3,6 +3,7 @@
 #include "nmisafe/marker/marker.hpp"
 
 #include "nmisafe/context/count.hpp"
+#include "nmisafe/marker/internal/hits.hpp"
 #include "nmisafe/marker/internal/registration.hpp"
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/platform/waiting.hpp"
@@ -12,8 +13,18 @@ namespace nmisafe::marker {
 static_assert(platform::check_marker_contract<platform::contract>());
 
 namespace internal {
+
 constinit grace_periods periods{};
+
+constinit const probe calls_none([](const marker&, void*, const arguments&) {}, nullptr);
+constinit const probe calls_all(hits::call_all, nullptr);
+
+/// The count is raised, if not by this hit: so the CPU stays the same.
+void count_dropped() {
+    __atomic_fetch_add(&platform::contract::this_cpu().dropped_hits, 1, __ATOMIC_RELAXED);
 }
+
+} // namespace internal
 
 using base::expected;
 using base::unexpected;
@@ -21,16 +32,6 @@ using internal::no_error;
 using internal::periods;
 using platform::contract;
 using platform::waiting;
-
-void run_probes(const marker& which, const uint64_t* values) {
-    // The section that a grace period waits for. It begins before the list is looked at.
-    context::preempt_disable();
-    const arguments all(which.types_, values, which.count_);
-    for (const probe* one = __atomic_load_n(&which.first_, __ATOMIC_ACQUIRE); one != nullptr;
-         one = __atomic_load_n(&one->next_, __ATOMIC_ACQUIRE))
-        one->function_(which, one->private_data_, all);
-    context::preempt_enable_no_resched();
-}
 
 expected<const marker*, marker_error> register_probe(const char* channel, const char* name,
                                                      const char* format, probe& added) {

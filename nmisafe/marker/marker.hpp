@@ -19,9 +19,18 @@
 
 namespace nmisafe::marker {
 
-class marker;
 class probe;
 struct marker_range;
+
+namespace internal {
+
+extern const probe calls_none; ///< Calls nothing.
+extern const probe calls_all;  ///< Calls all probes of the list.
+
+/// Counts a hit that is one too many. @context any
+void count_dropped();
+
+} // namespace internal
 
 /// Of all these only `busy` passes by itself: whoever gets it may try again, as often as it takes.
 enum class marker_error : uint8_t {
@@ -43,7 +52,8 @@ enum class marker_error : uint8_t {
 };
 
 /// Called for each hit, in the context of the hit: any, NMI included. It may then take no lock that
-/// code it can interrupt takes, and must not hit its own marker. The preempt count is raised.
+/// code it can interrupt takes. The preempt count is raised. It may hit markers, its own too, but
+/// gets no further than seven hits under way on a CPU: cpu_state::dropped_hits counts the others.
 using probe_function = void (*)(const marker& which, void* private_data, const arguments& values);
 
 /// A function with its private pointer, to be registered with one marker. Owned by the registrant:
@@ -60,7 +70,7 @@ class probe {
     const marker* registered_with() const { return marker_; }
 
   private:
-    friend void run_probes(const marker& which, const uint64_t* values);
+    friend class hits;
     friend class registration;
 
     const probe_function function_;
@@ -73,10 +83,11 @@ class probe {
 /// A marker: all statements with the same channel, name and format. Images that are linked apart
 /// and have joined have one object each: twins, which share their probes.
 ///
-/// Who may run with whom: any number of run_probes() with each other and with anything; of what
-/// changes the list there is one at a time (marker.cpp). The list of probes is published by one
-/// store of a pointer, to a probe that is complete, and a probe taken out keeps its successor: so
-/// run_probes() sees the list before or after a change, whenever it looks, and never waits.
+/// Who may run with whom: any number of hits with each other and with anything; of what changes the
+/// list there is one at a time (marker.cpp). A hit calls one probe: the only one that there is, or
+/// one of the library's that calls all in the list, or none. That is published by one store of a
+/// pointer, to a probe that is complete, and a probe taken out of the list keeps its successor: so
+/// a hit sees the probes before or after a change, whenever it looks, and never waits.
 class marker {
   public:
     constexpr marker(const char* channel, const char* name, const char* format,
@@ -92,7 +103,7 @@ class marker {
     size_t argument_count() const { return count_; }
     argument_type argument(size_t index) const { return types_[index]; }
 
-    /// Whether its statements call run_probes(): also, after an unregistration that could not turn
+    /// Whether its statements do anything: also, after an unregistration that could not turn
     /// them off, without any.
     bool is_on() const { return on_.stored(); }
 
@@ -100,7 +111,7 @@ class marker {
     uint32_t arm_count() const { return __atomic_load_n(&arm_count_, __ATOMIC_RELAXED); }
 
   private:
-    friend void run_probes(const marker& which, const uint64_t* values);
+    friend class hits;
     friend class registration;
     friend class range_check;
     friend class all_markers;
@@ -111,17 +122,24 @@ class marker {
     const argument_type* const types_;
     const uint8_t count_;
     immediate::immediate<bool>& on_;
-    // Of the registering side, but for first_; the same in all twins.
+    const probe* hit_ =
+        &internal::calls_none; // what a hit calls; the same in all twins, as all below
+    // Of the registering side, but for first_.
     uint32_t arm_count_ = 0;
     probe* first_ = nullptr;
     marker* twin_ = nullptr; // the next in a ring of them; null: there are none
     bool is_listed_ = true;  // of twins one is: all_markers leaves the others out
 };
 
-/// Calls the probes of a marker, in the order of their registration. For the statements, also those
-/// of modules: what they must be able to link with. Wait-free but for the probes; takes no lock,
-/// allocates nothing, touches the marker and its probes. @context any
-void run_probes(const marker& which, const uint64_t* values);
+inline size_t arguments::size() const {
+    return which_->argument_count();
+}
+
+inline argument arguments::operator[](size_t index) const {
+    if (index >= size())
+        __builtin_trap();
+    return {which_->argument(index), reinterpret_cast<const uint64_t*>(this + 1)[index]};
+}
 
 /// Registers a probe with the marker of that channel, name and format, and turns the marker on if
 /// it is the first. A null format takes the marker whatever its format, so the probe has to look at

@@ -28,7 +28,7 @@ marker& writable(const marker& which) {
     return const_cast<marker&>(which);
 }
 
-/// Release: pairs with the acquire in run_probes().
+/// Release: pairs with the acquires of hits.
 void publish(probe*& link, probe* target) {
     __atomic_store_n(&link, target, __ATOMIC_RELEASE);
 }
@@ -95,8 +95,19 @@ void registration::set_first(marker& which, probe* first) {
 }
 
 void registration::set_arm_count(marker& which, uint32_t count) {
-    for_each_twin(which,
-                  [=](marker& one) { __atomic_store_n(&one.arm_count_, count, __ATOMIC_RELAXED); });
+    for_each_twin(which, [=](marker& one) {
+        __atomic_store_n(&one.arm_count_, count, __ATOMIC_RELAXED);
+        set_hit(one);
+    });
+}
+
+/// After each change of a list: what hits call from here on.
+void registration::set_hit(marker& which) {
+    const probe* const first = which.first_;
+    const probe* const hit = first == nullptr          ? &internal::calls_none
+                             : first->next_ == nullptr ? first
+                                                       : &internal::calls_all;
+    __atomic_store_n(&which.hit_, hit, __ATOMIC_RELEASE);
 }
 
 /// The marker is turned on before the probe is in the list: when that fails, nobody can have seen
@@ -192,6 +203,7 @@ void registration::hide(marker& added) {
     added.twin_ = nullptr;
     added.arm_count_ = 0;
     publish(added.first_, nullptr);
+    set_hit(added);
 }
 
 void registration::link(marker& added) {
@@ -204,6 +216,7 @@ void registration::link(marker& added) {
     known->twin_ = &added;
     __atomic_store_n(&added.arm_count_, known->arm_count_, __ATOMIC_RELAXED);
     publish(added.first_, known->first_);
+    set_hit(added);
 }
 
 bool registration::points_into(const probe& one, const marker_range& image) {
@@ -238,6 +251,7 @@ size_t registration::unlink(marker& gone) {
         gone.twin_ = nullptr;
     }
     publish(gone.first_, nullptr);
+    set_hit(gone);
     __atomic_store_n(&gone.arm_count_, 0, __ATOMIC_RELAXED);
     size_t unregistered = 0;
     for (; one != nullptr; one = one->next_) {

@@ -26,7 +26,7 @@ void note(const marker::marker& which, void* private_data, const marker::argumen
     REQUIRE(values.size() == 1);
     last_value = values[0].as_unsigned();
     CHECK(which.argument(0) == values[0].type());
-    CHECK(fake::count == 1); // a section that grace periods wait for
+    CHECK(fake::count != 0); // a section that grace periods wait for
 }
 
 char letters[] = "abcd";
@@ -192,7 +192,7 @@ TEST_CASE_FIXTURE(fixture, "a probe goes also when its marker cannot be turned o
 
     // While another patcher is at work.
     fake::text.place(0x40000000, {0xb8, 1, 0, 0, 0});
-    text_patch::patch change{0x40000000, 0, 0, 0, 5, 0, {0xb8, 1}, {0xb8, 2}};
+    text_patch::patch change{0x40000000, 0, 0, 0, 5, 0, {0xb8, 1}, {0xb8, 2}, {}};
     const auto during_patch = [&](auto action) {
         bool done = false;
         fake::observer = [&] {

@@ -13,6 +13,7 @@
 
 #include "nmisafe/immediate/immediate.hpp"
 #include "nmisafe/marker/format.hpp"
+#include "nmisafe/marker/internal/hits.hpp"
 #include "nmisafe/marker/marker.hpp"
 #include "nmisafe/marker/x86/record.hpp"
 
@@ -62,21 +63,21 @@ struct declared {
 
 /// Not inlined, so that the marker is recorded once.
 template <typename Declared>
-[[gnu::noinline, gnu::cold]] void run(const uint64_t* values) {
+[[gnu::noinline, gnu::cold]] void drop() {
     record<Declared::instance>();
-    run_probes(Declared::instance, values);
+    count_dropped();
 }
 
 template <typename Declared, size_t... Index, typename... Arguments>
-[[gnu::always_inline]] inline void encode_and_run(std::index_sequence<Index...>,
+[[gnu::always_inline]] inline void encode_and_hit(std::index_sequence<Index...>,
                                                   Arguments... values) {
     constexpr bool all_fit = (fits<Arguments>(Declared::parsed.types[Index]) && ...);
     static_assert(all_fit, "an argument of a marker does not fit its conversion in the format");
-    if constexpr (all_fit && sizeof...(values) == 0) {
-        run<Declared>(nullptr);
-    } else if constexpr (all_fit) {
-        const uint64_t words[] = {encode(values, Declared::parsed.types[Index])...};
-        run<Declared>(words);
+    if constexpr (all_fit) {
+        const argument_block<sizeof...(values)> block(
+            Declared::instance, encode(values, Declared::parsed.types[Index])...);
+        if (!hits::call(Declared::instance, block.head)) [[unlikely]]
+            drop<Declared>();
     }
 }
 
@@ -89,7 +90,7 @@ template <typename Declared, typename... Arguments>
     static_assert(sizeof...(values) <= Declared::parsed.count,
                   "the format of a marker has fewer conversions than there are arguments");
     if constexpr (sizeof...(values) == Declared::parsed.count)
-        encode_and_run<Declared>(std::index_sequence_for<Arguments...>{}, values...);
+        encode_and_hit<Declared>(std::index_sequence_for<Arguments...>{}, values...);
 }
 
 } // namespace nmisafe::marker::internal

@@ -32,11 +32,13 @@ TEST_CASE("optional parts are seen when they are there, and only then") {
     CHECK(platform::has_lock_checker<platform::contract>);
     CHECK(platform::has_irq_accounting<platform::contract>);
     CHECK(platform::has_return_capture<platform::contract>);
+    CHECK(platform::has_add_preempt_byte<platform::contract>);
     CHECK_FALSE(platform::checks_counts<platform::contract>);
 
     CHECK_FALSE(platform::has_lock_checker<only_required>);
     CHECK_FALSE(platform::has_irq_accounting<only_required>);
     CHECK_FALSE(platform::has_return_capture<only_required>);
+    CHECK_FALSE(platform::has_add_preempt_byte<only_required>);
     CHECK(platform::checks_counts<checked>);
 }
 

@@ -25,8 +25,8 @@ struct cpu_state {
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
     /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
     uint32_t iret_returns;
-    /// Returns by IRET, for whatever reason, the policy among them, that left an exception nested in
-    /// an NMI and so unblocked NMIs too early. Written by the exception return, in NMI.
+    /// Returns by IRET, for whatever reason, the policy among them, that left an exception nested
+    /// in an NMI and so unblocked NMIs too early. Written by the exception return, in NMI.
     uint32_t iret_returns_in_nmi;
     /// Exception returns that took the NMI-safe way. Written by the exception return, any context.
     uint32_t safe_returns;
@@ -34,12 +34,16 @@ struct cpu_state {
     /// Written by the exception return, any context.
     uint32_t last_iret_reason;
     /// Whether a probe's handler is in progress, in the NMI (1) or in what an NMI interrupts (0), a
-    /// #DB or #MC among it. Written by the probe's breakpoint handler with interrupts off, any context.
+    /// #DB or #MC among it. Written by the probe's breakpoint handler with interrupts off, any
+    /// context.
     uint8_t in_probe_handler[2];
+    /// Hits of markers that called nothing, because too many were under way already. Written at the
+    /// hit, any context.
+    uint32_t dropped_hits;
 };
 
-static_assert(std::is_trivially_default_constructible_v<cpu_state> &&
-                  std::is_standard_layout_v<cpu_state>,
-              "cpu_state lives in zeroed per-CPU memory, and an embedder's assembly may know offsets");
+static_assert(
+    std::is_trivially_default_constructible_v<cpu_state> && std::is_standard_layout_v<cpu_state>,
+    "cpu_state lives in zeroed per-CPU memory, and an embedder's assembly may know offsets");
 
 } // namespace nmisafe::platform

@@ -47,6 +47,10 @@ concept has_irq_accounting = requires {
     &T::irq_exit_accounting;
 };
 template <typename T>
+concept has_add_preempt_byte = requires {
+    &T::add_preempt_byte;
+};
+template <typename T>
 concept has_return_capture = requires {
     &T::capture_return;
 };
@@ -64,6 +68,10 @@ template <typename T>
 concept irq_accounting_is_whole = requires {
     { T::irq_enter_accounting() } -> std::same_as<void>;
     { T::irq_exit_accounting() } -> std::same_as<void>;
+};
+template <typename T>
+concept add_preempt_byte_is_whole = requires(uint8_t delta) {
+    { T::add_preempt_byte(delta) } -> std::same_as<bool>;
 };
 template <typename T>
 concept return_capture_is_whole = requires(const return_image& image) {
@@ -183,6 +191,8 @@ consteval bool check_contract() {
     static_assert(!has_irq_accounting<T> || irq_accounting_is_whole<T>,
                   "nmisafe_platform needs both or none: static void irq_enter_accounting(), static "
                   "void irq_exit_accounting()");
+    static_assert(!has_add_preempt_byte<T> || add_preempt_byte_is_whole<T>,
+                  "nmisafe_platform has the wrong: static bool add_preempt_byte(uint8_t delta)");
     static_assert(!has_return_capture<T> || return_capture_is_whole<T>,
                   "nmisafe_platform has the wrong: static void "
                   "capture_return(const nmisafe::platform::return_image&)");

@@ -28,7 +28,7 @@ void place() {
 }
 
 patch load(uintptr_t address, uint8_t before, uint8_t after) {
-    return {address, 0, 0, 0, length, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}};
+    return {address, 0, 0, 0, length, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}, {}};
 }
 
 /// Calls `visit(order)` for each order of so many numbers from 0 on.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the experiments costs and patch-costs and holds the counts against the project's goals (x86-64; the
-32-bit entry is shorter, and held to the same). An instruction more is noticed here before a user does.
+"""Runs the experiments costs and patch-costs and holds the counts against the project's goals: an instruction
+more is noticed here before a user does.
 
-    check_costs.py TOOL IMAGES OUT ARCH
+    check_costs.py TOOL IMAGES OUT ARCH COMPILER
 """
 
 import json
@@ -11,28 +11,38 @@ import pathlib
 import subprocess
 import sys
 
-# To the library's C++ function and back from it, as Linux's 78 and 25 are counted. A dormant marker is one
-# instruction; here a CALL and a RET are around it, with clang also what keeps the stack aligned. Of the
-# others, what both compilers reach.
-GOALS = {"nmi-entry": 40, "nmi-exit": 20, "marker-dormant": 5, "marker-hit": 100,
-         "breakpoint-roundtrip": 120, "breakpoint-return": 60, "patched-breakpoint-roundtrip": 400,
-         "kprobe-emulated": 400, "kprobe-copied": 600, "nmi-entry-to-handler": 80,
-         "nmi-exit-from-handler": 80, "vmalloc-fault": 250}
+# What g++ makes of x86-64 under the policy near: no more than 5 % over what README.md shows, or what was
+# set out for, beside what Linux takes there.
+NEAR_GOALS = {"nmi-entry": 29, "nmi-exit": 19, "nmi-entry-to-handler": 53, "nmi-exit-from-handler": 42,
+              "breakpoint-return": 32, "breakpoint-roundtrip": 89, "vmalloc-fault": 225,
+              "patched-breakpoint-roundtrip": 100, "patched-breakpoint-1000": 130,
+              "kprobe-emulated": 247, "kprobe-copied": 438,
+              "marker-dormant": 2, "marker-to-probe": 11, "marker-hit": 16, "marker-hit-two": 51,
+              "patch-1": 1093, "patch-100": 784, "patch-10000": 782}
+# Of the other widths, compilers and policies. With clang what keeps the stack aligned is around a dormant
+# marker.
+GOALS = {"nmi-entry": 40, "nmi-exit": 20, "nmi-entry-to-handler": 80, "nmi-exit-from-handler": 80,
+         "breakpoint-return": 60, "breakpoint-roundtrip": 120, "vmalloc-fault": 250,
+         "patched-breakpoint-roundtrip": 133, "patched-breakpoint-1000": 140,
+         "kprobe-emulated": 400, "kprobe-copied": 600,
+         "marker-dormant": 5, "marker-to-probe": 18, "marker-hit": 22, "marker-hit-two": 70}
 # What an idle address space takes: its top-level table, and its tables on the way to the modules.
 BYTES = {"x86_64": 3 * 4096, "x86_32": 4096, "x86_32_pae": 2 * 4096}
 POLICIES = ("near", "far", "far-nmi-count", "iret")
 # Instructions a site, in batches of so many.
-PATCH_GOALS = {1: 2000, 100: 1000, 10000: 1000}
+PATCH_GOALS = {"patch-1": 2000, "patch-100": 1000, "patch-10000": 1000}
 
 
 def main():
-    tool, images, out, arch = sys.argv[1:]
+    tool, images, out, arch, compiler = sys.argv[1:]
     subprocess.run([tool, "run", "--images", images, "--out", out, "--arch", arch,
                     "--experiment", "costs", "--experiment", "patch-costs"], check=True, timeout=600)
     costs = json.loads(pathlib.Path(out, "report.json").read_text())["costs"]
     found = {(cost["policy"], cost["name"]): cost["per_item"] for cost in costs}
     goals = {(policy, name): goal for policy in POLICIES for name, goal in GOALS.items()}
-    goals |= {("near", f"patch-{sites}"): goal for sites, goal in PATCH_GOALS.items()}
+    goals |= {("near", name): goal for name, goal in PATCH_GOALS.items()}
+    if arch == "x86_64" and compiler == "GNU":
+        goals |= {("near", name): goal for name, goal in NEAR_GOALS.items()}
     failures = []
     for row in json.loads(pathlib.Path(out, "report.json").read_text())["rows"]:
         if row["experiment"] == "costs" and row["extras"]["address_space_bytes"] != BYTES[arch]:

@@ -213,8 +213,8 @@ void world::check() {
     CHECK(instruction_probe.hits == (probed ? expected_hits : instruction_probe.hits));
     const unsigned before = calls;
     if (behind == text.begin() + lifetime::target_at) {
-        const uint64_t values[] = {1, 2};
-        marker::run_probes(image.own(), values);
+        const marker::internal::argument_block<2> values(image.own(), 1U, 2U);
+        REQUIRE(marker::hits::call(image.own(), values.head));
     }
     CHECK(calls == before + registered);
 }

@@ -89,7 +89,7 @@ void hit_patched_sites() {
 text_patch::patch batch[PATCH_COST_BATCH];
 
 /// Hits each site of a batch once, while it is patched. The sites are one behind the other.
-void measure_patched_breakpoints(const char* name, void (*run)(), uint32_t count) {
+void measure_patched_breakpoints(const char* name, x86::assembly_function* run, uint32_t count) {
     const auto* const sites = address_of(run);
     for (uint32_t i = 0; i < count; ++i) {
         batch[i] = {};
@@ -130,24 +130,29 @@ void measure_probe(const char* name, const code_window& window) {
         fail("the probe was removed", 1, 0);
 }
 
-uint32_t mark_calls;
+void empty_mark_probe(const marker::marker&, void*, const marker::arguments&) {}
 
-void on_mark(const marker::marker&, void*, const marker::arguments&) {
-    ++mark_calls;
+constinit marker::probe first_mark_probe(empty_mark_probe, nullptr);
+constinit marker::probe second_mark_probe(empty_mark_probe, nullptr);
+
+void turn_on(marker::probe& added) {
+    if (!marker::register_probe("kernel", "cost", nullptr, added))
+        fail("the marker's probe was registered", 1, 0);
 }
 
-constinit marker::probe mark_counter(on_mark, nullptr);
-
+/// As Linux's tracepoints are counted: in a function that is nothing but the marker, from the site
+/// to behind the function's RET. With an argument that is known.
 void measure_marker() {
-    // Each with the CALL of the function that is nothing but the marker, and its RET.
-    measure_window("marker-dormant",
-                   {window_marker_dormant, window_marker_dormant_begin, window_marker_dormant_end});
-    if (!marker::register_probe("kernel", "cost", nullptr, mark_counter))
-        fail("the marker was turned on", 1, 0);
-    measure_window("marker-hit",
-                   {window_marker_hit, window_marker_hit_begin, window_marker_hit_end});
-    if (mark_calls != 1)
-        fail("calls of the marker's probe", 1, mark_calls);
+    print_measure("marker-dormant", address_of(marker_dormant_action), window_marker_dormant_end);
+    window_marker_dormant();
+    turn_on(first_mark_probe);
+    print_measure("marker-hit", address_of(marker_hit_action), window_marker_hit_end);
+    // Not seen if the probe is not called.
+    print_measure("marker-to-probe", address_of(marker_hit_action), address_of(empty_mark_probe));
+    window_marker_hit();
+    turn_on(second_mark_probe);
+    print_measure("marker-hit-two", address_of(marker_two_action), window_marker_two_end);
+    window_marker_two();
 }
 
 bool on_page_fault(x86::trap_frame& frame, uintptr_t address) {
@@ -173,7 +178,14 @@ uintptr_t measure_vmalloc_fault() {
 
 } // namespace
 
-extern "C" [[NMISAFE_ASSEMBLY_CALL]] void marker_action() {
+// One for each measure, so that each is walked once.
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void marker_dormant_action() {
+    trace_mark(kernel, cost, "value %d", 1);
+}
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void marker_hit_action() {
+    trace_mark(kernel, cost, "value %d", 1);
+}
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void marker_two_action() {
     trace_mark(kernel, cost, "value %d", 1);
 }
 

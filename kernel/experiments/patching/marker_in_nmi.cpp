@@ -7,13 +7,17 @@
 //   turning-on     the marker goes from off to on. The probe is in the list afterwards only
 //   turning-off    and back. Before the switch the probe is called through the INT3
 //   grace-period   a probe that is being called on another CPU is waited for
+//   own-marker     a probe hits its own marker, in the thread and in the NMI that interrupts it: no
+//                  more than the cap are under way, the others are counted
 //
-// As a control of the last, without=grace lets nobody wait. Under the policy iret the breakpoint's
+// As controls, without=grace lets nobody wait, and without=cap lets the probe go as deep as it
+// likes. Under the policy iret the breakpoint's
 // return lets the next NMI in on top of the handler.
 #include "kernel/common/controls.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/patching/own_marker.hpp"
 #include "kernel/experiments/shared/active_delay.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/scene.hpp"
@@ -239,10 +243,14 @@ void grace_period() {
 void marker_in_nmi() {
     if (is_removed(defence::grace))
         return grace_period(); // the other paths do without
+    if (is_removed(defence::cap))
+        return own_marker();
     path("turning-on", true, turn_on);
     path("turning-off", false, turn_off);
     if (scene.count.nested == 0) // a control has no symptom to show there
         grace_period();
+    if (scene.count.nested == 0)
+        own_marker();
 }
 
 } // namespace kernel

@@ -16,8 +16,9 @@ calling_window window_handler_after, site_action
 calling_window window_patch_1, patch_cost_action
 calling_window window_patch_100, patch_cost_action
 calling_window window_patch_10000, patch_cost_action
-calling_window window_marker_dormant, marker_action
-calling_window window_marker_hit, marker_action
+calling_window window_marker_dormant, marker_dormant_action
+calling_window window_marker_hit, marker_hit_action
+calling_window window_marker_two, marker_two_action
 
 // A window that is one instruction, to be patched or probed. It may change the accumulator.
 .macro instruction_window name:req, instruction:vararg

@@ -45,13 +45,17 @@ extern const char window_handler_after_begin[], window_handler_after_end[];
 [[NMISAFE_ASSEMBLY_CALL]] void window_patch_10000();
 [[NMISAFE_ASSEMBLY_CALL]] void window_marker_dormant();
 [[NMISAFE_ASSEMBLY_CALL]] void window_marker_hit();
+[[NMISAFE_ASSEMBLY_CALL]] void window_marker_two();
 [[NMISAFE_ASSEMBLY_CALL]] void patch_cost_action();
-[[NMISAFE_ASSEMBLY_CALL]] void marker_action();
+[[NMISAFE_ASSEMBLY_CALL]] void marker_dormant_action();
+[[NMISAFE_ASSEMBLY_CALL]] void marker_hit_action();
+[[NMISAFE_ASSEMBLY_CALL]] void marker_two_action();
 extern const char window_patch_1_begin[], window_patch_1_end[];
 extern const char window_patch_100_begin[], window_patch_100_end[];
 extern const char window_patch_10000_begin[], window_patch_10000_end[];
-extern const char window_marker_dormant_begin[], window_marker_dormant_end[];
-extern const char window_marker_hit_begin[], window_marker_hit_end[];
+extern const char window_marker_dormant_end[];
+extern const char window_marker_hit_end[];
+extern const char window_marker_two_end[];
 
 /// The window is one instruction: `mov $0, %eax` of 5 bytes, `nop`, `add $1, %eax`.
 [[NMISAFE_ASSEMBLY_CALL]] void window_patched_mov();
@@ -62,7 +66,7 @@ extern const char window_probed_nop_begin[], window_probed_nop_end[];
 extern const char window_probed_add_begin[], window_probed_add_end[];
 
 /// `mov $0, %eax`, PATCH_COST_SITES times.
-void patch_cost_sites();
+[[NMISAFE_ASSEMBLY_CALL]] void patch_cost_sites();
 }
 
 #endif // __ASSEMBLER__

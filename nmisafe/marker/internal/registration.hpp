@@ -103,6 +103,7 @@ class registration {
 
     static void set_first(marker& which, probe* first);
     static void set_arm_count(marker& which, uint32_t count);
+    static void set_hit(marker& which);
 
     marker_error error_;
     bool left_on_; // before this one: then it turns them off at its end, if it can

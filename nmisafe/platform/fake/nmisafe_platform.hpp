@@ -78,6 +78,7 @@ struct nmisafe_platform {
     static inline nmisafe::platform::cpu_state cpu{};
     /// The CPU of a thread that moves to this one behind each this_cpu(). Null: it stays.
     static inline nmisafe::platform::cpu_state* left = nullptr;
+    static inline bool capped = true; ///< Whether add_preempt_byte() says what it should.
     static inline std::vector<nmisafe::platform::fake::record> calls;
     static inline std::vector<nmisafe::platform::return_image> returns;
 
@@ -105,6 +106,7 @@ struct nmisafe_platform {
         count = start;
         cpu = {};
         left = nullptr;
+        capped = true;
         calls.clear();
         returns.clear();
         text = {};
@@ -130,6 +132,12 @@ struct nmisafe_platform {
     static void add_preempt_count(uint32_t delta) {
         count += delta;
         note(call::add_preempt_count);
+    }
+    static bool add_preempt_byte(uint8_t delta) {
+        const auto sum = static_cast<uint8_t>(count + delta);
+        count = (count & ~uint32_t{0xff}) | sum;
+        note(call::add_preempt_count);
+        return sum >= 0x80 && capped;
     }
     static nmisafe::platform::cpu_state& this_cpu() { return left != nullptr ? *left : cpu; }
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
