@@ -5,7 +5,7 @@
 // that time: on or off, and the probe called or not, with the right arguments.
 //
 //   turning-on     the marker goes from off to on. The probe is in the list afterwards only
-//   turning-off    and back. Before the switch the probe is called through the INT3
+//   turning-off    and back. The probe is out of the list before
 //   grace-period   a probe that is being called on another CPU is waited for
 //   own-marker     a probe hits its own marker, in the thread and in the NMI that interrupts it: no
 //                  more than the cap are under way, the others are counted
@@ -137,7 +137,7 @@ void at_each_step() {
     if (scene.breakpoints == breakpoints_before || done[switched])
         return;
     done[switched] = true;
-    delay({is_on, is_on && !turning_on});
+    delay({is_on, false});
 }
 
 /// Turns the marker on or off, by its only probe, and prints the row.
