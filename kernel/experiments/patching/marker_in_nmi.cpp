@@ -11,8 +11,7 @@
 //                  more than the cap are under way, the others are counted
 //
 // As controls, without=grace lets nobody wait, and without=cap lets the probe go as deep as it
-// likes. Under the policy iret the breakpoint's
-// return lets the next NMI in on top of the handler.
+// likes. Under the policy iret the breakpoint's return lets the next NMI in on top of the handler.
 #include "kernel/common/controls.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/devices/hpet.hpp"
