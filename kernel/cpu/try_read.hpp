@@ -5,6 +5,7 @@
 #include "kernel/common/image.hpp"
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
@@ -30,8 +31,8 @@ inline bool try_write(void* address, uint32_t value) {
 /// For page-fault handlers, last of all: lets a try_read() or try_write() that faulted return
 /// false. False: the access was another. @context any
 inline bool give_up_access(nmisafe::x86::trap_frame& frame) {
-    if (frame.ip != text_address(kernel_try_read_access) &&
-        frame.ip != text_address(kernel_try_write_access))
+    const uintptr_t ip = nmisafe::kprobe::original_address(frame.ip); // it may be probed
+    if (ip != text_address(kernel_try_read_access) && ip != text_address(kernel_try_write_access))
         return false;
     frame.ip = text_address(kernel_try_failed);
     return true;
@@ -45,7 +46,7 @@ inline bool try_execute(const void* address) {
 
 /// The same as give_up_access() for a try_execute() of `address`. @context any
 inline bool give_up_fetch(nmisafe::x86::trap_frame& frame, const void* address) {
-    if (frame.ip != reinterpret_cast<uintptr_t>(address))
+    if (nmisafe::kprobe::original_address(frame.ip) != reinterpret_cast<uintptr_t>(address))
         return false;
     frame.ip = text_address(kernel_try_failed);
     return true;

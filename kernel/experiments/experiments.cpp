@@ -45,6 +45,7 @@ constexpr struct {
     {"crash-corrupt-frame", crash_corrupt_frame},
     {"crash-corrupt-segment", crash_corrupt_segment},
     {"crash-bad-access", crash_bad_access},
+    {"crash-probed-access", crash_probed_access},
 };
 
 } // namespace

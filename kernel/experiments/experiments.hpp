@@ -45,5 +45,6 @@ void crash_unexpected();
 void crash_corrupt_frame();
 void crash_corrupt_segment();
 void crash_bad_access();
+void crash_probed_access();
 
 } // namespace kernel

@@ -8,6 +8,7 @@
 #include "kernel/memory/stacks.hpp"
 #include "kernel/modules/module_text.hpp"
 #include "kernel/panic/test_exit.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -51,7 +52,10 @@ void put_frame(console_line& line, const x86::trap_frame& frame, const uintptr_t
     line.put(" vector=");
     line.put(frame.vector);
     put(" error=", frame.error);
-    put(" ip=", frame.ip);
+    const uintptr_t ip = kprobe::original_address(frame.ip);
+    put(" ip=", ip);
+    if (ip != frame.ip)
+        put(" slot=", frame.ip);
     put(" cs=", frame.cs);
     put(" flags=", frame.flags);
     put(" sp=", sp == nullptr ? frame.interrupted_sp() : *sp);
@@ -86,7 +90,7 @@ void put_stack(console_line& line, uintptr_t sp) {
         if (!in_image && !is_module_text(*word, *word + 1))
             continue;
         line.put(words++ == 0 ? " stack=" : ",");
-        line.put(hex{*word});
+        line.put(hex{kprobe::original_address(*word)}); // a trap's frame may lie there too
     }
 }
 

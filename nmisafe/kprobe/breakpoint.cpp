@@ -147,7 +147,13 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 
 [[NMISAFE_TRAP_TEXT, gnu::used]] uintptr_t original_address(uintptr_t ip) {
     const probe* const what = internal::all.slots.find(ip & slot_mask);
-    return what != nullptr ? what->address : ip;
+    if (what == nullptr)
+        return ip;
+    const internal::step& step = what->internal.step;
+    // Behind a copy all of it is done but the INT3: a trap or an interrupt that came there reports
+    // the next instruction.
+    const bool is_done = step.how == way::copy && ip >= what->slot + step.end;
+    return what->address + (is_done ? step.length : 0);
 }
 
 } // namespace nmisafe::kprobe

@@ -376,16 +376,3 @@ TEST_CASE("breakpoints of somebody else") {
     CHECK_FALSE(cpu.trap_at(0x1000));          // no text
     CHECK(calls.empty());
 }
-
-TEST_CASE("addresses in a slot are the instruction's") {
-    probed site({0xb8, 1, 2, 3, 4});
-    CHECK(original_address(slots) == function);
-    CHECK(original_address(slots + 31) == function);
-    CHECK(original_address(slots + 32) == slots + 32);
-    CHECK(original_address(function) == function);
-    CHECK(remove(site.what).has_value());
-    CHECK(original_address(slots + 1) == function);
-    CHECK(release(site.what).has_value());
-    CHECK(original_address(slots + 1) == slots + 1);
-    CHECK(insert(site.what).has_value());
-}

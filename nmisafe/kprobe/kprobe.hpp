@@ -84,8 +84,11 @@ base::expected<size_t, probe_error> release(probe& what);
 /// trapped and the stack word of an indirect branch.
 bool handle_breakpoint(x86::trap_frame& frame);
 
-/// The probed instruction's address for an instruction pointer in a slot, any other as it is. For
-/// page fault handlers that look up who may fault, and for those who walk stacks.
+/// The probed instruction's address for an instruction pointer in a slot (the next one's, where a
+/// copy of it has been executed), any other as it is. Whoever looks at the instruction pointer of a
+/// trap's or an interrupt's frame asks this first: who may fault and goes on elsewhere, what a
+/// crash reports, which function was interrupted, the return addresses of a stack. To be left as it
+/// is: what says where the CPU goes on, or what a debug register is compared with.
 /// @context any, interrupts off: release() waits for nobody else
 uintptr_t original_address(uintptr_t ip);
 

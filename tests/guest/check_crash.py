@@ -42,6 +42,18 @@ def check_bad_access(words, arch):
     return failures
 
 
+def check_probed_access(words, elf):
+    """The instruction that faults is named by its own address, not by that of its copy."""
+    symbols = subprocess.run(["nm", elf], capture_output=True, text=True, check=True).stdout
+    addresses = {line.split()[2]: int(line.split()[0], 16) for line in symbols.splitlines()
+                 if len(line.split()) == 3}
+    failures = []
+    for name, symbol in (("ip", "kernel_try_read_access"), ("slot", "probe_slots")):
+        if int(words.get(name, "0"), 16) != addresses[symbol]:
+            failures.append(f"{name}={words.get(name)} is not {symbol}, {addresses[symbol]:#x}")
+    return failures
+
+
 def main():
     parser = argparse.ArgumentParser()
     for option in ("tool", "images", "out", "arch", "experiment", "text"):
@@ -77,6 +89,9 @@ def main():
             failures.append(f"missing in the panic line: {sorted(wanted - words.keys())}")
         elif options.experiment == "crash-bad-access":
             failures += check_bad_access(words, options.arch)
+        elif options.experiment == "crash-probed-access":
+            failures += check_probed_access(
+                words, pathlib.Path(options.images, f"nmisafe-{options.arch}.elf"))
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0

@@ -95,7 +95,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
-    {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion compiled", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, and of a compiled NMI handler, NMIs pending while it is stepped: same result, every hit counted"},
+    {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion faulting compiled", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, and of a compiled NMI handler, NMIs pending while it is stepped: same result, every hit counted"},
     {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},
 
     {.experiment = "kprobe-sweep", .policies = always_safe, .paths = "sweep", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of probes hit in a thread, its handler hitting the same probes: none is missed"},
@@ -136,6 +136,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},
     {.experiment = "crash-corrupt-frame", .policies = "near", .self_test = true, .what = "self test: a corrupt trap frame stops the machine with one line"},
     {.experiment = "crash-corrupt-segment", .policies = "near", .self_test = true, .what = "self test: a trap frame whose CS is ring 0 and no code stops the machine with one line"},
+    {.experiment = "crash-probed-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: a probed instruction that faults stops the machine with one line that has its own address"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},
     {.experiment = "crash-old-cpu", .policies = "near", .self_test = true, .architectures = every_kernel, .processor_model = "486", .what = "self test: a CPU without what the image needs stops with one line that says what"},

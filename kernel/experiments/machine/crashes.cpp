@@ -2,12 +2,16 @@
 // crash-*: what must stop the machine with one line that says what and where. Each ends in a failed
 // row; ./test looks at the line.
 #include "kernel/boot/layout.h"
+#include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/shared/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
+#include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/memory/pages.hpp"
 #include "kernel/modules/modules.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -65,6 +69,24 @@ void crash_corrupt_frame() {
 void crash_corrupt_segment() {
     nmisafe::trap::set_handler(X86_VECTOR_BP, spoil_segment);
     hit_breakpoint();
+}
+
+/// By an instruction with a probe on it: what faults is its copy.
+void crash_probed_access() {
+    static constinit nmisafe::kprobe::probe probe{};
+    set_scene([](trap_frame&) {
+        uint32_t value = 0;
+        try_read(reinterpret_cast<const void*>(uintptr_t{0x1000}), value);
+    });
+    set_up_patching();
+    probe.function = reinterpret_cast<uintptr_t>(kernel_try_read);
+    probe.address = text_address(kernel_try_read_access);
+    probe.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    nmisafe::trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
+    if (const auto inserted = nmisafe::kprobe::insert(probe); !inserted)
+        return fail("a probe was refused", 0, static_cast<uintptr_t>(inserted.error()));
+    raise_nmi_here();
+    settle();
 }
 
 /// By a probe in a module, whose calls the stack has to show too.

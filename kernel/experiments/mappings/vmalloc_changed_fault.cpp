@@ -119,7 +119,8 @@ void body(trap_frame& frame) {
     if (first_of_pass(frame)) {
         raise_nmi_here();
         reads_before = reads_done;
-        changed_in = frame.ip == text_address(kernel_try_read_access) ? no_read : reads_done;
+        const uintptr_t ip = kprobe::original_address(frame.ip);
+        changed_in = ip == text_address(kernel_try_read_access) ? no_read : reads_done;
         change_now();
         look_on();
     }

@@ -8,6 +8,8 @@
 //              post handler before said
 //   recursion  the same, with the function called again by the handlers: those hits are missed, and
 //              executed nevertheless
+//   faulting   a probe on each of the two instructions that try_read() and try_write() may fault on,
+//              given addresses that are good and that are bad
 //   compiled   a probe on each instruction in turn of an NMI handler as the compiler made it
 //              (kprobe_compiled.cpp)
 //
@@ -18,6 +20,7 @@
 // probes on some instructions. So it comes in handlers and slots that the thread is in, and its
 // handler goes through the same slots, with another NMI pending; nothing is missed.
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/probes/compiled_handler.hpp"
 #include "kernel/experiments/shared/patched_breakpoint.hpp"
@@ -222,6 +225,70 @@ void all_path(const char* path, bool with_recursion) {
     finish(path, hits);
 }
 
+// --- instructions that fault ---------------------------------------------------------------------
+
+void* const no_address = reinterpret_cast<void*>(uintptr_t{0x1000}); // nothing is mapped there
+probe faulting[2];
+uint32_t faults_given_up;
+
+/// From the slot, as it is: whoever looks up the address has to find the instruction's.
+bool on_refused_access(trap_frame& frame, uintptr_t address) {
+    if (address != reinterpret_cast<uintptr_t>(no_address))
+        fail("the address of a fault", reinterpret_cast<uintptr_t>(no_address), address);
+    ++faults_given_up;
+    return give_up_access(frame);
+}
+
+void access_body(trap_frame&) {
+    ++handlers_in_pass;
+    if (handlers_in_pass == 1)
+        raise_nmi_here();
+    uint32_t word = 0x12345678;
+    uint32_t value = 0;
+    if (!try_read(&word, value) || value != word || !try_write(&word, 1) || word != 1)
+        fail("an access to memory that is there", 1, 0);
+    if (try_read(no_address, value) || try_write(no_address, 2))
+        fail("an access to memory that is not there", 0, 1);
+}
+
+void put_on_access(probe& what, uintptr_t function, uintptr_t access, uint32_t slot) {
+    what.address = access;
+    what.function = function;
+    what.slot = reinterpret_cast<uintptr_t>(probe_slots) + slot * kprobe::slot_size;
+    what.pre = on_pre;
+    what.post = on_post;
+    const auto length = kprobe::insert(what);
+    if (!length)
+        fail("a probe was refused", access, static_cast<uintptr_t>(length.error()));
+}
+
+/// Each of two NMI handlers hits each probe twice. Of a hit that faults the fault handler goes
+/// elsewhere: no post handler runs.
+void faulting_path() {
+    set_up();
+    scene.body = access_body;
+    trap::set_page_fault_handler(on_refused_access);
+    faults_given_up = 0;
+    put_on_access(faulting[0], reinterpret_cast<uintptr_t>(kernel_try_read),
+                  text_address(kernel_try_read_access), 0);
+    put_on_access(faulting[1], reinterpret_cast<uintptr_t>(kernel_try_write),
+                  text_address(kernel_try_write_access), 1);
+    if (!pass())
+        return finish("faulting", 0);
+    uint32_t hits = 0;
+    for (const probe& what : faulting) {
+        if (what.hits != 4 || what.completed != 2 || what.missed != 0)
+            fail("hits of an instruction that faults", 4, what.hits);
+        hits += what.hits;
+    }
+    if (faults_given_up != 4)
+        fail("page faults", 4, faults_given_up);
+    for (probe& what : faulting)
+        if (!kprobe::remove(what) || !kprobe::release(what))
+            fail("a probe was not removed", 1, 0);
+    finish("faulting", hits);
+}
+
 // --- the sweep -----------------------------------------------------------------------------------
 
 void prepare_pass() {
@@ -298,6 +365,7 @@ void kprobe_in_nmi() {
         return;
     all_path("all", false);
     all_path("recursion", true);
+    faulting_path();
     probe_compiled_handler();
 }
 

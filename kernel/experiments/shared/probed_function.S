@@ -112,6 +112,16 @@ probed_function:
     probed 1, jle    .Lless
     probed 0, xor    AX, AX
 .Lless:
+    probed 1, str    %edx                            // system instructions that can be copied
+    probed 1, add    DX, AX
+    probed 1, sldt   %edx
+    probed 1, sub    DX, AX
+    probed 1, mov    %ss, %edx
+    probed 1, verw   %dx
+    probed 1, setz   %dl
+    probed 1, clts
+    probed 1, movzbl %dl, %edx
+    probed 1, add    DX, AX
     probed 1, lea    DATA(probed_distance), DX
     probed 1, call   *DX
     swept  1, call   probed_distance
