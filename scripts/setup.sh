@@ -38,6 +38,7 @@ packages_for_test=(
     "libbenchmark-dev: benchmarks"
     "liblttng-ust-dev: benchmarks, to compare with"
     "libzydis-dev: oracle of the instruction decoder"
+    "libllvm19: the second oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
     "g++-alpha-linux-gnu: unit tests on alpha"
     "qemu-user: unit tests on alpha and for 32 bits"

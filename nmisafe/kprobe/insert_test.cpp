@@ -36,7 +36,7 @@ TEST_CASE("instruction boundaries") {
     probe before = at(0);
     before.function = function + 5;
     check_refused(before, probe_error::not_boundary);
-    place({0xb8, 5, 0, 0, 0, 0x62, 0xf2, 0x62, 0x90}); // EVEX, which the decoder does not know
+    place({0xb8, 5, 0, 0, 0, 0x0f, 0xff, 0x62, 0x90}); // ud0, which the decoder does not know
     check_refused(at(5), probe_error::unknown_instruction);
     check_refused(at(8), probe_error::unknown_instruction);
 }
@@ -81,7 +81,7 @@ TEST_CASE("instructions") {
     check_code_refused({0xfb, 0xcf}, probe_error::unsupported);             // sti; iret
     check_code_refused({0xfb, 0x0f, 0x35}, probe_error::unsupported);       // sti; sysexit
     check_code_refused({0xfb, 0x0f, 0x01, 0xc9}, probe_error::unsupported); // sti; mwait
-    check_code_refused({0xfb, 0x62, 0xf2, 0x62}, probe_error::unsupported); // sti; unknown
+    check_code_refused({0xfb, 0x0f, 0xff}, probe_error::unsupported);       // sti; unknown
     place({0x8e, 0xd0, 0x90, 0x90, 0xfb, 0xc3}); // mov to ss; nop; nop; sti; ret
     check_refused(at(2), probe_error::unsupported);
     probe next = at(3);

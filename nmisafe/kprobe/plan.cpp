@@ -40,7 +40,7 @@ bool is_nop(const instruction& what) {
     constexpr uint8_t rex_b = 1;
     if (what.map == opcode_map::one_byte && what.opcode == 0x90)
         return !what.has(x86::prefix::repeat) && (what.rex & rex_b) == 0; // PAUSE, XCHG r8
-    return what.map == opcode_map::map_0f && !what.vex && what.opcode == 0x1f;
+    return what.map == opcode_map::map_0f && what.form == x86::encoding::legacy && what.opcode == 0x1f;
 }
 
 /// Copies the instruction, an operand that is relative to it adjusted. @return false: out of range.
@@ -98,8 +98,10 @@ bool is_branch(instruction_class kind) {
 /// What it takes to execute it, or `unsupported`.
 expected<way, probe_error> choose_way(const instruction& what) {
     constexpr uint8_t repeats = x86::prefix::repeat | x86::prefix::repeat_not_equal;
-    // Cuts the new instruction pointer to 16 bits. (In 64-bit mode the decoder refuses it.)
-    if (is_branch(what.kind) && what.has(x86::prefix::operand_size))
+    constexpr uint8_t rex_w = 8;
+    // Cuts the new instruction pointer to 16 bits, unless REX.W overrides it. (In 64-bit mode the
+    // decoder refuses it without.)
+    if (is_branch(what.kind) && what.has(x86::prefix::operand_size) && (what.rex & rex_w) == 0)
         return unexpected(probe_error::unsupported);
     switch (what.kind) {
     case instruction_class::ordinary:
@@ -111,6 +113,7 @@ expected<way, probe_error> choose_way(const instruction& what) {
     case instruction_class::port_io:
         return way::copy;
     case instruction_class::jump_relative:
+    case instruction_class::jump_absolute:
         return way::jump;
     case instruction_class::jump_conditional:
         return way::conditional_jump;
@@ -164,6 +167,8 @@ expected<plan, probe_error> make_plan(const uint8_t* bytes, const instruction& w
     const uintptr_t next = address + what.length;
     if (x86::is_relative_branch(what.kind))
         result.what.target = next + static_cast<uintptr_t>(what.immediate);
+    if (what.kind == instruction_class::jump_absolute)
+        result.what.target = static_cast<uintptr_t>(what.immediate);
     writer to(result);
     bool in_range = true;
     switch (*how) {

@@ -2,10 +2,12 @@
 /// Reads one instruction of either width: how long it is, where its parts are, and what it does to
 /// the control flow. For those who patch code or run a copy of an instruction elsewhere.
 ///
-/// What it accepts it is sure of: CPUs of all vendors give the instruction this length. What it
-/// does not know, or what vendors read differently, is an error and never a guess: XOP, EVEX, MPX,
-/// AMX, 3DNow!, undocumented x87, near branches with an operand size prefix in 64-bit mode.
-/// [intel/vol2 2.1-2.3, appendix A]
+/// What it accepts it is sure of: CPUs of all vendors that know the instruction give it this
+/// length. What it does not know, or what vendors read differently, is an error and never a guess:
+/// undocumented x87, Knights Corner's own instructions, ud0, near branches in 64-bit mode with an
+/// operand size prefix that no REX.W overrides. Of EVEX, XOP, REX2, opmask and AMX instructions and
+/// of gathers it knows the length and the class only: it accepts some that are #UD for the
+/// registers or the bits of their prefix. [intel/vol2 2.1-2.7, appendix A; intel/apx 3; amd/vol3]
 #pragma once
 
 #include "nmisafe/base/expected.hpp"
@@ -50,6 +52,7 @@ enum class instruction_class : uint8_t {
     load_stack_segment, // mov to ss, pop ss, lss: the first two hold interrupts off, NMIs too
     halt,               // hlt, mwait and the like: waits for an event
     system_call,        // syscall, sysenter and their returns
+    jump_absolute,      // jmpabs: the immediate is the target
     other_transfer,     // rsm, SMX, SGX and user interrupts: goes where the decoder cannot see
     virtual_machine,    // VMX and SVM
     transaction,        // RTM; xbegin (c7 f8) has a relative target
@@ -57,7 +60,23 @@ enum class instruction_class : uint8_t {
     system,             // system registers, segment registers, TLBs, caches; shadow stacks
 };
 
-enum class opcode_map : uint8_t { one_byte, map_0f, map_0f38, map_0f3a };
+/// By their numbers in VEX, EVEX and XOP. 3DNow!'s opcodes are immediates of 0f 0f.
+enum class opcode_map : uint8_t {
+    one_byte,
+    map_0f,
+    map_0f38,
+    map_0f3a,
+    map_4, // of EVEX; 7 of VEX too
+    map_5,
+    map_6,
+    map_7,
+    xop_8,
+    xop_9,
+    xop_a,
+};
+
+/// What stands before the opcode.
+enum class encoding : uint8_t { legacy, rex2, vex, xop, evex };
 
 /// Prefixes that an instruction has, whatever they mean to it. Of F2 and F3 the last one counts.
 namespace prefix {
@@ -75,9 +94,9 @@ struct instruction {
     instruction_class kind;
     opcode_map map;
     uint8_t opcode; // the last byte of the opcode, which selects within the map
-    bool vex;       // VEX-encoded; `rex` is 0 then
+    encoding form;
     uint8_t prefixes;
-    uint8_t rex; // 0 if there is none that counts
+    uint8_t rex; // 0 if there is none that counts; of a REX2 what a REX would have
     uint8_t modrm;
     uint8_t opcode_offset;
     uint8_t modrm_offset;

@@ -67,9 +67,66 @@ TEST_CASE(
                               {0x66, 0x75, 0},
                               {0x66, 0xc3},
                               {0x66, 0xff, 0xd0},
-                              {0x66, 0x48, 0xe9, 0, 0, 0, 0},
                               {0x66, 0xc7, 0xf8, 0, 0, 0, 0}})
         CHECK(refuse(branch, width::bits_64) == decode_error::bad_prefix);
+}
+
+TEST_CASE("but REX.W overrides it: compilers pad the calls of thread-local storage so") {
+    const instruction call =
+        accept({0x66, 0x66, 0x48, 0xe8, 0xfc, 0xff, 0xff, 0xff}, width::bits_64);
+    CHECK(call.kind == kind::call_relative);
+    CHECK(call.immediate == -4);
+    CHECK(call.immediate_size == 4);
+    CHECK(accept({0x66, 0x48, 0xff, 0xd0}, width::bits_64).kind == kind::call_indirect);
+    CHECK(accept({0x66, 0x48, 0xc3}, width::bits_64).kind == kind::return_near);
+    // A REX that another prefix follows does not.
+    CHECK(refuse({0x48, 0x66, 0xe8, 0, 0, 0, 0}, width::bits_64) == decode_error::bad_prefix);
+}
+
+TEST_CASE("AVX-512, XOP, FMA4, 3DNow! and other extensions: how long they are") {
+    for (const width mode : widths) {
+        CHECK(accept({0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0}, mode).form == encoding::evex); // vaddps
+        CHECK(accept({0x62, 0xf1, 0x7c, 0x48, 0x58, 0x40, 0x01}, mode).displacement == 1);
+        CHECK(accept({0x62, 0xf3, 0x7d, 0x48, 0x25, 0xc0, 0xff}, mode).immediate ==
+              -1); // vpternlogd
+        CHECK(accept({0x62, 0xf1, 0x7c, 0x48, 0xc2, 0xc8, 0x01}, mode).immediate_size ==
+              1); // vcmpps
+        CHECK(accept({0x62, 0xf5, 0x7c, 0x48, 0x58, 0xc0}, mode).map ==
+              opcode_map::map_5);                                                      // vaddph
+        CHECK(accept({0xc5, 0xf4, 0x41, 0xc2}, mode).form == encoding::vex);           // kandw
+        CHECK(accept({0xc4, 0xe2, 0x71, 0x92, 0x04, 0x08}, mode).sib_offset == 5);     // vgatherdps
+        CHECK(accept({0xc4, 0xe3, 0x79, 0x68, 0xc1, 0x20}, mode).immediate_size == 1); // vfmaddps
+        CHECK(accept({0x8f, 0xe8, 0x78, 0xc0, 0xc0, 0x01}, mode).form == encoding::xop); // vprotb
+        CHECK(accept({0x8f, 0xea, 0x78, 0x10, 0xc0, 1, 0, 0, 0}, mode).immediate_size ==
+              4);                                                                    // bextr
+        CHECK(accept({0x0f, 0x0f, 0xc0, 0x9e}, mode).kind == kind::ordinary);        // pfadd
+        CHECK(accept({0xf3, 0x0f, 0x01, 0xd9}, mode).kind == kind::virtual_machine); // vmgexit
+        CHECK(accept({0x66, 0x0f, 0x78, 0xc0, 1, 2}, mode).immediate_size == 2);     // extrq
+        CHECK(accept({0x8f, 0xc0}, mode).form == encoding::legacy);                  // pop
+    }
+    CHECK(accept({0x62, 0x00}, width::bits_32).form == encoding::legacy); // bound
+    CHECK(accept({0xc4, 0xe2, 0x7b, 0x4b, 0x0c, 0x10}, width::bits_64).kind ==
+          kind::ordinary); // tileloadd
+    // vaddps 8(%rip), %zmm0, %zmm0
+    CHECK(accept({0x62, 0xf1, 0x7c, 0x48, 0x58, 0x05, 8, 0, 0, 0}, width::bits_64).ip_relative);
+}
+
+TEST_CASE("APX: REX2, its EVEX, jmpabs") {
+    // add %r16, %r17 with a REX2; add $imm, %r16 in each operand size with EVEX
+    CHECK(accept({0xd5, 0x58, 0x01, 0xc1}, width::bits_64).form == encoding::rex2);
+    CHECK(accept({0xd5, 0x90, 0xaf, 0xc1}, width::bits_64).map == opcode_map::map_0f); // imul
+    CHECK(accept({0x62, 0xfc, 0x7c, 0x18, 0x81, 0xc0, 1, 2, 3, 4}, width::bits_64).immediate ==
+          0x04030201);
+    CHECK(accept({0x62, 0xfc, 0x7d, 0x18, 0x81, 0xc0, 1, 2}, width::bits_64).immediate == 0x0201);
+    CHECK(accept({0x62, 0xfc, 0xfd, 0x18, 0x81, 0xc0, 1, 2, 3, 4}, width::bits_64).immediate_size ==
+          4);
+    CHECK(accept({0xd5, 0x08, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, width::bits_64).immediate_size == 8);
+    CHECK(accept({0xd5, 0x10, 0xff, 0xd0}, width::bits_64).kind == kind::call_indirect);
+    const instruction jump = accept({0xd5, 0x00, 0xa1, 1, 2, 3, 4, 5, 6, 7, 8}, width::bits_64);
+    CHECK(jump.kind == kind::jump_absolute);
+    CHECK(jump.immediate == 0x0807060504030201);
+    CHECK_FALSE(is_relative_branch(jump.kind));
+    CHECK(accept({0xd5, 0x00}, width::bits_32).form == encoding::legacy); // aad
 }
 
 TEST_CASE("other transfers of control") {
@@ -132,8 +189,8 @@ TEST_CASE("widths change what bytes mean") {
     CHECK(accept({0xa1, 1, 2, 3, 4, 5, 6, 7, 8}, width::bits_64).displacement_size == 8);
     CHECK(accept({0x67, 0x8b, 0x46, 0x10}, width::bits_32).displacement == 0x10); // 16-bit address
     CHECK(accept({0x67, 0x8b, 0x0e, 0x10, 0x20}, width::bits_32).displacement == 0x2010);
-    CHECK_FALSE(accept({0xc5, 0x00}, width::bits_32).vex);             // lds
-    CHECK(accept({0xc4, 0xe2, 0x78, 0xf2, 0xc1}, width::bits_32).vex); // andn
+    CHECK(accept({0xc5, 0x00}, width::bits_32).form == encoding::legacy);                // lds
+    CHECK(accept({0xc4, 0xe2, 0x78, 0xf2, 0xc1}, width::bits_32).form == encoding::vex); // andn
     CHECK(accept({0xc4, 0xe2, 0x78, 0xf2, 0xc1}, width::bits_64).map == opcode_map::map_0f38);
 }
 
@@ -176,9 +233,11 @@ TEST_CASE("refused: bad prefixes") {
 
 TEST_CASE("refused: not known") {
     for (const width mode : widths) {
-        CHECK(refuse({0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0}, mode) == decode_error::unknown); // EVEX
-        CHECK(refuse({0x8f, 0xe8, 0x78, 0xc0, 0xc0, 0x01}, mode) == decode_error::unknown); // XOP
-        CHECK(refuse({0x0f, 0x0f, 0xc0, 0x9e}, mode) == decode_error::unknown); // 3DNow!
+        CHECK(refuse({0x62, 0xf0, 0x7c, 0x48}, mode) == decode_error::unknown); // no map of EVEX
+        CHECK(refuse({0x62, 0xf2, 0x7d, 0x48, 0xff}, mode) == decode_error::unknown);
+        CHECK(refuse({0x8f, 0xeb}, mode) == decode_error::unknown);             // no map of XOP
+        CHECK(refuse({0x0f, 0x0f, 0xc0, 0x9f}, mode) == decode_error::unknown); // not of 3DNow!
+        CHECK(refuse({0xc4, 0xe2, 0x79, 0x90, 0x00}, mode) == decode_error::unknown); // no SIB
         CHECK(refuse({0x0f, 0x04}, mode) == decode_error::unknown);
         CHECK(refuse({0x0f, 0xff, 0xc0}, mode) == decode_error::unknown); // ud0
         CHECK(refuse({0x8e, 0xc8}, mode) == decode_error::unknown);       // mov to cs
@@ -187,6 +246,13 @@ TEST_CASE("refused: not known") {
         CHECK(refuse({0xc5, 0xf0, 0x77}, mode) == decode_error::unknown); // vvvv not 1111
     }
     CHECK(refuse({0x06}, width::bits_64) == decode_error::unknown);
+    CHECK(refuse({0xd5, 0x00, 0x74}, width::bits_64) == decode_error::unknown); // je with a REX2
+    CHECK(refuse({0xd5, 0x80, 0x84}, width::bits_64) == decode_error::unknown);
+    CHECK(refuse({0xd5, 0x80, 0xae, 0x20}, width::bits_64) == decode_error::unknown); // xsave
+    CHECK(refuse({0xd5, 0x08, 0xa1}, width::bits_64) == decode_error::unknown);
+    CHECK(refuse({0x48, 0xd5, 0x00, 0x90}, width::bits_64) == decode_error::bad_prefix);
+    CHECK(refuse({0x66, 0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0}, width::bits_64) ==
+          decode_error::bad_prefix);
 }
 
 TEST_CASE("refused: cut off, or longer than 15 bytes") {

@@ -36,8 +36,8 @@ byte_string instruction_like_string(random_numbers& random, nmisafe::x86::width 
     size_t at = 0;
     for (unsigned i = prefix_count(random); i > 0; --i)
         bytes[at++] = prefixes[random.below(sizeof prefixes)];
-    const uint32_t form = random.below(16);
-    const bool vex = form >= 12 && form < 15;
+    const uint32_t form = random.below(20);
+    const bool vex = form >= 12 && form != 15;
     if (!vex && mode == nmisafe::x86::width::bits_64 && random.below(4) != 0)
         bytes[at++] = static_cast<uint8_t>(0x40 | random.below(16));
     if (form < 4)
@@ -50,12 +50,23 @@ byte_string instruction_like_string(random_numbers& random, nmisafe::x86::width 
         bytes[at++] = 0xc5;
         // A register in ModRM's place makes it VEX in 32-bit mode too; often no vvvv.
         bytes[at] |= static_cast<uint8_t>(random.below(2) != 0 ? 0xf8 : 0xc0);
-    } else if (vex) {
+    } else if (form < 15) {
         bytes[at++] = 0xc4;
         bytes[at] = static_cast<uint8_t>((bytes[at] & 0x20) | 0xc0 | (1 + random.below(3)));
         ++at;
         if (random.below(2) != 0)
             bytes[at] |= 0x78;
+    } else if (form == 16 || form == 17) {
+        bytes[at++] = 0x62;
+        // No B4, R and X as 32-bit mode needs them, and the inverted X4 mostly 1.
+        bytes[at] = static_cast<uint8_t>((bytes[at] & 0x37) | 0xc0);
+        ++at;
+        bytes[at++] |= 4;
+    } else if (form == 18) {
+        bytes[at++] = 0x8f;
+        bytes[at] = static_cast<uint8_t>((bytes[at] & 0xe0) | (8 + random.below(3)));
+    } else if (form == 19) {
+        bytes[at++] = 0xd5;
     }
     return bytes;
 }

@@ -40,6 +40,13 @@ bool moves_system_register(const ZydisDecodedInstruction& theirs) {
     return false;
 }
 
+bool has_repeat_prefix(const ZydisDecodedInstruction& theirs) {
+    for (unsigned i = 0; i < theirs.raw.prefix_count; ++i)
+        if (theirs.raw.prefixes[i].value == 0xf2 || theirs.raw.prefixes[i].value == 0xf3)
+            return true;
+    return false;
+}
+
 } // namespace
 
 instruction_class expected_class(const ZydisDecodedInstruction& theirs) {
@@ -130,6 +137,19 @@ instruction_class expected_class(const ZydisDecodedInstruction& theirs) {
     case ZYDIS_MNEMONIC_INVEPT:
     case ZYDIS_MNEMONIC_INVVPID:
         return instruction_class::virtual_machine;
+    case ZYDIS_MNEMONIC_RDPRU: // with F3 or F2 these are RMPQUERY and RMPREAD, which it does not
+                               // know
+        return has_repeat_prefix(theirs) ? instruction_class::virtual_machine
+                                         : instruction_class::ordinary;
+    case ZYDIS_MNEMONIC_TDCALL:
+    case ZYDIS_MNEMONIC_SEAMCALL:
+    case ZYDIS_MNEMONIC_SEAMOPS:
+    case ZYDIS_MNEMONIC_SEAMRET:
+    case ZYDIS_MNEMONIC_PSMASH:
+    case ZYDIS_MNEMONIC_PVALIDATE:
+    case ZYDIS_MNEMONIC_RMPADJUST:
+    case ZYDIS_MNEMONIC_RMPUPDATE:
+        return instruction_class::virtual_machine;
     case ZYDIS_MNEMONIC_XBEGIN:
     case ZYDIS_MNEMONIC_XABORT:
     case ZYDIS_MNEMONIC_XEND:
@@ -164,6 +184,8 @@ instruction_class expected_class(const ZydisDecodedInstruction& theirs) {
     case ZYDIS_MNEMONIC_LMSW:
     case ZYDIS_MNEMONIC_INVLPG:
     case ZYDIS_MNEMONIC_INVPCID:
+    case ZYDIS_MNEMONIC_INVLPGB:
+    case ZYDIS_MNEMONIC_TLBSYNC:
     case ZYDIS_MNEMONIC_INVD:
     case ZYDIS_MNEMONIC_WBINVD:
     case ZYDIS_MNEMONIC_CLTS:

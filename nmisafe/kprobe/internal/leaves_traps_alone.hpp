@@ -82,7 +82,7 @@ constexpr bool map_0f_leaves_traps_alone(const x86::instruction& what) {
 /// Of the classes system and virtual_machine.
 /// @context any
 constexpr bool leaves_traps_alone(const x86::instruction& what) {
-    if (what.vex)
+    if (what.form != x86::encoding::legacy && what.form != x86::encoding::rex2)
         return false;
     if (what.map == x86::opcode_map::map_0f)
         return map_0f_leaves_traps_alone(what);

@@ -18,11 +18,13 @@ enum class immediate_kind : uint8_t {
     none,
     imm8,
     imm16,
-    imm_z,       // operand size, but 4 for an operand of 8
-    imm_v,       // operand size
-    imm16_imm8,  // enter
-    far_pointer, // imm_z and a selector
-    address,     // an absolute address of address size, in place of a displacement
+    imm_z,        // operand size, but 4 for an operand of 8
+    imm_v,        // operand size
+    imm16_imm8,   // enter
+    far_pointer,  // imm_z and a selector
+    address,      // an absolute address of address size, in place of a displacement
+    imm64,        // jmpabs
+    suffix_3dnow, // an opcode
 };
 
 // Mandatory prefix: F2 and F3 go before 66, the last of both counts. In VEX the field pp.
@@ -57,7 +59,13 @@ inline constexpr traits w0 = 1 << 15;
 inline constexpr traits w1 = 1 << 16;
 
 inline constexpr unsigned immediate_shift = 17;
-inline constexpr unsigned class_shift = 20;
+inline constexpr unsigned class_shift = 21;
+inline constexpr traits class_mask = 31u << class_shift;
+
+// The memory operand needs a SIB byte: gathers, tiles.
+inline constexpr traits sib = 1 << 26;
+// Does not take a REX2: the XSAVE family; 3DNow! and SSE4a, which are of other CPUs.
+inline constexpr traits no_rex2 = 1 << 27;
 
 constexpr traits with(immediate_kind immediate) {
     return static_cast<traits>(immediate) << immediate_shift;

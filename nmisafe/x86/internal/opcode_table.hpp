@@ -12,6 +12,8 @@ struct row_query {
     traits mandatory_prefix; // np, p66, pf3 or pf2
     width mode;
     uint8_t modrm;
+    bool wide_operand;   // 8 bytes: REX.W or W
+    bool narrow_operand; // 2 bytes, if it is not wide
     bool vex;
     bool vex_l;
     bool vex_w;

@@ -6,7 +6,7 @@
 
 namespace nmisafe::x86::internal {
 
-// 0f and the VEX prefixes c4, c5 are not opcodes here; 62 is bound, the other one is EVEX.
+// 0f is not an opcode here; c4, c5, 62 and d5 are what they are without VEX, EVEX and REX2.
 // clang-format off
 inline constexpr opcode_row one_byte_rows[] = {
     // add, or, adc, sbb, and, sub, xor, cmp
@@ -103,6 +103,11 @@ inline constexpr opcode_row one_byte_rows[] = {
     {0xff, memory | is(instruction_class::far_branch), only(3, 5)},
     {0xff, modrm | is(instruction_class::jump_indirect), only(4)},
     {0xff, modrm, only(6)}, // push
+};
+
+/// Behind a REX2 only, in place of a MOV.
+inline constexpr opcode_row rex2_rows[] = {
+    {0xa1, with(immediate_kind::imm64) | is(instruction_class::jump_absolute)},
 };
 
 /// The x87 escapes d8 to df, without aliases that no manual has. [intel/vol2 tables]
