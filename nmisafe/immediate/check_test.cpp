@@ -142,6 +142,10 @@ TEST_CASE("entries") {
     check_bad_site("another target", [] { module.table[3].target_offset += 1; });
     check_bad_site("another key of the wrong type", [] { module.flag.as_key().bits = 2; });
     check_bad_site("within an instruction", [] { module.table[0].code_offset += 1; });
+    check_bad_site("one byte in common", [] {
+        write(4, {0xb8}); // the last byte of the first load begins another
+        module.table[1].code_offset -= 1;
+    });
     check_bad_site("twice", [] {
         const size_t last = module.sites - 1;
         std::memcpy(&module.table[last], &module.table[0], sizeof(site));

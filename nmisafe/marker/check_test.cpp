@@ -148,6 +148,9 @@ TEST_CASE("formats and types") {
     check_bad_marker("other types",
                      [] { module->constants.types[0].kind = argument_kind::signed_integer; });
     check_bad_marker("types outside", [] { word_of(1, types) = end_of_constants() - 3; });
+    check_bad_marker("types that end outside", [] {
+        module->range.constants.end = reinterpret_cast<uintptr_t>(&module->constants.types[3]) - 1;
+    });
     check_bad_marker("no types", [] { word_of(1, types) = 0; });
 }
 
