@@ -116,12 +116,7 @@ probed_function:
     probed 1, add    DX, AX
     probed 1, sldt   %edx
     probed 1, sub    DX, AX
-    probed 1, mov    %ds, %edx
-    probed 1, verw   %dx
-    probed 1, setz   %dl
     probed 1, clts
-    probed 1, movzbl %dl, %edx
-    probed 1, add    DX, AX
     probed 1, lea    DATA(probed_distance), DX
     probed 1, call   *DX
     swept  1, call   probed_distance
