@@ -101,7 +101,7 @@ inline constexpr opcode_row vex_0f3a_rows[] = {
     {0x38, modrm | p66 | imm8 | vvvv | l1 | w0}, {0x39, modrm | p66 | imm8 | l1 | w0},
     {0x40, modrm | p66 | imm8 | vvvv}, {0x41, modrm | p66 | imm8 | vvvv | l0},
     {0x42, modrm | p66 | imm8 | vvvv}, {0x44, modrm | p66 | imm8 | vvvv},
-    {0x46, modrm | p66 | imm8 | vvvv | l1 | w0}, 
+    {0x46, modrm | p66 | imm8 | vvvv | l1 | w0},
     {{0x48, 0x49}, modrm | p66 | imm8 | vvvv}, // XOP's vpermil2
     {{0x4a, 0x4c}, modrm | p66 | imm8 | vvvv | w0},
     {{0x5c, 0x5f}, modrm | p66 | imm8 | vvvv}, // FMA4
