@@ -2,8 +2,7 @@
 // The debug registers in NMI, #DB and #MC: one rule for the three.
 //
 //   - First of all, before any hook of the platform's, DR7 is disarmed. A hit in one of them would
-//   be a
-//     #DB, which begins its IST stack again, over the frame of a #DB that may be in progress.
+//     be a #DB, which begins its IST stack again, over the frame of a #DB that may be in progress.
 //   - Inside, set_debug_control() changes the shadow alone.
 //   - Last of all, when no other is in progress, DR7 is loaded from the shadow.
 //
