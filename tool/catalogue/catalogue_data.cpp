@@ -135,7 +135,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-stack-overflow", .policies = "near", .self_test = true, .what = "self test: a stack overflow stops the machine with one line that names it"},
     {.experiment = "crash-unexpected", .policies = "near", .self_test = true, .what = "self test: an exception without a handler stops the machine with one line"},
     {.experiment = "crash-corrupt-frame", .policies = "near", .self_test = true, .what = "self test: a corrupt trap frame stops the machine with one line"},
-    {.experiment = "crash-corrupt-segment", .policies = "near", .self_test = true, .what = "self test: a trap frame whose CS is ring 0 and no code stops the machine with one line"},
+    {.experiment = "crash-bad-segment", .policies = "near", .self_test = true, .what = "self test: a trap frame whose CS is ring 0 and no code stops the machine with one line"},
     {.experiment = "crash-probed-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: a probed instruction that faults stops the machine with one line that has its own address"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},
