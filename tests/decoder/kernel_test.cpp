@@ -19,6 +19,8 @@ namespace {
 /// first return or far jump; what follows, up to the next symbol, is 64-bit code.
 const std::set<std::string> begin_in_32_bits = {"kernel_entry", "enter_long_mode",
                                                 "trampoline_protected_mode"};
+/// Those that are 32-bit code to their end.
+const std::set<std::string> are_in_32_bits = {"require_cpu", "features", "say"};
 
 struct walk {
     const kernel_text& text;
@@ -28,9 +30,8 @@ struct walk {
     uint64_t refused = 0;
 
     bool routine_is_code(const routine& part) {
-        width mode = text.mode;
-        if (mode == width::bits_64 && begin_in_32_bits.count(part.name) != 0)
-            mode = width::bits_32;
+        const width in_the_end = are_in_32_bits.count(part.name) != 0 ? width::bits_32 : text.mode;
+        width mode = begin_in_32_bits.count(part.name) != 0 ? width::bits_32 : in_the_end;
         size_t at = part.begin;
         while (at < part.end) {
             oracle& zydis = mode == width::bits_64 ? zydis_64 : zydis_32;
@@ -48,7 +49,7 @@ struct walk {
                 ++refused;
             } else if (ours->kind == instruction_class::far_branch ||
                        ours->kind == instruction_class::return_near) {
-                mode = text.mode;
+                mode = in_the_end;
             }
             at += length;
         }

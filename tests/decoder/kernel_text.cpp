@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <string_view>
 
 namespace decoder_test {
 
@@ -57,6 +58,11 @@ class file {
     std::vector<char> bytes_;
 };
 
+/// The linker script's.
+bool is_boundary(std::string_view name) {
+    return name.ends_with("_begin") || name.ends_with("_end");
+}
+
 template <typename Elf>
 std::optional<kernel_text> read(const file& elf, width mode) {
     const auto header = elf.read<typename Elf::header>(0);
@@ -91,6 +97,8 @@ std::optional<kernel_text> read(const file& elf, width mode) {
         const std::string name = elf.text(strings.sh_offset + symbol.st_name);
         if (name == "kernel_text_begin")
             first = symbol.st_value;
+        else if (is_boundary(name))
+            starts.emplace(symbol.st_value, name); // what begins there has a name of its own
         else if (!name.empty())
             starts[symbol.st_value] = name;
     }
