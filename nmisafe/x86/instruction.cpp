@@ -137,7 +137,7 @@ class decoder {
             prefix::lock | prefix::operand_size | prefix::repeat | prefix::repeat_not_equal;
         if ((result_.prefixes & excluded) != 0 || result_.rex != 0)
             return refuse(decode_error::bad_prefix);
-        extended_prefix found{};
+        extended_prefix found;
         const prefix_fault fault =
             first == 0x62 ? take_evex(reader_, mode_, found)
             : first == 0xc5

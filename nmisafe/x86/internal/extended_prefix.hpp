@@ -9,13 +9,14 @@
 
 namespace nmisafe::x86::internal {
 
+/// Each member for itself: for `= {}` as a whole clang calls memset at -O0.
 struct extended_prefix {
-    encoding form;
-    uint8_t map; // as the prefix numbers it
-    traits mandatory_prefix;
-    bool w;
-    bool l;
-    bool vvvv_unused; // it is 1111
+    encoding form{};
+    uint8_t map = 0; // as the prefix numbers it
+    traits mandatory_prefix{};
+    bool w = false;
+    bool l = false;
+    bool vvvv_unused = false; // it is 1111
 };
 
 /// Why there is none.
