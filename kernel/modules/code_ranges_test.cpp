@@ -43,13 +43,16 @@ answers ask_while_changing(const kernel::code_range& from, const kernel::code_ra
         REQUIRE(all.add(from));
         REQUIRE(all.add(stays));
         bool answer = false;
-        count = step_through([&] { answer = ask(all); },
-                             [&](const boundary& now) {
-                                 if (now.number != at)
-                                     return;
-                                 all.remove(from.code.begin);
-                                 all.add(to);
-                             });
+        const auto stepped = [&] {
+            asm volatile("nop" : : : "memory"); // one boundary before all that is read
+            answer = ask(all);
+        };
+        count = step_through(stepped, [&](const boundary& now) {
+            if (now.number != at)
+                return;
+            all.remove(from.code.begin);
+            all.add(to);
+        });
         ++(answer ? seen.yes : seen.no);
     }
     return seen;
