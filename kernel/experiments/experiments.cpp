@@ -43,7 +43,7 @@ constexpr struct {
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},
     {"crash-corrupt-frame", crash_corrupt_frame},
-    {"crash-bad-segment", crash_corrupt_segment},
+    {"crash-bad-segment", crash_bad_segment},
     {"crash-bad-access", crash_bad_access},
     {"crash-probed-access", crash_probed_access},
 };

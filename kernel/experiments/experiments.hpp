@@ -43,7 +43,7 @@ void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();
 void crash_corrupt_frame();
-void crash_corrupt_segment();
+void crash_bad_segment();
 void crash_bad_access();
 void crash_probed_access();
 

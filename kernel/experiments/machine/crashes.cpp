@@ -66,7 +66,7 @@ void crash_corrupt_frame() {
     hit_breakpoint();
 }
 
-void crash_corrupt_segment() {
+void crash_bad_segment() {
     nmisafe::trap::set_handler(X86_VECTOR_BP, spoil_segment);
     hit_breakpoint();
 }
