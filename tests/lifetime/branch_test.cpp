@@ -220,13 +220,7 @@ void world::check() {
 }
 
 void run(const std::string& sequence) {
-    CAPTURE(sequence);
-    world here;
-    here.check();
-    for (const char each : sequence) {
-        here.act(each);
-        here.check();
-    }
+    lifetime::check_after_each<world>(sequence);
 }
 
 } // namespace

@@ -131,13 +131,7 @@ void world::check() const {
 }
 
 void run(const std::string& sequence) {
-    CAPTURE(sequence);
-    world here;
-    here.check();
-    for (const char each : sequence) {
-        here.act(each);
-        here.check();
-    }
+    lifetime::check_after_each<world>(sequence);
 }
 
 } // namespace

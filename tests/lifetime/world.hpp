@@ -134,4 +134,16 @@ void for_each_order(std::string actions, Run run) {
     while (std::next_permutation(actions.begin(), actions.end()));
 }
 
+/// A world of its own for each sequence, checked before it and after each of its actions.
+template <typename World>
+void check_after_each(const std::string& sequence) {
+    CAPTURE(sequence);
+    World here;
+    here.check();
+    for (const char each : sequence) {
+        here.act(each);
+        here.check();
+    }
+}
+
 } // namespace lifetime
