@@ -3,13 +3,14 @@
 
 check_damages.py --source ROOT --build BUILD [--out DIR] [--list | --form | --planted | NAME...]
 
-Without names all damages are tried (hours); README.md says what a damage is. Each is made in a copy of
+Without names all damages are tried; README.md says what a damage is. Each is made in a copy of
 the tree below DIR, where only the programs of its test are built again. DIR keeps the log of each.
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -54,8 +55,7 @@ def place_of(damage, root):
 
 def compiler_of(build):
     cache = (build / "CMakeCache.txt").read_text()
-    return "clang" if "CMAKE_CXX_COMPILER:FILEPATH=" in cache and "clang" in cache.split(
-        "CMAKE_CXX_COMPILER:FILEPATH=")[1].splitlines()[0] else "gcc"
+    return "clang" if re.search(r"^CMAKE_CXX_COMPILER:\w+=.*clang", cache, re.M) else "gcc"
 
 
 def known_tests(build):
