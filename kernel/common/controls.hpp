@@ -9,17 +9,17 @@
 namespace kernel {
 
 enum class defence : uint32_t {
-    int3 = 1,      ///< The INT3 that write_text() is to put on the sites of a batch.
-    emulate = 2,   ///< What the handler of that INT3 does to the registers.
-    shootdown = 4, ///< The flush of the other CPUs' TLBs.
-    grace = 8,     ///< The wait for those who look at what is about to go.
-    cr3 = 16,      ///< That a page fault is looked up in CR3's address space, not in the thread's.
-    leaf = 32,     ///< That a page fault is tried again only if the last level allows the access.
-    lock = 64,     ///< The lock of who changes mappings.
-    order = 128,   ///< That a new entry's word with the present bit is written last, with PAE.
-    close = 256,   ///< That code which comes or goes is closed to probes, and rid of them.
-    refuse = 512,  ///< That nobody waits for other CPUs in a handler.
-    reload = 1024, ///< That CPUs load CR3 when a top-level entry has come, with PAE.
+    int3 = 1,       ///< The INT3 that write_text() is to put on the sites of a batch.
+    emulate = 2,    ///< What the handler of that INT3 does to the registers.
+    shootdown = 4,  ///< The flush of the other CPUs' TLBs.
+    grace = 8,      ///< The wait for those who look at what is about to go.
+    cr3 = 16,       ///< That a page fault is looked up in CR3's address space, not in the thread's.
+    leaf = 32,      ///< That a page fault is tried again only if the last level allows the access.
+    lock = 64,      ///< The lock of who changes mappings.
+    order = 128,    ///< That a new entry's word with the present bit is written last, with PAE.
+    close = 256,    ///< That code which comes or goes is closed to probes, and rid of them.
+    refuse = 512,   ///< That nobody waits for other CPUs in a handler.
+    reload = 1024,  ///< That CPUs load CR3 when a top-level entry has come, with PAE.
     section = 2048, ///< That the end of a section is noticed by who waits for it.
     cap = 4096,     ///< The most hits of markers that may be under way on a CPU.
 };

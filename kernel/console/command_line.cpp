@@ -10,7 +10,7 @@ namespace {
 
 char line_copy[longest_command_line + 1];
 
-constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",  "stack",
+constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",   "stack",
                                   "toggles",    "reloads", "megabytes", "spaces", "late"};
 
 bool is_known(text name) {

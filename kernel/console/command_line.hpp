@@ -9,8 +9,8 @@ namespace kernel {
 /// The loader puts the image's path in front, which may itself have 4095 characters.
 inline constexpr size_t longest_command_line = 8191;
 
-/// Keeps a copy of the command line. Panics if it is longer than longest_command_line: an option cut
-/// off, or in two, would be another one. `line` may be null.
+/// Keeps a copy of the command line. Panics if it is longer than longest_command_line: an option
+/// cut off, or in two, would be another one. `line` may be null.
 /// @context thread, once, before option().
 void set_command_line(const char* line);
 

@@ -90,7 +90,8 @@ TEST_CASE("a number is one that fits") {
         kernel::set_command_line((std::string("stack=") + number).c_str());
         CHECK(std::to_string(kernel::option_number("stack", 7)) == number);
     }
-    for (const char* const other : {"4294967296", "99999999999", "-1", "0x10", "1k", "4294967290000"}) {
+    for (const char* const other :
+         {"4294967296", "99999999999", "-1", "0x10", "1k", "4294967290000"}) {
         CAPTURE(other);
         kernel::set_command_line((std::string("stack=") + other).c_str());
         CHECK(panic_of([] { kernel::option_number("stack", 7); }) == "an option is no number");

@@ -125,9 +125,9 @@ struct table_list {
 /// this kernel reads is.
 table_list find_list() {
     const root_pointer& pointer = root();
-    const bool extended = pointer.revision >= 2 && pointer.length >= sizeof(root_pointer) &&
-                          is_sound(reinterpret_cast<const unsigned char*>(&pointer),
-                                   sizeof(root_pointer));
+    const bool extended =
+        pointer.revision >= 2 && pointer.length >= sizeof(root_pointer) &&
+        is_sound(reinterpret_cast<const unsigned char*>(&pointer), sizeof(root_pointer));
     if (extended) {
         const table_header* const wide = header_at(pointer.xsdt);
         if (fault_of(wide, pointer.xsdt) == nullptr)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Firmware's tables, sound and not, in a piece of memory that stands for the machine's: what is needed
-// must be right, and what is not may be anything.
+// Firmware's tables, sound and not, in a piece of memory that stands for the machine's: what is
+// needed must be right, and what is not may be anything.
 #include "kernel/devices/acpi.hpp"
 #include "kernel/memory/pages.hpp"
 #include "kernel/panic/panic.hpp"

@@ -58,8 +58,8 @@ volatile uint32_t& timer_routes() {
 
 /// The highest pin that the timer reaches. From 16 on no old device has a part in the pin; below
 /// that Bochs, which offers all 24, leads its pin 2 nowhere. QEMU's q35 offers 2, 8 and 16 to 23,
-/// its i440fx only 2, where the PIT is too, and raises edges though it is parked: there the HPET takes
-/// the PIT's place. [HPET 2.3.5, LEG_RT_CNF]
+/// its i440fx only 2, where the PIT is too, and raises edges though it is parked: there the HPET
+/// takes the PIT's place. [HPET 2.3.5, LEG_RT_CNF]
 void choose_pin() {
     const uint32_t routes = timer_routes();
     if (routes == 0)

@@ -14,7 +14,8 @@ class broadcast {
         : interrupt_(interrupt), action_(action) {}
 
     /// Does it here, and returns when each other CPU has since the call. CPUs with interrupts off
-    /// are waited for; CPUs that come up meanwhile are not, and need not be. @context thread, interrupts on (or the only CPU)
+    /// are waited for; CPUs that come up meanwhile are not, and need not be. @context thread,
+    /// interrupts on (or the only CPU)
     void ask_all();
 
     /// For the handler of the interrupt. No irq_enter(): the action asks for nothing, and nothing

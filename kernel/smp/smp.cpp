@@ -96,9 +96,9 @@ extern "C" [[noreturn, gnu::noinline]] void kernel_joined() {
     idle();
 }
 
-/// Called by boot/trampoline_x86_*.S. Whatever all CPUs are asked to do after this one is counted, it
-/// is asked too, and can be; what they were asked before is made up for here: code is seen as it is
-/// now, no translation is older. Only then it may run what others patch.
+/// Called by boot/trampoline_x86_*.S. Whatever all CPUs are asked to do after this one is counted,
+/// it is asked too, and can be; what they were asked before is made up for here: code is seen as it
+/// is now, no translation is older. Only then it may run what others patch.
 extern "C" [[noreturn, KERNEL_JOIN_TEXT, NMISAFE_ASSEMBLY_CALL]] void kernel_other_cpu_main() {
     load_descriptor_tables(*starting);
     set_up_no_execute();

@@ -9,8 +9,8 @@
 namespace kernel {
 
 /// Starts all other CPUs of the machine, at most most_cpus in all, but for the last ones if the
-/// option `late` leaves some out; they then wait for work with interrupts on. Panics if one does not
-/// answer. @context boot, first CPU
+/// option `late` leaves some out; they then wait for work with interrupts on. Panics if one does
+/// not answer. @context boot, first CPU
 void start_other_cpus(const machine& found);
 
 /// Starts one of those left out; false if there is none. @context thread, first CPU

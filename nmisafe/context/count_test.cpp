@@ -275,7 +275,8 @@ TEST_CASE("an unbalanced change panics where the platform wants counts checked")
     CHECK(fake::count == 0);
 }
 
-TEST_CASE("the end of a preempt-disabled section is the platform's where it asks for it, and no other") {
+TEST_CASE(
+    "the end of a preempt-disabled section is the platform's where it asks for it, and no other") {
     using tested = basic_count<layouts::modern, with_section_ends>;
     bare::word = 0;
     bare::additions = 0;

@@ -40,7 +40,8 @@ bool is_nop(const instruction& what) {
     constexpr uint8_t rex_b = 1;
     if (what.map == opcode_map::one_byte && what.opcode == 0x90)
         return !what.has(x86::prefix::repeat) && (what.rex & rex_b) == 0; // PAUSE, XCHG r8
-    return what.map == opcode_map::map_0f && what.form == x86::encoding::legacy && what.opcode == 0x1f;
+    return what.map == opcode_map::map_0f && what.form == x86::encoding::legacy &&
+           what.opcode == 0x1f;
 }
 
 /// Copies the instruction, an operand that is relative to it adjusted. @return false: out of range.

@@ -187,9 +187,9 @@ base::expected<size_t, load_error> load(loaded_module& which, const void* image,
                                         const areas& where, const host& with);
 
 /// Calls join, constructors and init. With an error (join_refused, init_failed) all is undone:
-/// destroyed, left, waited for, and unloaded; or `stopped`, if wait_until_unused() says that somebody
-/// still needs it. Its tables are joined as they are: an object that is not trusted must not be
-/// started. @context thread, interrupts on. @return bytes of the three segments.
+/// destroyed, left, waited for, and unloaded; or `stopped`, if wait_until_unused() says that
+/// somebody still needs it. Its tables are joined as they are: an object that is not trusted must
+/// not be started. @context thread, interrupts on. @return bytes of the three segments.
 base::expected<size_t, load_error> start(loaded_module& which);
 
 /// Calls exit, destructors and leave: the module stays in memory, for who is still in it. `in_use`:

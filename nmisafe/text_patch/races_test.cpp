@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Both sides of each protocol between apply() and who looks at text meanwhile: one side is run
-// instruction by instruction, the other acts between any two of them, and may hold a store back until
-// the next barrier, as a CPU does.
+// instruction by instruction, the other acts between any two of them, and may hold a store back
+// until the next barrier, as a CPU does.
 #include "nmisafe/platform/fake/nmisafe_platform.hpp"
 #include "nmisafe/platform/fake/single_step.hpp"
 #include "nmisafe/text_patch/internal/batch.hpp"
@@ -98,7 +98,8 @@ TEST_CASE("apply() counts the readers when all CPUs see that there is no batch")
     active.readers = 0;
 }
 
-TEST_CASE("a late handler meets a batch that begins, and perhaps ends, at any of its instructions") {
+TEST_CASE(
+    "a late handler meets a batch that begins, and perhaps ends, at any of its instructions") {
     const patch one = checked_change();
     unsigned runs = 0;
     unsigned emulated = 0;
@@ -139,8 +140,8 @@ TEST_CASE("a late handler meets a batch that begins, and perhaps ends, at any of
     CHECK(wrong == 0);
 }
 
-// apply() has taken some steps before the reader begins, and takes the others while it reads: all at
-// once, or one with so many of its instructions.
+// apply() has taken some steps before the reader begins, and takes the others while it reads: all
+// at once, or one with so many of its instructions.
 TEST_CASE("what is read while the text is quiet is of one age") {
     const patch one = checked_change();
     const auto steps = std::to_array<void (*)(const patch&)>({

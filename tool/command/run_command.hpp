@@ -16,7 +16,7 @@ struct run_options {
     std::filesystem::path out = "out";
     unsigned jobs = 1;
     bool keep_logs = false;
-    bool verbose = false; // every row, and all tables
+    bool verbose = false;                    // every row, and all tables
     unsigned timeout_seconds = 0;            // 0: the catalogue's
     std::vector<std::string> kernel_options; // name=value
 };

@@ -14,8 +14,8 @@
 namespace kernel {
 namespace {
 
-/// Starts another CPU when those that are up have been asked and before they are waited for: it must
-/// not be waited for. Asked afterwards, it answers like the others.
+/// Starts another CPU when those that are up have been asked and before they are waited for: it
+/// must not be waited for. Asked afterwards, it answers like the others.
 shared_count acted[most_cpus];
 uint32_t late_cpu;
 

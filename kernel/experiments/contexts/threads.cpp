@@ -6,12 +6,12 @@
 // begins the next section at once; as a control, without=section leaves it to looks that happen to
 // come in between. And a CPU may come up while all are asked to do something, with a probe on the
 // first code that it may be hit by one in.
+#include "kernel/experiments/contexts/threads.hpp"
 #include "kernel/common/controls.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
-#include "kernel/experiments/contexts/threads.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/memory/address_space.hpp"

@@ -8,8 +8,8 @@
 //              post handler before said
 //   recursion  the same, with the function called again by the handlers: those hits are missed, and
 //              executed nevertheless
-//   faulting   a probe on each of the two instructions that try_read() and try_write() may fault on,
-//              given addresses that are good and that are bad
+//   faulting   a probe on each of the two instructions that try_read() and try_write() may fault
+//              on, given addresses that are good and that are bad
 //   compiled   a probe on each instruction in turn of an NMI handler as the compiler made it
 //              (kprobe_compiled.cpp)
 //

@@ -13,6 +13,9 @@
 
 #define NMISAFE_TAKE_NAME(name) ".ifndef " name "\n" name ":\n.endif\n"
 
+// clang-format would indent each string by the one before.
+// clang-format off
+
 /// Jumps to where the register says, in a way that the CPU cannot predict.
 #define NMISAFE_RETPOLINE(register, sp)                                                            \
     ".ifndef __x86_indirect_thunk_" register "\n"                                                  \
@@ -44,6 +47,7 @@ asm(".pushsection .comment, \"MS\", @progbits, 1\n" //
         NMISAFE_RETPOLINE("edi", "esp")
 #endif
     ".popsection");
+// clang-format on
 
 #undef NMISAFE_TAKE_NAME
 #undef NMISAFE_RETPOLINE
