@@ -112,6 +112,9 @@ std::string describe(std::span<const catalogue_entry> entries) {
             text += "  must fail; only with --all or by name";
         }
         text += '\n';
+        if (!entry.paths.empty()) {
+            text += fmt::format("             paths {}\n", entry.paths);
+        }
     }
     return text;
 }

@@ -10,7 +10,7 @@ namespace nmisafe::tool {
 namespace {
 
 constexpr catalogue_entry entries[] = {
-    {.experiment = "first", .policies = "far near", .what = "The first."},
+    {.experiment = "first", .policies = "far near", .paths = "one two", .what = "The first."},
     {.experiment = "first",
      .policies = "iret",
      .expected = expectation::control,
@@ -63,6 +63,7 @@ TEST_CASE("names are in the catalogue's order, once each") {
 TEST_CASE("the text of --list") {
     const std::string text = describe(entries);
     CHECK(text.find("first\n    The first.\n") == 0);
+    CHECK(text.find("x86_32\n             paths one two\n    control") != std::string::npos);
     CHECK(text.find("without tf  must show nested > 0") != std::string::npos);
     CHECK(text.find("must fail; only with --all") != std::string::npos);
 }
