@@ -36,7 +36,6 @@ constexpr uint32_t periodic = 1 << 17;
 constexpr uint32_t divide_by_16 = 3;
 constexpr uint32_t deliver_init = 5 << 8;
 constexpr uint32_t deliver_startup = 6 << 8;
-constexpr uint32_t all_but_self = 3 << 18;
 constexpr uint32_t calibration_milliseconds = 10;
 
 uint32_t timer_counts_per_tick;
@@ -119,8 +118,12 @@ void send_startup(uint32_t apic_id, uintptr_t physical) {
     command(apic_id, deliver_startup | level_assert | static_cast<uint32_t>(physical / page_size));
 }
 
-void stop_other_cpus() {
-    command(0, all_but_self | deliver_init | level_assert);
+void stop_by_nmi(uint32_t apic_id) {
+    send_command(apic_id, local_apic::deliver_nmi | level_assert);
+}
+
+void stop_by_init(uint32_t apic_id) {
+    send_command(apic_id, deliver_init | level_assert);
 }
 
 } // namespace kernel

@@ -46,6 +46,11 @@ constexpr struct {
     {"crash-bad-segment", crash_bad_segment},
     {"crash-bad-access", crash_bad_access},
     {"crash-probed-access", crash_probed_access},
+    {"crash-stuck-in-nmi", crash_stuck_in_nmi},
+    {"crash-panic-in-nmi", crash_panic_in_nmi},
+    {"crash-two-panics", crash_two_panics},
+    {"crash-overflow-in-nmi", crash_overflow_in_nmi},
+    {"crash-fault-under-nmis", crash_fault_under_nmis},
 };
 
 } // namespace

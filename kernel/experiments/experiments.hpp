@@ -46,5 +46,10 @@ void crash_corrupt_frame();
 void crash_bad_segment();
 void crash_bad_access();
 void crash_probed_access();
+void crash_stuck_in_nmi(); // crashes_in_nmi.cpp, as all that follow
+void crash_panic_in_nmi();
+void crash_two_panics();
+void crash_overflow_in_nmi();
+void crash_fault_under_nmis();
 
 } // namespace kernel

@@ -7,6 +7,7 @@
 #include "kernel/devices/apic.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/modules/module_text.hpp"
+#include "kernel/panic/stop_cpus.hpp"
 #include "kernel/panic/test_exit.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -31,16 +32,30 @@ uint32_t current_cpu() {
     return 0;
 }
 
-/// Lets this CPU go on, alone; or for good not.
+uint32_t stuck_cpus; // a bit for each that had to be stopped by INIT
+
+/// Lets this CPU go on, alone; or for good not. Who comes second may be in an NMI handler, and then
+/// takes no NMI: it says itself that it has stopped.
 void become_the_panicking_cpu(uint32_t id) {
     uint32_t owner = 0;
     const bool first = __atomic_compare_exchange_n(&panicking_cpu, &owner, id + 1, false,
                                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     if (!first && owner != id + 1)
-        while (true)
-            asm volatile("cli\n\thlt");
+        stay_stopped(id);
     if (first)
-        stop_other_cpus();
+        stuck_cpus = stop_other_cpus(id);
+}
+
+/// Who did not stop: it has been in an NMI handler for all that time, or its NMIs are blocked.
+void put_stuck_cpus(console_line& line) {
+    const char* before = " not_stopped=";
+    for (uint32_t id = 0; id < most_cpus; ++id) {
+        if ((stuck_cpus >> id & 1) == 0)
+            continue;
+        line.put(before);
+        line.put(id);
+        before = ",";
+    }
 }
 
 /// `sp` is null when the frame itself says where the stack was.
@@ -112,6 +127,7 @@ void put_stack(console_line& line, uintptr_t sp) {
         line.put(more);
         line.put("\" cpu=");
         line.put(id);
+        put_stuck_cpus(line);
         line.put(" value=");
         line.put(hex{value});
         line.put(" cr2=");

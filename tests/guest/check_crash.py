@@ -54,6 +54,10 @@ def check_probed_access(words, elf):
     return failures
 
 
+# The CPUs that a panic could not stop: all others are to have stopped.
+STUCK = {"crash-stuck-in-nmi": "1", "crash-panic-in-nmi": None, "crash-two-panics": None}
+
+
 def main():
     parser = argparse.ArgumentParser()
     for option in ("tool", "images", "out", "arch", "experiment", "text"):
@@ -87,6 +91,8 @@ def main():
             wanted |= {"vector", "flags", "sp", "ax", "bp", "cr2"}
         if wanted - words.keys():
             failures.append(f"missing in the panic line: {sorted(wanted - words.keys())}")
+        elif options.experiment in STUCK and words.get("not_stopped") != STUCK[options.experiment]:
+            failures.append(f"not_stopped={words.get('not_stopped')}")
         elif options.experiment == "crash-bad-access":
             failures += check_bad_access(words, options.arch)
         elif options.experiment == "crash-probed-access":

@@ -4,6 +4,7 @@
 #include "kernel/boot/layout.h"
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/machine/crashes.hpp"
 #include "kernel/experiments/shared/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
@@ -52,9 +53,13 @@ void crash_double_fault() {
 #endif
 }
 
-void crash_stack_overflow() {
+void overflow_stack() {
     volatile uintptr_t start = 0;
     dive(&start);
+}
+
+void crash_stack_overflow() {
+    overflow_stack();
 }
 
 void crash_unexpected() {
