@@ -51,11 +51,18 @@
 // Selectors, the same on every CPU (kernel/cpu/descriptor_tables_x86_*.cpp).
 #define KERNEL_CODE_SELECTOR 0x08
 #define KERNEL_DATA_SELECTOR 0x10
-#define KERNEL_ALIAS_CODE_SELECTOR 0x18
-#define KERNEL_SPARE_DATA_SELECTOR 0x20
-#define KERNEL_PER_CPU_SELECTOR 0x28      // x86-32 only
+// The user's, with RPL 3, in the order in which SYSRET and SYSEXIT want them.
+#define KERNEL_USER_DATA_SELECTOR 0x23
+#ifdef __x86_64__
+#define KERNEL_USER_CODE_SELECTOR 0x2b
+#else
+#define KERNEL_USER_CODE_SELECTOR 0x1b
+#define KERNEL_PER_CPU_SELECTOR 0x28
+#endif
 #define KERNEL_TASK_SELECTOR 0x30         // two entries on x86-64
 #define KERNEL_DOUBLE_FAULT_SELECTOR 0x40 // x86-32 only: the task that a double fault switches to
+#define KERNEL_ALIAS_CODE_SELECTOR 0x48
+#define KERNEL_SPARE_DATA_SELECTOR 0x50
 #define KERNEL_BOOT_CODE_32_SELECTOR 0x18 // in the boot GDT only
 
 #endif

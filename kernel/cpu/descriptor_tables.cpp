@@ -3,7 +3,11 @@
 #include "kernel/cpu/descriptor_tables.hpp"
 
 #include "kernel/common/join_text.hpp"
+#include "kernel/cpu/vectors.hpp"
 #include "nmisafe/trap/trap.hpp"
+#ifdef __x86_64__
+#include "nmisafe/user/user.hpp"
+#endif
 
 namespace kernel {
 
@@ -12,6 +16,7 @@ using namespace nmisafe;
 namespace internal {
 extern x86::table_register interrupt_table_register();
 void set_gate(uint8_t vector, interrupt_stack stack);
+void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user);
 void prepare_task(cpu& owner);
 void load_segments_and_task(cpu& mine);
 } // namespace internal
@@ -29,6 +34,9 @@ void prepare_descriptor_tables(cpu& owner) {
     owner.gdt[alias_code_selector / 8] = flat(x86::segment_type::code, code_width);
     owner.gdt[data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
     owner.gdt[spare_data_selector / 8] = flat(x86::segment_type::data, x86::segment_width::bits_32);
+    owner.gdt[KERNEL_USER_CODE_SELECTOR / 8] = flat(x86::segment_type::user_code, code_width);
+    owner.gdt[KERNEL_USER_DATA_SELECTOR / 8] =
+        flat(x86::segment_type::user_data, x86::segment_width::bits_32);
     internal::prepare_task(owner);
 }
 
@@ -42,11 +50,45 @@ void set_up_interrupt_table() {
         internal::set_gate(static_cast<uint8_t>(vector), interrupt_stack::none);
 }
 
+namespace {
+
+interrupt_stack stack_of(unsigned vector) {
+    switch (vector) {
+    case X86_VECTOR_NMI:
+        return interrupt_stack::nmi;
+    case X86_VECTOR_DF:
+        return interrupt_stack::double_fault;
+    case X86_VECTOR_MC:
+        return interrupt_stack::machine_check;
+    case X86_VECTOR_DB:
+        return interrupt_stack::debug;
+    default:
+        return interrupt_stack::none;
+    }
+}
+
+} // namespace
+
+#ifdef __x86_64__
+void open_all_gates(bool open) {
+    for (unsigned number = 0; number < X86_VECTORS; ++number) {
+        const auto vector_8 = static_cast<uint8_t>(number);
+        const bool is_for_user =
+            number == X86_VECTOR_BP || number == static_cast<unsigned>(vector::system_call);
+        internal::set_gate(vector_8, stack_of(number), user::entry_address(vector_8),
+                           open || is_for_user);
+    }
+}
+
+void use_user_entries() {
+    open_all_gates(false);
+}
+#endif
+
 void use_interrupt_stacks(bool breakpoint_on_nmi_stack) {
-    internal::set_gate(X86_VECTOR_NMI, interrupt_stack::nmi);
-    internal::set_gate(X86_VECTOR_DF, interrupt_stack::double_fault);
-    internal::set_gate(X86_VECTOR_MC, interrupt_stack::machine_check);
-    internal::set_gate(X86_VECTOR_DB, interrupt_stack::debug);
+    for (unsigned number = 0; number < X86_VECTORS; ++number)
+        if (stack_of(number) != interrupt_stack::none)
+            internal::set_gate(static_cast<uint8_t>(number), stack_of(number));
     if (breakpoint_on_nmi_stack)
         internal::set_gate(X86_VECTOR_BP, interrupt_stack::nmi);
 }

@@ -25,6 +25,17 @@ void load_descriptor_tables(cpu& mine);
 /// Puts all gates of the IDT in place, none with a stack of its own. @context boot, first CPU
 void set_up_interrupt_table();
 
+/// Leads all gates to the entries of user mode (nmisafe/user), which ring 3 may use for #BP and for the
+/// system call's vector. @context thread, with nothing that could use them meanwhile
+void use_user_entries();
+
+/// Lets ring 3 use all gates by INT n, or those above alone again: for tests. @context as above
+void open_all_gates(bool open);
+
+/// Where the running thread's frames from user mode end: its kernel stack while it is in ring 3. A
+/// multiple of 16. @context any, interrupts off
+void set_user_stack_top(cpu& mine, uintptr_t top);
+
 /// Gives a CPU the stack for one kind of event. Effective on x86-64 once use_interrupt_stacks() was
 /// called. @context boot, before that CPU runs or with nothing that could use the stack
 void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top);

@@ -32,11 +32,16 @@ namespace internal {
     return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
 }
 
-void set_gate(uint8_t vector, interrupt_stack stack) {
+void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user) {
     const bool task = stack == interrupt_stack::double_fault;
-    interrupt_table[vector] = x86::make_gate_32(
-        trap::entry_address(vector), task ? KERNEL_DOUBLE_FAULT_SELECTOR : code_selector,
-        task ? x86::gate_type::task : x86::gate_type::interrupt);
+    const auto interrupt = from_user ? x86::gate_type::user_interrupt : x86::gate_type::interrupt;
+    interrupt_table[vector] =
+        x86::make_gate_32(entry, task ? KERNEL_DOUBLE_FAULT_SELECTOR : code_selector,
+                          task ? x86::gate_type::task : interrupt);
+}
+
+void set_gate(uint8_t vector, interrupt_stack stack) {
+    set_gate(vector, stack, trap::entry_address(vector), false);
 }
 
 void prepare_task(cpu& owner) {
@@ -73,6 +78,12 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
     task.ds = task.es = task.ss = data_selector;
     task.gs = KERNEL_PER_CPU_SELECTOR;
     task.io_map_base = sizeof(task);
+}
+
+void set_user_stack_top(cpu& mine, uintptr_t top) {
+    mine.user.stack_top = top;
+    mine.tss.esp0 = top;
+    mine.tss.ss0 = data_selector;
 }
 
 } // namespace kernel

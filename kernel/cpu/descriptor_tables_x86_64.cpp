@@ -24,9 +24,14 @@ namespace internal {
     return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
 }
 
+void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user) {
+    interrupt_table[vector] = x86::make_gate_64(
+        entry, code_selector, static_cast<uint8_t>(stack),
+        from_user ? x86::gate_type::user_interrupt : x86::gate_type::interrupt);
+}
+
 void set_gate(uint8_t vector, interrupt_stack stack) {
-    interrupt_table[vector] =
-        x86::make_gate_64(trap::entry_address(vector), code_selector, static_cast<uint8_t>(stack));
+    set_gate(vector, stack, trap::entry_address(vector), false);
 }
 
 void prepare_task(cpu& owner) {
@@ -50,8 +55,16 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
     if (which == interrupt_stack::nmi) {
         top -= sizeof(trap::nmi_stack_top);
         *reinterpret_cast<trap::nmi_stack_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0};
+    } else {
+        top -= sizeof(user::ist_top);
+        *reinterpret_cast<user::ist_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0, 0, 0};
     }
     owner.tss.ist[static_cast<unsigned>(which) - 1] = top;
+}
+
+void set_user_stack_top(cpu& mine, uintptr_t top) {
+    mine.user.stack_top = top;
+    mine.tss.rsp[0] = top;
 }
 
 } // namespace kernel

@@ -6,6 +6,7 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
+#include "nmisafe/user/cpu_words.h"
 #include "nmisafe/x86/descriptors.hpp"
 
 namespace kernel {
@@ -14,7 +15,7 @@ struct thread;
 struct run_queue;
 
 inline constexpr uint32_t most_cpus = 8;
-inline constexpr uint32_t gdt_entries = 9;
+inline constexpr uint32_t gdt_entries = 11;
 
 /// The stacks an event switches to whatever ran before: x86-64's IST, numbered from 1. On x86-32
 /// only the double fault has one.
@@ -36,6 +37,7 @@ struct alignas(64) cpu {
     thread* current;        ///< Never null once threads are set up.
     thread* switched_from;  ///< Valid while a switch of threads is under way.
 
+    ::nmisafe::user::cpu_words user;
     ::nmisafe::platform::cpu_state nmisafe;
     uint32_t lock_checker_off; ///< How deep; counted in the controls image only.
     uint32_t ticks;            ///< Tick interrupts taken.
@@ -57,6 +59,7 @@ struct alignas(64) cpu {
 };
 static_assert(offsetof(cpu, self) == CPU_SELF && offsetof(cpu, id) == CPU_ID);
 static_assert(offsetof(cpu, preempt_count) == CPU_PREEMPT_COUNT);
+static_assert(offsetof(cpu, user) == CPU_USER);
 static_assert(offsetof(cpu, nmisafe) + offsetof(::nmisafe::platform::cpu_state, nmi_in_progress) ==
               CPU_NMI_IN_PROGRESS);
 static_assert(offsetof(cpu, nmisafe) +

@@ -7,14 +7,16 @@
 #define CPU_SELF 0x00
 #define CPU_ID 0x08
 #define CPU_PREEMPT_COUNT 0x10
-#define CPU_NMI_IN_PROGRESS 0x30
-#define CPU_NMI_LIKE_IN_PROGRESS 0x34
+#define CPU_USER 0x28
+#define CPU_NMI_IN_PROGRESS 0x50
+#define CPU_NMI_LIKE_IN_PROGRESS 0x54
 #else
 #define CPU_SELF 0x00
 #define CPU_ID 0x04
 #define CPU_PREEMPT_COUNT 0x0c
-#define CPU_NMI_IN_PROGRESS 0x20
-#define CPU_NMI_LIKE_IN_PROGRESS 0x24
+#define CPU_USER 0x1c
+#define CPU_NMI_IN_PROGRESS 0x24
+#define CPU_NMI_LIKE_IN_PROGRESS 0x28
 #endif
 
 #endif

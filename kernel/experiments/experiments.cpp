@@ -39,6 +39,9 @@ constexpr struct {
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"vmalloc-top-entry", vmalloc_top_entry},
     {"refused-in-nmi", refused_in_nmi},
+#ifdef __x86_64__
+    {"user-roads", user_roads},
+#endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},

@@ -39,6 +39,9 @@ void module_in_nmi();
 void module_probed();
 void module_mutated();
 void refused_in_nmi();
+#ifdef __x86_64__
+void user_roads();
+#endif
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

@@ -21,8 +21,12 @@ constexpr uintptr_t top_entries = is_pae ? 4 : table_entries;
 
 constexpr uintptr_t entry_present = x86::page_entry::present;
 constexpr uintptr_t entry_writable = x86::page_entry::writable;
+constexpr uintptr_t entry_user = x86::page_entry::user;
 constexpr uintptr_t entry_large = x86::page_entry::large;
 constexpr uintptr_t entry_address = ~(page_size - 1); // no NX, no bits above the address are in use
+
+constexpr uintptr_t no_execute_bit =
+    sizeof(uintptr_t) == 8 ? uintptr_t{1} << (sizeof(uintptr_t) * 8 - 1) : 0;
 
 constexpr uintptr_t index_at(uintptr_t address, unsigned level) {
     return address >> (12 + format.index_bits * level) & (table_entries - 1);
@@ -50,6 +54,10 @@ constexpr uintptr_t link_bits(unsigned level) {
     return entry_present | (is_pae && level == format.levels - 1 ? 0 : entry_writable);
 }
 
+constexpr bool has_user_links(unsigned level) {
+    return !(is_pae && level == format.levels - 1);
+}
+
 /// Walks to a level, the last one being 0. With `create`, tables that lack are made.
 uintptr_t* walk(const address_space& space, uintptr_t address, bool create, unsigned to = 0) {
     uintptr_t table = space.top_table;
@@ -58,7 +66,9 @@ uintptr_t* walk(const address_space& space, uintptr_t address, bool create, unsi
         if ((entry & entry_present) == 0) {
             if (!create)
                 return nullptr;
-            entry = allocate_page() | link_bits(level);
+            // The page's own entry decides whether user mode may access it.
+            entry = allocate_page() | link_bits(level) |
+                    (address < KERNEL_DIRECT_BASE && has_user_links(level) ? entry_user : 0);
         }
         if ((entry & entry_large) != 0)
             return nullptr;
@@ -143,12 +153,43 @@ uintptr_t* find_entry(const address_space& space, uintptr_t virtual_address, uns
     return walk(space, virtual_address, false, level - 1);
 }
 
-void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable) {
+namespace {
+
+void map_with(address_space& space, uintptr_t virtual_address, uintptr_t physical, uintptr_t bits,
+              bool executable) {
     const locked hold(lock);
     uintptr_t* const entry = walk(space, virtual_address, true);
     if (entry == nullptr || (*entry & entry_present) != 0)
         panic("page is mapped already", nullptr, virtual_address);
-    *entry = (physical & entry_address) | entry_present | (writable ? entry_writable : 0);
+    const bool forbidden = !executable && no_execute;
+    if (entry_words == 2 && forbidden)
+        entry[entry_words - 1] = uintptr_t{1} << 31;
+    *entry = (physical & entry_address) | entry_present | bits |
+             (entry_words == 1 && forbidden ? no_execute_bit : 0);
+}
+
+} // namespace
+
+void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable) {
+    map_with(space, virtual_address, physical, writable ? entry_writable : 0, true);
+}
+
+void map_user(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable,
+              bool executable) {
+    map_with(space, virtual_address, physical, entry_user | (writable ? entry_writable : 0),
+             executable);
+}
+
+void* user_memory(const address_space& space, uintptr_t virtual_address, bool writable) {
+    if (virtual_address >= KERNEL_DIRECT_BASE)
+        return nullptr;
+    const uintptr_t* const entry = find_entry(space, virtual_address);
+    const uintptr_t needed = entry_present | entry_user | (writable ? entry_writable : 0);
+    if (entry == nullptr || (*entry & needed) != needed)
+        return nullptr;
+    const uintptr_t physical = *entry & entry_address & ~no_execute_bit;
+    return static_cast<uint8_t*>(physical_to_virtual(physical)) +
+           virtual_address % page_size;
 }
 
 void unmap(address_space& space, uintptr_t virtual_address) {

@@ -59,6 +59,15 @@ void destroy_address_space(address_space* space);
 /// @context thread
 void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable);
 
+/// The same for user mode, in the low half. Without `executable` no execution, if this CPU can
+/// forbid it. @context thread
+void map_user(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable,
+              bool executable);
+
+/// Where the kernel sees what user mode may access at an address: null if it may not. Valid until the
+/// end of the page. @context thread
+void* user_memory(const address_space& space, uintptr_t virtual_address, bool writable);
+
 /// Takes a page out, and out of this CPU's TLB; other CPUs may still have it in theirs.
 /// @context thread
 void unmap(address_space& space, uintptr_t virtual_address);

@@ -3,6 +3,7 @@
 #include "kernel/devices/wake.hpp"
 
 #include "kernel/common/spinlock.hpp"
+#include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/memory/stacks.hpp"
@@ -30,6 +31,9 @@ struct thread {
     thread* next; ///< In its CPU's ring of threads that can run.
     thread_function function;
     void* argument;
+    task* running_task; ///< In user mode and from it; null for most threads.
+    uintptr_t user_stack_top;
+    uintptr_t user_bases[2]; ///< x86-64, while it does not run: FS and GS base of the task.
     uintptr_t stack_top; ///< Kept when the thread is reused; 0 for a CPU's first thread.
 };
 
@@ -56,6 +60,21 @@ void finish_switch() {
         __atomic_store_n(&before.state, uint32_t{thread_state::ended}, __ATOMIC_RELEASE);
 }
 
+/// What the CPU holds of a task beside what its frames have.
+void save_task_registers([[maybe_unused]] thread& previous) {
+#ifdef __x86_64__
+    previous.user_bases[0] = x86::read_msr(X86_MSR_FS_BASE);
+    previous.user_bases[1] = x86::read_msr(X86_MSR_KERNEL_GS_BASE);
+#endif
+}
+void load_task_registers(cpu& mine, thread& next) {
+#ifdef __x86_64__
+    x86::write_msr(X86_MSR_FS_BASE, next.user_bases[0]);
+    x86::write_msr(X86_MSR_KERNEL_GS_BASE, next.user_bases[1]);
+#endif
+    set_user_stack_top(mine, next.user_stack_top);
+}
+
 /// Switches to the next thread of the ring. Interrupts off; comes back when it is this one's turn.
 void schedule() {
     cpu& mine = this_cpu();
@@ -75,6 +94,10 @@ void schedule() {
         return;
     if (next->space != previous->space)
         switch_to(*next->space);
+    if (previous->running_task != nullptr)
+        save_task_registers(*previous);
+    if (next->running_task != nullptr)
+        load_task_registers(mine, *next);
     // An NMI between any two of these lines finds a count, and gives back the one it found: each is
     // the count of a thread that is not in an NMI.
     mine.switched_from = previous;
@@ -164,6 +187,33 @@ void yield() {
 
 const address_space& thread_space() {
     return *this_cpu().current->space;
+}
+
+void begin_task_on_thread(task& which, address_space& space) {
+    thread& mine = *this_cpu().current;
+    mine.running_task = &which;
+    mine.space = &space;
+    switch_to(space);
+}
+
+void end_task_on_thread() {
+    thread& mine = *this_cpu().current;
+    mine.running_task = nullptr;
+    mine.space = &kernel_space();
+    switch_to(kernel_space());
+}
+
+task* thread_task() {
+    return this_cpu().current->running_task;
+}
+
+uintptr_t thread_user_stack_top() {
+    return this_cpu().current->user_stack_top;
+}
+
+void set_thread_user_stack_top(uintptr_t top) {
+    this_cpu().current->user_stack_top = top;
+    set_user_stack_top(this_cpu(), top);
 }
 
 bool others_ready() {

@@ -32,6 +32,21 @@ void yield();
 /// a switch CR3 may hold the other one. @context any
 const address_space& thread_space();
 
+struct task; // kernel/user/task.hpp
+
+/// Lets the running thread run a task, in the task's address space, and undoes that. @context thread,
+/// interrupts off
+void begin_task_on_thread(task& which, address_space& space);
+void end_task_on_thread();
+
+/// The task of the running thread, null if it runs none. @context any
+task* thread_task();
+
+/// Where the running thread's frames from user mode end. Setting it takes effect at once. @context
+/// thread, interrupts off
+uintptr_t thread_user_stack_top();
+void set_thread_user_stack_top(uintptr_t top);
+
 /// This CPU has other threads to run. @context any
 bool others_ready();
 

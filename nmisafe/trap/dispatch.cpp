@@ -7,6 +7,7 @@
 #include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/handlers.hpp"
 #include "nmisafe/trap/return_plan.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -29,12 +30,16 @@ constinit breakpoint_dispatch nmisafe_trap_breakpoint_dispatch = nmisafe_trap_di
 return_policy internal::boot_policy = return_policy::near;
 #endif
 
-namespace {
-
-using platform::contract;
-
+namespace internal {
 handler handlers[X86_VECTORS];
 page_fault_handler on_page_fault;
+} // namespace internal
+
+namespace {
+
+using internal::handlers;
+using internal::on_page_fault;
+using platform::contract;
 
 [[noreturn, gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] void
 stop(const char* what, const x86::trap_frame& frame, uintptr_t value) {

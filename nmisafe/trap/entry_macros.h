@@ -26,6 +26,47 @@
     .cfi_restore %\register
 .endm
 
+#ifdef __x86_64__
+/// Describes the frame the CPU pushed, with \below bytes already under it.
+.macro .cfi_hardware_frame below
+    .cfi_def_cfa %rsp, 5 * 8 + \below
+    .cfi_offset %rip, -5 * 8
+    .cfi_offset %rsp, -2 * 8
+.endm
+
+/// All general registers. AX and CX first, so that they are popped last.
+.macro push_registers
+    .irp    register, rax, rcx, rbx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    push_reg \register
+    .endr
+.endm
+
+.macro pop_registers_but_ax_cx
+    .irp    register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rbx
+    pop_reg \register
+    .endr
+.endm
+#else
+/// Describes the frame the CPU pushed, with \below bytes already under it.
+.macro .cfi_hardware_frame below
+    .cfi_def_cfa %esp, 3 * 4 + \below
+    .cfi_offset %eip, -3 * 4
+.endm
+
+/// All general registers. AX and CX first, as on x86-64.
+.macro push_registers
+    .irp    register, eax, ecx, ebx, edx, esi, edi, ebp
+    push_reg \register
+    .endr
+.endm
+
+.macro pop_registers
+    .irp    register, ebp, edi, esi, edx, ebx, ecx, eax
+    pop_reg \register
+    .endr
+.endm
+#endif
+
 /// A function whose CFA is described by hand, for code that is entered by the CPU.
 .macro trap_code name:req
     .globl  \name

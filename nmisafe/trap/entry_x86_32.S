@@ -24,25 +24,6 @@
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
 
-/// Describes the frame the CPU pushed, with \below bytes already under it.
-.macro .cfi_hardware_frame below
-    .cfi_def_cfa %esp, 3 * 4 + \below
-    .cfi_offset %eip, -3 * 4
-.endm
-
-/// All general registers. AX and CX first, as on x86-64.
-.macro push_registers
-    .irp    register, eax, ecx, ebx, edx, esi, edi, ebp
-    push_reg \register
-    .endr
-.endm
-
-.macro pop_registers
-    .irp    register, ebp, edi, esi, edx, ebx, ecx, eax
-    pop_reg \register
-    .endr
-.endm
-
 #define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
 
 // ---------------------------------------------------------------------------------------------------

@@ -28,26 +28,6 @@
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
 
-/// Describes the frame the CPU pushed, with \below bytes already under it.
-.macro .cfi_hardware_frame below
-    .cfi_def_cfa %rsp, 5 * 8 + \below
-    .cfi_offset %rip, -5 * 8
-    .cfi_offset %rsp, -2 * 8
-.endm
-
-/// All general registers. AX and CX first, so that they are popped last.
-.macro push_registers
-    .irp    register, rax, rcx, rbx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
-    push_reg \register
-    .endr
-.endm
-
-.macro pop_registers_but_ax_cx
-    .irp    register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rbx
-    pop_reg \register
-    .endr
-.endm
-
 #define FRAME_ABOVE_CX (FRAME_IP - FRAME_CX)    // from the saved RCX to the hardware frame
 #define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
 

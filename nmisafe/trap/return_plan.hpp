@@ -28,6 +28,7 @@ enum class iret_reason : uint32_t {
     virtual_8086 = 4,  ///< VM: POPF never sets it. x86-32 only.
     resume_flag = 5,   ///< RF, and an instruction breakpoint is armed: POPF clears RF.
     corrupt = 6,       ///< No image a CPU pushes: do not return at all.
+    user_stack = 7,    ///< Ring 0 with the user's stack pointer: nothing may be written below it.
 };
 
 /// Bits that a plain image has as they are in X86_FLAGS_FIXED; all others may be anything.

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Looks into a linked kernel for what the sources promise.
 
-  - The library has two IRETs: the NMI's own, and the one for images that are not plain.
+  - The library has two IRETs: the NMI's own, and the one for images that are not plain; with user mode also
+    its return, and one that unblocks NMIs where that has faulted.
   - Every STI of a return stands directly before the return instruction it is to shadow.
   - Capture and controls leave nothing behind in an image that was built without them (and are there in
     one built with them, or this test would prove nothing).
@@ -110,7 +111,10 @@ def main():
     begin, end = (table[name] for name in TRAP_SECTION)
     trap = [entry for entry in code if begin <= entry[0] < end]
     irets = [address for address, mnemonic, _ in trap if mnemonic.startswith("iret")]
-    if len(irets) != 2 or table["nmisafe_trap_nmi_iret"] not in irets:
+    of_user = {table[name] for name in ("nmisafe_user_iret", "nmisafe_user_unblocking_iret")
+               if name in table}
+    if (len(irets) != 2 + len(of_user) or table["nmisafe_trap_nmi_iret"] not in irets or
+            not of_user <= set(irets)):
         failures.append(f"IRETs in the library: {[hex(a) for a in irets]}")
 
     shadowed = {table["nmisafe_trap_near_shadowed"], table["nmisafe_trap_far_shadowed"]}

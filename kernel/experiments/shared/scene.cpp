@@ -89,8 +89,10 @@ void on_nmi(trap_frame& frame) {
     scene.in_handler = false;
 }
 
+} // namespace
+
 /// A breakpoint's frame in the very place of the NMI's: #BP was given the NMI's stack.
-bool on_breakpoint(trap_frame& frame) {
+bool handle_scene_breakpoint(trap_frame& frame) {
     ++scene.breakpoints;
     expect_direction_flag_clear();
     if (&frame == outer_frame) {
@@ -102,7 +104,7 @@ bool on_breakpoint(trap_frame& frame) {
 
 /// Maps the test page that is missing. An address that is no test page, or one that is mapped
 /// already, is what a CR2 changed under the handler's feet looks like.
-bool on_page_fault(trap_frame& frame, uintptr_t address) {
+bool handle_scene_page_fault(trap_frame& frame, uintptr_t address) {
     ++scene.page_faults;
     show_resume_flag(frame);
     expect_direction_flag_clear();
@@ -115,8 +117,6 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     return true;
 }
 
-} // namespace
-
 void set_scene(void (*body)(trap_frame&)) {
     scene = nmi_scene{};
     scene.body = body;
@@ -124,8 +124,8 @@ void set_scene(void (*body)(trap_frame&)) {
     clear_recorded();
     this_cpu().nmisafe.iret_returns_in_nmi = 0;
     nmisafe::trap::set_nmi_handler(on_nmi);
-    nmisafe::trap::set_handler(X86_VECTOR_BP, on_breakpoint);
-    nmisafe::trap::set_page_fault_handler(on_page_fault);
+    nmisafe::trap::set_handler(X86_VECTOR_BP, handle_scene_breakpoint);
+    nmisafe::trap::set_page_fault_handler(handle_scene_page_fault);
 }
 
 [[gnu::noinline]] bool run_guarded(void (*action)()) {

@@ -57,6 +57,10 @@ extern nmi_scene scene;
 /// Installs the scene's NMI, #BP and #PF handlers and clears all counters.
 void set_scene(void (*body)(nmisafe::x86::trap_frame&));
 
+/// Those of #BP and #PF, for events in ring 0. @context any
+bool handle_scene_breakpoint(nmisafe::x86::trap_frame& frame);
+bool handle_scene_page_fault(nmisafe::x86::trap_frame& frame, uintptr_t address);
+
 /// Runs `action`, or as much of it as happens before a nested NMI abandons it.
 /// @context thread, CPU 0. Returns false if it was abandoned.
 bool run_guarded(void (*action)());

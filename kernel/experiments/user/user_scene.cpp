@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#ifdef __x86_64__
+#include "kernel/experiments/user/user_scene.hpp"
+
+#include "kernel/devices/apic.hpp"
+#include "kernel/memory/pages.hpp"
+#include "kernel/threads/thread.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+
+namespace {
+
+using namespace nmisafe;
+
+constexpr uintptr_t register_count = offsetof(x86::trap_frame, vector) / sizeof(uintptr_t);
+constexpr uint8_t ud2[] = {0x0f, 0x0b};
+
+address_space* space;
+uintptr_t lazy_page;
+
+void make_space() {
+    space = create_address_space();
+    map_user(*space, user_code, allocate_page(), false, true);
+    for (uintptr_t page = user_data; page < user_data_end; page += page_size)
+        map_user(*space, page, allocate_page(), true, false);
+    map_user(*space, user_apic, local_apic::address, true, false);
+    map_user(*space, user_constants, allocate_page(), false, false);
+    lazy_page = allocate_page();
+}
+
+void write_code(user_instructions code) {
+    auto* const memory = static_cast<uint8_t*>(user_memory(*space, user_code, false));
+    __builtin_memset(memory, 0x90, page_size);
+    __builtin_memcpy(memory, code.bytes, code.size);
+    __builtin_memcpy(memory + code.size, ud2, sizeof(ud2));
+}
+
+} // namespace
+
+void set_user_scene(void (*nmi_body)(x86::trap_frame&)) {
+    set_scene(nmi_body);
+    set_up_user_mode();
+    trap::set_handler(X86_VECTOR_BP, [](x86::trap_frame& frame) {
+        return handle_user_exception(frame) || handle_scene_breakpoint(frame);
+    });
+    trap::set_page_fault_handler([](x86::trap_frame& frame, uintptr_t address) {
+        return handle_user_page_fault(frame, address) || handle_scene_page_fault(frame, address);
+    });
+    if (space == nullptr)
+        make_space();
+    reset_user_memory();
+}
+
+task make_task(user_instructions code) {
+    write_code(code);
+    task made{};
+    made.space = space;
+    made.frame = make_user_frame(user_code, user_data_end - 64);
+    auto* const registers = reinterpret_cast<uintptr_t*>(&made.frame.trap);
+    for (uintptr_t i = 0; i < register_count; ++i)
+        registers[i] = 0x1234'5678'9abc'0000 + i * 0x0101'0101'0101'0101;
+    made.fs_base = 0x0000'7f00'1111'2000;
+    made.gs_base = 0x0000'7f00'3333'4000;
+    return made;
+}
+
+void reset_user_memory() {
+    for (uintptr_t page = user_data; page < user_data_end; page += page_size)
+        __builtin_memset(in_user_memory(page), 0, page_size);
+    if (user_memory(*space, user_lazy, false) != nullptr)
+        unmap(*space, user_lazy);
+}
+
+void map_lazy_user_page() {
+    map_user(*space, user_lazy, lazy_page, true, false);
+}
+
+void* in_user_memory(uintptr_t address) {
+    return user_memory(*space, address, false);
+}
+
+void expect_kernel_state(const x86::trap_frame& frame, const task& which) {
+    const auto own = reinterpret_cast<uintptr_t>(&this_cpu());
+    if (x86::read_msr(X86_MSR_GS_BASE) != own)
+        fail("GS base in the kernel", own, x86::read_msr(X86_MSR_GS_BASE));
+    if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != which.gs_base)
+        fail("the task's GS base", which.gs_base, x86::read_msr(X86_MSR_KERNEL_GS_BASE));
+    const auto end = reinterpret_cast<uintptr_t>(&frame + 1);
+    if (end != thread_user_stack_top())
+        fail("the end of the frame", thread_user_stack_top(), end);
+    if (!user::is_from_user(frame))
+        fail("CS of user mode", KERNEL_USER_CODE_SELECTOR, frame.cs);
+    expect_direction_flag_clear();
+}
+
+void expect_end(const task& begun, const task& ended, user_instructions code, uint32_t changed) {
+    if (ended.end != task_end::faulted || ended.vector != X86_VECTOR_UD)
+        fail("the vector that ended the task", X86_VECTOR_UD, ended.vector);
+    const x86::trap_frame& before = begun.frame.trap;
+    const x86::trap_frame& after = ended.frame.trap;
+    if (after.ip != user_code + code.size)
+        fail("where the task ended", user_code + code.size, after.ip);
+    for (uintptr_t i = 0; i < register_count; ++i) {
+        const uintptr_t expected = reinterpret_cast<const uintptr_t*>(&before)[i];
+        const uintptr_t found = reinterpret_cast<const uintptr_t*>(&after)[i];
+        if ((changed >> i & 1) == 0 && expected != found)
+            fail("a register of the task", expected, found);
+    }
+    constexpr uintptr_t compared = ~uintptr_t{X86_FLAGS_RF}; // a fault sets it, on some emulators
+    if (((before.flags ^ after.flags) & compared) != 0)
+        fail("the task's flags", before.flags, after.flags);
+    if (before.sp != after.sp)
+        fail("the task's RSP", before.sp, after.sp);
+    if (before.cs != after.cs || before.ss != after.ss)
+        fail("the task's CS and SS", before.cs << 16 | before.ss, after.cs << 16 | after.ss);
+    if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != begun.gs_base)
+        fail("the task's GS base at its end", begun.gs_base,
+             x86::read_msr(X86_MSR_KERNEL_GS_BASE));
+    if (x86::read_msr(X86_MSR_FS_BASE) != begun.fs_base)
+        fail("the task's FS base at its end", begun.fs_base, x86::read_msr(X86_MSR_FS_BASE));
+}
+
+} // namespace kernel
+#endif // __x86_64__

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What the experiments with tasks share: one address space with a few pages, tasks whose code is a few
+// bytes, and a look at what the kernel finds at each of their events.
+#pragma once
+
+#include "kernel/experiments/shared/scene.hpp"
+#include "kernel/user/task.hpp"
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+// Pages of every task here, by what it may do with them.
+inline constexpr uintptr_t user_code = 0x400000;
+inline constexpr uintptr_t user_data = 0x401000;    ///< two pages, of which the stack uses the end
+inline constexpr uintptr_t user_data_end = 0x403000;
+inline constexpr uintptr_t user_apic = 0x403000;    ///< the local APIC: a task may raise NMIs
+inline constexpr uintptr_t user_lazy = 0x404000;    ///< not mapped until it faults
+inline constexpr uintptr_t user_constants = 0x405000; ///< readable only
+
+/// The scene, with user mode's entries, and the address space above. @context thread, CPU 0
+void set_user_scene(void (*nmi_body)(nmisafe::x86::trap_frame&));
+
+/// Instructions for a task to run.
+struct user_instructions {
+    const uint8_t* bytes;
+    size_t size;
+};
+template <size_t size>
+constexpr user_instructions instructions(const uint8_t (&bytes)[size]) {
+    return {bytes, size};
+}
+
+/// A task that runs the instructions, followed by UD2, with a different pattern in every register and
+/// in both bases. @context thread
+task make_task(user_instructions code);
+
+/// Sees to `user_data` being all 0, and to `user_lazy` not being mapped. @context thread
+void reset_user_memory();
+
+/// Maps `user_lazy`, from its fault. @context thread
+void map_lazy_user_page();
+
+/// Where the task's memory at an address is. @context thread
+void* in_user_memory(uintptr_t address);
+
+/// Fails unless this is how the kernel must find things at an event of user mode: its own GS base, the
+/// task's beside it, the frame at the end of the thread's stack, DF clear. @context thread
+void expect_kernel_state(const nmisafe::x86::trap_frame& frame, const task& which);
+
+/// Fails unless the task has come to its end by the UD2 behind its code, with all registers as they were
+/// but those in `changed` (general registers by their place in the frame).
+void expect_end(const task& begun, const task& ended, user_instructions code, uint32_t changed = 0);
+
+/// The bit of a register for the above.
+#define USER_REGISTER(name) (1U << (offsetof(nmisafe::x86::trap_frame, name) / sizeof(uintptr_t)))
+
+} // namespace kernel

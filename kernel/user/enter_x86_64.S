@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// x86-64: from a kernel thread into a task and, when that has ended, back. The twin of enter_x86_32.S.
+//
+// While a task runs its thread's stack has, below what called run_task():
+//
+//   | return address, rbx rbp r12 r13 r14 r15, a pad |
+//   | frames from user mode                           |  <- cpu_words::stack_top, a multiple of 16
+#ifdef __x86_64__
+
+#include "nmisafe/x86/trap_frame.h"
+
+    .text
+/// void kernel_enter_task(void): goes on in kernel_begin_task(uintptr_t stack_top, user_frame* frame),
+/// which fills in the frame and does not return
+    .globl  kernel_enter_task
+    .type   kernel_enter_task, @function
+kernel_enter_task:
+    .irp    register, rbx, rbp, r12, r13, r14, r15
+    pushq   %\register
+    .endr
+    subq    $8, %rsp
+    movq    %rsp, %rdi                  // arg 1: where the frames end
+    subq    $FRAME_SIZE, %rsp
+    movq    %rsp, %rsi                  // arg 2: the first of them
+    call    kernel_begin_task
+    ud2
+    .size   kernel_enter_task, . - kernel_enter_task
+
+/// [[noreturn]] void kernel_leave_task(uintptr_t stack_top): kernel_enter_task() returns
+    .globl  kernel_leave_task
+    .type   kernel_leave_task, @function
+kernel_leave_task:
+    leaq    8(%rdi), %rsp
+    .irp    register, r15, r14, r13, r12, rbp, rbx
+    popq    %\register
+    .endr
+    ret
+    .size   kernel_leave_task, . - kernel_leave_task
+#endif // __x86_64__
+
+    .section .note.GNU-stack, "", @progbits

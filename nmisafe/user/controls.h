@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// The defences of this module that a test may take out: as nmisafe/trap/controls.h, and compiled in
+// with the same NMISAFE_TRAP_CONTROLS only.
+#ifndef NMISAFE_USER_CONTROLS_H
+#define NMISAFE_USER_CONTROLS_H
+
+#define NMISAFE_USER_WITHOUT_GAP 0x01       // return from #DB on the user's stack by POPF and RET
+#define NMISAFE_USER_WITHOUT_FIXUP 0x02     // leave a return that faults to the kernel's handler
+#define NMISAFE_USER_WITHOUT_CANONICAL 0x04 // SYSRET to any address
+#define NMISAFE_USER_WITHOUT_REFUSAL 0x08   // return to any image
+#define NMISAFE_USER_WITHOUT_GS 0x10        // believe GS in #DB and #MC from ring 0
+#define NMISAFE_USER_WITHOUT_STEP 0x20      // SYSRET to an image with TF or RF
+
+#ifndef __ASSEMBLER__
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
+
+#ifdef NMISAFE_TRAP_CONTROLS
+extern "C" uint32_t nmisafe_user_removed; // the defences taken out; set once, while one CPU runs
+#endif
+
+namespace nmisafe::user {
+
+#ifdef NMISAFE_TRAP_CONTROLS
+[[NMISAFE_TRAP_INLINE]] inline bool defended(uint32_t defence) {
+    return (nmisafe_user_removed & defence) == 0;
+}
+#else
+[[NMISAFE_TRAP_INLINE]] constexpr bool defended(uint32_t) {
+    return true;
+}
+#endif
+
+} // namespace nmisafe::user
+
+#endif // __ASSEMBLER__
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The functions that the entry code calls, and its labels.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/user/user_frame.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
+
+namespace nmisafe::user {
+
+extern "C" {
+
+/// Events in user mode, on the thread's stack: each returns a return_kind. @context thread, IF=0
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch(user_frame* frame);
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch_page_fault(user_frame* frame);
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch_nmi_like(user_frame* frame);
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch_syscall(user_frame* frame);
+
+/// #DB, #MC and #DF in ring 0, with GS the kernel's: a value of trap/return_kind.h. @context any
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch_anywhere(x86::trap_frame* frame);
+
+/// Goes to user mode with a frame that is to be returned to by IRET. @context thread, IF=0
+[[noreturn, NMISAFE_ASSEMBLY_CALL]] void nmisafe_user_enter(user_frame* frame);
+
+extern const char nmisafe_user_stubs[];
+extern const char nmisafe_user_iret[];
+#ifdef __x86_64__
+extern const char nmisafe_user_syscall[];
+extern const char nmisafe_user_syscall_on_stack[];
+extern const char nmisafe_user_sysret[];
+extern const char nmisafe_user_sysret_end[];
+#endif
+}
+
+} // namespace nmisafe::user

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// What the entry code must know of the embedding kernel, as numbers: found as nmisafe_platform.hpp is.
+//
+// The embedder puts a header nmisafe_user_layout.h on the include path. It is for assembly too:
+// nothing but macros.
+//
+//   NMISAFE_USER_CPU            where this CPU's cpu_words lie: bytes from the kernel's GS base
+//   NMISAFE_USER_CODE_SELECTOR  of user code, with RPL 3
+//   NMISAFE_USER_DATA_SELECTOR  of the user's stack (x86-32: and data), with RPL 3: the only stack
+//                               segment that a return to user mode takes
+//
+// SYSRET wants the code's selector 8 above the data's, SYSEXIT 8 below. [intel/vol2 SYSRET, SYSEXIT]
+//
+// Options, each a macro that is defined or not:
+//
+//   NMISAFE_USER_CLAC           CLAC at every entry: for kernels with CR4.SMAP
+//   NMISAFE_USER_KERNEL_CR3     the user's page tables lack parts of the kernel: entries load
+//                               cpu_words::kernel_cr3, returns cpu_words::user_cr3
+#ifndef NMISAFE_USER_LAYOUT_H
+#define NMISAFE_USER_LAYOUT_H
+
+#include <nmisafe_user_layout.h>
+
+#if !defined NMISAFE_USER_CPU || !defined NMISAFE_USER_CODE_SELECTOR ||                            \
+    !defined NMISAFE_USER_DATA_SELECTOR
+#error "nmisafe_user_layout.h lacks one of the three macros that nmisafe/user/layout.h lists"
+#endif
+
+#endif

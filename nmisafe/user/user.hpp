@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// User mode: entries from ring 3 and returns to it, in front of the trap module's. README.md shows
+// how to use it; layout.h says what the embedding kernel defines.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/user/cpu_words.h"
+#include "nmisafe/user/return_plan.hpp"
+#include "nmisafe/user/user_frame.hpp"
+#include "nmisafe/x86/trap_frame.h"
+
+namespace nmisafe::user {
+
+/// The entry point for an IDT gate, in place of trap::entry_address(). An interrupt gate; DPL 3 for
+/// #BP and for an INT n that is a system call, 0 for all others. x86-64: NMI, #DF, #MC and #DB have
+/// each an IST stack with an ist_top (NMI: see trap.hpp) at its top.
+///
+/// Handlers are those of trap::set_handler(). In a frame from user mode (is_from_user()) they run as
+/// the thread, on its stack with all of it free, with interrupts off, which they may turn on and must
+/// turn off again. NMI, #DB and #MC handlers stay between nmi_enter() and nmi_exit().
+uintptr_t entry_address(uint8_t vector);
+
+/// Handles a system call by SYSCALL or SYSENTER. The frame's vector is syscall_vector; all of it may
+/// be changed. Runs as other handlers of user mode do. @context thread
+using syscall_handler = void (*)(x86::trap_frame&);
+
+/// Work before a return to user mode: signals, rescheduling. Called with interrupts off, before every
+/// return but that of an NMI; may turn them on, and returns with them off and nothing more to do.
+/// May change the frame, switch threads, or not return. @context thread
+using return_work = void (*)(x86::trap_frame&);
+
+/// A frame that must not be returned to: the task has had it made, by a system call or a signal. It
+/// is to be changed into one that is all right, or the task ended. Called with interrupts off; a
+/// frame that is refused again stops the machine. @context thread
+using refused_return = void (*)(x86::trap_frame&, refusal why);
+
+/// @context thread, as trap::set_handler()
+void set_syscall_handler(syscall_handler function);
+void set_return_work(return_work function);
+void set_refused_return(refused_return function);
+
+/// The vector in frames of SYSCALL and SYSENTER: none that an IDT has.
+inline constexpr uintptr_t syscall_vector = X86_VECTORS;
+
+/// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8 below the
+/// stack's. @context boot of that CPU, interrupts off
+void set_up_syscalls(uint16_t kernel_code_selector);
+
+/// Goes to user mode for the first time. The frame lies at the end of the running thread's stack,
+/// directly below cpu_words::stack_top. @context thread
+[[noreturn]] void enter(user_frame& frame);
+
+#ifdef __x86_64__
+/// What SYSCALL clears: what the entry must not be stepped, interrupted or misled by. With NT the IRET
+/// to user mode would fault, IOPL is nobody's. [intel/vol2 SYSCALL]
+inline constexpr uintptr_t syscall_mask = X86_FLAGS_TF | X86_FLAGS_IF | X86_FLAGS_DF |
+                                          X86_FLAGS_IOPL | X86_FLAGS_NT | X86_FLAGS_RF |
+                                          X86_FLAGS_AC;
+#endif
+
+/// Makes flags that user code has chosen, in a signal's frame say, ones that it may have.
+/// @context any
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t to_user_flags(uintptr_t chosen) {
+    return (chosen & user_flags) | fixed_user_flags;
+}
+
+} // namespace nmisafe::user
