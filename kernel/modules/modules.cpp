@@ -129,7 +129,7 @@ void forget_sites(kernel_module& module) {
 /// The code is closed to probes until init has succeeded: one whose init fails has to go.
 bool join(void*, loaded_module& which) {
     kernel_module& module = module_of(which);
-    module.closed = {which.code(), which.data(), nullptr};
+    module.closed = {which.code(), which.data(), which.read_only(), nullptr};
     if (!close_to_probes(module))
         return false;
     if (!add_code(which)) {

@@ -58,7 +58,8 @@ bool lies_in(const probe& one, const closed_range& range) {
 bool leads_into(const probe& one, const closed_range& range) {
     return range.code.holds(address_of(one.pre), 1) || range.code.holds(address_of(one.post), 1) ||
            range.code.holds(address_of(one.argument), 1) ||
-           range.data.holds(address_of(one.argument), 1);
+           range.data.holds(address_of(one.argument), 1) ||
+           range.constants.holds(address_of(one.argument), 1);
 }
 
 /// Whether a probe stands in the way of the code's going.

@@ -2,7 +2,7 @@
 /// Code that comes and goes, such as a module's: closed to probes until it is all there, and again
 /// before it goes.
 ///
-///     kprobe::closed_range range{.code = {begin, end}, .data = {...}};
+///     kprobe::closed_range range{.code = {begin, end}, .data = {...}, .constants = {...}};
 ///     kprobe::close(range);   // before is_text() accepts the code
 ///     ...                     // the code is made ready
 ///     kprobe::open(range);    // now it may be probed
@@ -24,8 +24,9 @@ namespace nmisafe::kprobe {
 /// A range to be closed. The caller's; from close() to open() it is resident and left alone.
 struct closed_range {
     base::address_range code;
-    base::address_range data; ///< What goes together with the code: probes may lie there.
-    closed_range* next;       ///< The library's.
+    base::address_range data;      ///< What goes together with the code: probes may lie there.
+    base::address_range constants; ///< The same, read only: what handlers are given may lie there.
+    closed_range* next;            ///< The library's.
 };
 
 /// From here on insert() takes nothing in the range for code: neither what is to be probed, nor
@@ -35,8 +36,8 @@ struct closed_range {
 /// `occupied`, and nothing is closed: a probe's instruction lies in the code, or its slot until it
 /// is released; or one is removed and not released, from whose slot a thread may still go on there;
 /// or somebody's, that does not lie in the range's data, has a handler in its code or an argument
-/// in either. What lies in the data is the code's own, which may yet take it off: evict() sees to
-/// it. `wrong_state`: closed already. `busy`: as in insert(), try again.
+/// in any of the three. What lies in the data is the code's own, which may yet take it off: evict()
+/// sees to it. `wrong_state`: closed already. `busy`: as in insert(), try again.
 /// @context thread, interrupts on. @return the size of the range.
 base::expected<size_t, probe_error> close(closed_range& range);
 

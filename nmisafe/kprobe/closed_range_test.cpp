@@ -11,7 +11,7 @@ namespace {
 
 /// Closes a range, and opens it again if that went well. @return the error, or none.
 probe_error try_to_close(uintptr_t begin, uintptr_t end) {
-    closed_range range{{begin, end}, {}, nullptr};
+    closed_range range{{begin, end}, {}, {}, nullptr};
     const auto closed = close(range);
     if (!closed)
         return closed.error();
@@ -30,7 +30,7 @@ void check_occupied(uintptr_t begin, uintptr_t end) {
 /// Closes a range for one test.
 class closed {
   public:
-    closed(uintptr_t begin, uintptr_t end) : range_{{begin, end}, {}, nullptr} {
+    closed(uintptr_t begin, uintptr_t end) : range_{{begin, end}, {}, {}, nullptr} {
         REQUIRE(close(range_).has_value());
     }
     ~closed() { CHECK(open(range_).has_value()); }
@@ -89,9 +89,9 @@ TEST_CASE("closed code is patched by others") {
 
 TEST_CASE("ranges that are closed, in any number and order") {
     place(ordinary);
-    closed_range ranges[3] = {{{function, function + 5}, {}, nullptr},
-                              {{function + 5, function + 6}, {}, nullptr},
-                              {{function, function + 6}, {}, nullptr}};
+    closed_range ranges[3] = {{{function, function + 5}, {}, {}, nullptr},
+                              {{function + 5, function + 6}, {}, {}, nullptr},
+                              {{function, function + 6}, {}, {}, nullptr}};
     for (closed_range& one : ranges) {
         CHECK(close(one).has_value());
         CHECK(close(one).error() == probe_error::wrong_state);
@@ -113,7 +113,7 @@ TEST_CASE("what stands in the way: instructions, slots, and what is not released
     REQUIRE(insert(move).has_value());
     REQUIRE(insert(jump).has_value());
     check_occupied(function, text_end);
-    closed_range refused{{function, function + 1}, {}, nullptr};
+    closed_range refused{{function, function + 1}, {}, {}, nullptr};
     CHECK(close(refused).error() == probe_error::occupied);
     CHECK(open(refused).error() == probe_error::wrong_state);
     check_occupied(function + 4, function + 5);
@@ -145,11 +145,15 @@ uintptr_t address_of(const void* what) {
     return reinterpret_cast<uintptr_t>(what);
 }
 
-/// An image whose code is that of on_hit(), and whose data is one probe.
+/// An image whose code is that of on_hit(), and whose data is one probe; and its constants.
 probe own;
+const char constants[2] = {};
 closed_range image() {
     const auto handler = reinterpret_cast<uintptr_t>(&on_hit);
-    return {{handler, handler + 1}, {address_of(&own), address_of(&own + 1)}, nullptr};
+    return {{handler, handler + 1},
+            {address_of(&own), address_of(&own + 1)},
+            {address_of(constants), address_of(constants + 1)},
+            nullptr};
 }
 
 bool hit(uintptr_t address) {
@@ -172,13 +176,15 @@ TEST_CASE("what of somebody's leads into the code stands in the way, its own doe
     };
     for (const handler pre : {handler{}, handler{on_hit}})
         for (const handler post : {handler{}, handler{on_hit}})
-            for (void* argument : {static_cast<void*>(nullptr), static_cast<void*>(&own)}) {
+            for (const void* argument : std::initializer_list<const void*>{
+                     nullptr, &own, constants, constants + 1}) {
                 probe other = at(7, 0);
                 other.pre = pre;
                 other.post = post;
-                other.argument = argument;
+                other.argument = const_cast<void*>(argument);
                 const inserted one(other);
-                CHECK(is_occupied() == (pre != nullptr || post != nullptr || argument != nullptr));
+                CHECK(is_occupied() == (pre != nullptr || post != nullptr || argument == &own ||
+                                        argument == constants));
             }
     CHECK_FALSE(is_occupied());
     own = at(0);
@@ -230,8 +236,18 @@ TEST_CASE("what leads into code that goes is taken off; who may be in a slot kee
     CHECK(fake::text.bytes[0] == 0xb8);
     REQUIRE(release(theirs));
 
+    // Somebody's that is given what the image has.
+    for (const void* argument : std::initializer_list<const void*>{&own, constants}) {
+        theirs.post = nullptr;
+        theirs.argument = const_cast<void*>(argument);
+        REQUIRE(insert(theirs));
+        CHECK(*evict(leaving) == 0);
+        CHECK(fake::text.bytes[0] == 0xb8);
+        REQUIRE(release(theirs));
+    }
+
     // On the code, or with a slot in it.
-    closed_range code{{function, function + 1}, {}, nullptr};
+    closed_range code{{function, function + 1}, {}, {}, nullptr};
     REQUIRE(insert(theirs));
     CHECK(*evict(code) == 1);
     REQUIRE(release(theirs));
@@ -284,7 +300,7 @@ TEST_CASE("closing and probing exclude each other") {
         check_occupied(function, function + 1);
     }
     fake::cpu.nmi_in_progress = 1;
-    closed_range range{{function, text_end}, {}, nullptr};
+    closed_range range{{function, text_end}, {}, {}, nullptr};
     CHECK(close(range).error() == probe_error::in_nmi);
     CHECK(open(code.range()).error() == probe_error::in_nmi);
     fake::cpu.nmi_in_progress = 0;

@@ -112,7 +112,7 @@ bool world::leave() {
 }
 
 void world::unload() {
-    kprobe::closed_range range{sites.code, sites.data, nullptr};
+    kprobe::closed_range range{sites.code, sites.data, {}, nullptr};
     const auto closed = kprobe::close(range);
     CHECK(closed.has_value() == !probed);
     if (!closed) {
