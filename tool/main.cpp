@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The host tool. Its commands: run.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <regex>
 #include <thread>
@@ -33,6 +35,16 @@ std::string is_kernel_option(const std::string& value) {
     static const std::regex form("[a-z]+=[a-z0-9-]+");
     return std::regex_match(value, form) ? std::string()
                                          : fmt::format("{} is not of the form name=value", value);
+}
+
+// Where one of the three is closed, the first file that is opened would get its number, and what is
+// printed would go there. What stands in for the last two can only be read: who prints is told.
+void fill_standard_descriptors() {
+    for (const int descriptor : {0, 1, 2}) {
+        if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) {
+            ::open("/dev/null", O_RDONLY); // the lowest number that is free
+        }
+    }
 }
 
 int run(int argc, char** argv) {
@@ -91,6 +103,7 @@ int run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_descriptors();
     // Boost.Process asks for the user's locale, and throws where that is not installed.
     ::setenv("LC_ALL", "C", 1);
     std::signal(SIGXFSZ, SIG_IGN); // a write then fails, and is reported

@@ -64,10 +64,15 @@ std::string find_missing(const std::vector<guest_run>& runs, const run_options& 
     return {};
 }
 
+// Not by fmt::print(), which throws where standard error cannot be written: the status still tells.
+void complain(const std::string& why) {
+    std::fputs(fmt::format("nmisafe: {}\n", why).c_str(), stderr);
+}
+
 } // namespace
 
 int refuse(const std::string& why) {
-    fmt::print(stderr, "nmisafe: {}\n", why);
+    complain(why);
     return exit_cannot_run;
 }
 
@@ -102,7 +107,7 @@ int run_command(const run_options& options) {
     progress shown(stdout, !dumb && ::isatty(STDOUT_FILENO) == 1, options.verbose, runs);
     const runner_result result = run_guests(runs, running, shown);
     if (result.interrupted) {
-        fmt::print(stderr, "nmisafe: interrupted, no report\n");
+        complain("interrupted, no report");
         return exit_interrupted;
     }
     const std::string tables =

@@ -6,6 +6,7 @@ check_surroundings.py TOOL CASE    one case, as a ctest test; without CASE all o
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -171,6 +172,33 @@ class Surroundings(ToolCase):
             with self.subTest(options=options), open("/dev/full", "w", encoding="utf-8") as full:
                 self.check_cannot_write("standard output: No space left on device", options=options,
                                         stdout=full)
+
+    def test_closed_standard_files(self):
+        """What is printed does not go into the file that would get the closed one's number."""
+        for closed in ([1], [0, 1], [2], [0, 1, 2]):
+            with self.subTest(closed=closed):
+                shutil.rmtree(self.out, ignore_errors=True)
+                done = subprocess.run(
+                    ["sh", "-c", "exec \"$@\" " + " ".join(f"{number}>&-" for number in closed), "sh",
+                     *self.command(ONE_ROW)], env=self.environment("good"), text=True,
+                    capture_output=True, timeout=110)
+                if 1 in closed:
+                    self.assertEqual((done.returncode, done.stdout), (2, ""))
+                    self.assertFalse((self.out / "report.json").exists())
+                else:
+                    self.assertEqual(done.returncode, 0, done.stdout)
+                if 1 in closed and 2 not in closed:
+                    self.assertEqual(done.stderr, "nmisafe: standard output: Bad file descriptor\n")
+                for file in self.out.glob("*.lock"):
+                    self.assertRegex(file.read_text(), r"^[0-9]+\n?$")
+
+    def test_full_standard_error(self):
+        """The status tells that it was refused."""
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for options, status in ((["--unknown"], 2), (ONE_ROW, 0)):
+                done = subprocess.run(self.command(options), env=self.environment("good"), stderr=full,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=110)
+                self.assertEqual(done.returncode, status)
 
     def test_full_files(self):
         """/dev/full behaves as a full disk does."""
