@@ -105,6 +105,7 @@ bool take_out_defences(text names) {
         {"reload", defence::reload},
         {"section", defence::section},
         {"cap", defence::cap},
+        {"target", defence::target},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

@@ -22,6 +22,8 @@ constexpr struct {
     {"nmi-state", nmi_state},
     {"nmi-like", nmi_like},
     {"vectors", vectors},
+    {"events-under-nmi", events_under_nmi},
+    {"asking-under-nmi", asking_under_nmi},
     {"threads", threads},
     {"costs", costs},
     {"patch-costs", patch_costs},

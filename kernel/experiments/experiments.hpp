@@ -22,6 +22,8 @@ void interrupt_storm();
 void nmi_state();
 void nmi_like();
 void vectors();
+void events_under_nmi();
+void asking_under_nmi();
 void threads();
 void costs();
 void patch_costs();

@@ -7,6 +7,7 @@
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/apic.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
 
@@ -30,9 +31,11 @@ void wait_for(uint32_t id, uint32_t request) {
     };
     while (!has_answered()) {
         send_interrupt(id, static_cast<uint8_t>(vector::grace_period));
-        for (unsigned looks = 0; looks < looks_before_asking_again && !has_answered(); ++looks)
+        for (unsigned looks = 0; looks < looks_before_asking_again && !has_answered(); ++looks) {
             for (unsigned i = 0; i < 100; ++i)
                 asm volatile("");
+            nmisafe::x86::pause(); // few, and not none: broadcast.cpp says why
+        }
     }
 }
 

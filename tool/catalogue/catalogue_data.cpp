@@ -76,6 +76,12 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .architectures = "x86_64", .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
+    {.experiment = "events-under-nmi", .policies = "near", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of #DB and #MC, in a thread and in an NMI, and of the interrupts that lead to the scheduler or answer another CPU"},
+    {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},
+
+    {.experiment = "asking-under-nmi", .policies = "near", .paths = "synchronise grace-period", .processors = 2, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction boundary of a CPU that asks another one to synchronise, or for a grace period, and waits: the question goes where it was to go"},
+    {.experiment = "asking-under-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "target", .paths = "grace-period", .processors = 2, .instruction_count = true},
+
     {.experiment = "threads", .policies = always_safe, .options = "late=1", .paths = "preemption grace-period joining", .paths_without_nmis = "joining", .processors = 5, .counts_boundaries = true, .timeout_seconds = 150, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere; a grace period costs a CPU with one preempt-disabled section after the other no more than one of them, and a CPU may come up while all are waited for"},
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernel/experiments/shared/scene.hpp"
 
+#include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/per_cpu.hpp"
@@ -149,7 +150,7 @@ void abandon() {
 void raise_nmi_here() {
     ++scene.tickets;
     ++scene.count.raised;
-    if (this_cpu().nmisafe.nmi_in_progress != 0) {
+    if (this_cpu().nmisafe.nmi_in_progress != 0 && !is_removed(defence::target)) {
         const local_apic::kept_target kept;
         send_nmi_to_self();
     } else {

@@ -62,6 +62,10 @@ extern "C" {
                                                   uint32_t command);
 [[NMISAFE_ASSEMBLY_CALL]] void window_nmi_nothing(volatile uint32_t* command_register,
                                                   uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_debug(volatile uint32_t* command_register,
+                                                uint32_t command);
+[[NMISAFE_ASSEMBLY_CALL]] void window_nmi_machine_check(volatile uint32_t* command_register,
+                                                        uint32_t command);
 [[NMISAFE_ASSEMBLY_CALL]] void window_nothing(uintptr_t count);
 extern const char window_breakpoint_begin[], window_breakpoint_end[];
 [[NMISAFE_ASSEMBLY_CALL]] void window_breakpoint_if();
@@ -74,6 +78,8 @@ extern const char window_nmi_breakpoint_begin[], window_nmi_breakpoint_end[];
 extern const char window_nmi_page_fault_begin[], window_nmi_page_fault_end[];
 extern const char window_nmi_vmalloc_begin[], window_nmi_vmalloc_end[];
 extern const char window_nmi_nothing_end[];
+extern const char window_nmi_debug_begin[], window_nmi_debug_end[];
+extern const char window_nmi_machine_check_begin[], window_nmi_machine_check_end[];
 extern const char window_nothing_begin[], window_nothing_end[];
 
 extern kernel::register_image round_trip_in, round_trip_out;

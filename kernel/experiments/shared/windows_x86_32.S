@@ -72,6 +72,8 @@ window_nmi window_nmi_breakpoint
 window_nmi window_nmi_page_fault
 window_nmi window_nmi_vmalloc
 window_nmi window_nmi_nothing
+window_nmi window_nmi_debug
+window_nmi window_nmi_machine_check
 
 // void window_nothing(uintptr_t count): count times a NOP, to be interrupted anywhere
 window_function window_nothing
