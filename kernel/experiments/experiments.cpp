@@ -54,8 +54,8 @@ constexpr struct {
     {"crash-stuck-in-nmi", crash_stuck_in_nmi},
     {"crash-panic-in-nmi", crash_panic_in_nmi},
     {"crash-two-panics", crash_two_panics},
-    {"crash-overflow-in-nmi", crash_overflow_in_nmi},
-    {"crash-fault-under-nmis", crash_fault_under_nmis},
+    {"crash-nmi-overflow", crash_nmi_overflow},
+    {"crash-under-nmis", crash_under_nmis},
 };
 
 } // namespace

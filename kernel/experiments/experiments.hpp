@@ -54,7 +54,7 @@ void crash_probed_access();
 void crash_stuck_in_nmi(); // crashes_in_nmi.cpp, as all that follow
 void crash_panic_in_nmi();
 void crash_two_panics();
-void crash_overflow_in_nmi();
-void crash_fault_under_nmis();
+void crash_nmi_overflow();
+void crash_under_nmis();
 
 } // namespace kernel

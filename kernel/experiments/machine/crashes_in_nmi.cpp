@@ -86,7 +86,7 @@ void crash_two_panics() {
     delay_microseconds(10'000'000);
 }
 
-void crash_overflow_in_nmi() {
+void crash_nmi_overflow() {
     nmisafe::trap::set_nmi_handler([](trap_frame&) {
         ++handled;
         if (handled == 10)
@@ -96,7 +96,7 @@ void crash_overflow_in_nmi() {
     delay_microseconds(10'000'000);
 }
 
-void crash_fault_under_nmis() {
+void crash_under_nmis() {
     nmisafe::trap::set_nmi_handler([](trap_frame&) { ++handled; });
     keep_sending_nmis();
     overflow_stack();
