@@ -26,12 +26,12 @@ class opcode_table {
     consteval explicit opcode_table(const opcode_row (&rows)[Size])
         : rows_(rows), end_(rows + Size) {
         static_assert(Size < none);
-        for (unsigned opcode = 0; opcode < 256; ++opcode) {
-            start_[opcode] = none;
-            for (size_t i = Size; i-- > 0;)
-                if (covers(rows[i], static_cast<uint8_t>(opcode)))
-                    start_[opcode] = static_cast<uint8_t>(i);
-        }
+        for (uint8_t& start : start_)
+            start = none;
+        // Backwards, so that the first row of an opcode is what remains.
+        for (size_t i = Size; i-- > 0;)
+            for (unsigned opcode = rows[i].range.first; opcode <= rows[i].range.last; ++opcode)
+                start_[opcode] = static_cast<uint8_t>(i);
         check();
     }
 
