@@ -68,10 +68,10 @@ borrowed memory;
 
 void note(const marker& which, void* private_data, const arguments& values) {
     auto& mine = *static_cast<borrowed*>(private_data);
+    if (mine.calls % 4 == 3)
+        sched_yield(); // a hit in progress when the image leaves
     mine.late += !__atomic_load_n(&mine.lent, __ATOMIC_RELAXED);
     mine.late += values.size() != which.argument_count();
-    for (unsigned i = 0; i < 50; ++i) // a hit in progress when the image leaves
-        asm volatile("");
     __atomic_store_n(&mine.calls, mine.calls + 1, __ATOMIC_RELAXED);
 }
 

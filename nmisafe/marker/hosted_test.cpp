@@ -224,12 +224,12 @@ borrowed memory;
 
 void note_borrowed(const marker&, void* private_data, const arguments& values) {
     auto& mine = *static_cast<borrowed*>(private_data);
+    if (mine.calls % 4 == 3)
+        sched_yield(); // a hit in progress when the probe is taken out
     if (!__atomic_load_n(&mine.lent, __ATOMIC_RELAXED))
         ++mine.late;
     if (values[0].as_unsigned() != 0x5a5a5a5a)
         ++mine.wrong;
-    for (unsigned i = 0; i < 50; ++i) // a hit in progress when the probe is taken out
-        asm volatile("");
     __atomic_store_n(&mine.calls, mine.calls + 1, __ATOMIC_RELAXED);
 }
 
@@ -243,12 +243,15 @@ void* hit_marker(void*) {
     return nullptr;
 }
 
-/// The probe is registered, called, unregistered and, after synchronise(), not called any more.
+/// The probe is registered, called, unregistered and, after synchronise(), not called any more. The
+/// thread hits the marker at each step of a patch.
 unsigned test_threads() {
     constexpr unsigned turns = 200;
     probe one(note_borrowed, &memory);
     pthread_t thread;
     CHECK(pthread_create(&thread, nullptr, hit_marker, nullptr) == 0);
+    const uint32_t breakpoints = hosted::process.breakpoints;
+    hosted::process.after_synchronise = [] { rounds.wait_for_one(); };
     for (unsigned i = 0; i < turns; ++i) {
         const unsigned before = __atomic_load_n(&memory.calls, __ATOMIC_RELAXED);
         __atomic_store_n(&memory.lent, true, __ATOMIC_RELAXED);
@@ -260,10 +263,11 @@ unsigned test_threads() {
         __atomic_store_n(&memory.lent, false, __ATOMIC_RELAXED);
         rounds.wait_for_one();
     }
+    hosted::process.after_synchronise = nullptr;
     rounds.stop();
     pthread_join(thread, nullptr);
     CHECK(memory.late == 0 && memory.wrong == 0);
-    CHECK(memory.calls >= turns);
+    CHECK(memory.calls >= turns && hosted::process.breakpoints - breakpoints >= turns);
     return turns;
 }
 

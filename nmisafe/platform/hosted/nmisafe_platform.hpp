@@ -33,7 +33,7 @@ using breakpoint_handler = bool (*)(x86::trap_frame&);
 
 struct state {
     breakpoint_handler on_breakpoint = nullptr;
-    uint32_t breakpoints = 0; ///< Handled so far.
+    uint32_t breakpoints = 0; ///< Come so far.
     unsigned synchronisations = 0;
     bool one_thread_only = false;     ///< This system cannot synchronise threads.
     void (*before_write)() = nullptr; ///< Before each write of text.
@@ -81,9 +81,11 @@ inline void on_trap(int, siginfo_t*, void* context) {
     x86::trap_frame frame{};
     for_each_register(registers, frame,
                       [](const greg_t& from, uintptr_t& to) { to = static_cast<uintptr_t>(from); });
+    // Some look late at what they hit, when others have gone on patching.
+    if (__atomic_fetch_add(&process.breakpoints, 1, __ATOMIC_RELAXED) % 64 == 63)
+        sched_yield();
     if (!process.on_breakpoint(frame))
         std::abort(); // SIGTRAP of somebody else
-    __atomic_fetch_add(&process.breakpoints, 1, __ATOMIC_RELAXED);
     for_each_register(registers, frame,
                       [](greg_t& to, const uintptr_t& from) { to = static_cast<greg_t>(from); });
 }

@@ -16,7 +16,13 @@ class rounds {
   public:
     // The thread: before a round, and after it.
     bool go_on() const { return !__atomic_load_n(&is_stopped_, __ATOMIC_RELAXED); }
-    void end_one() { __atomic_store_n(&ended_, ended_ + 1, __ATOMIC_RELAXED); }
+    /// Yields now and then: the test may have to wait for this thread's core, and would wait for
+    /// the end of its time slice. So may on_trap(), in the midst of a round.
+    void end_one() {
+        __atomic_store_n(&ended_, ended_ + 1, __ATOMIC_RELAXED);
+        if (ended_ % 64 == 0)
+            sched_yield();
+    }
 
     // The test.
     void stop() { __atomic_store_n(&is_stopped_, true, __ATOMIC_RELAXED); }
