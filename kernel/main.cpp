@@ -26,6 +26,7 @@
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/user/controls.h"
 #include "nmisafe/vmalloc/controls.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -107,6 +108,19 @@ bool take_out_defences(text names) {
         {"cap", defence::cap},
         {"target", defence::target},
     };
+    constexpr struct {
+        text name;
+        uint32_t defence;
+    } user_defences[] = {
+        {"user-gap", NMISAFE_USER_WITHOUT_GAP},
+        {"user-fixup", NMISAFE_USER_WITHOUT_FIXUP},
+        {"user-canonical", NMISAFE_USER_WITHOUT_CANONICAL},
+        {"user-refusal", NMISAFE_USER_WITHOUT_REFUSAL},
+        {"user-gs", NMISAFE_USER_WITHOUT_GS},
+        {"user-step", NMISAFE_USER_WITHOUT_STEP},
+        {"user-mask", NMISAFE_USER_WITHOUT_MASK},
+        {"user-unblocking", NMISAFE_USER_WITHOUT_UNBLOCKING},
+    };
     bool shared_stacks = false;
     while (!names.empty()) {
         const text name = names.take_until(',');
@@ -114,6 +128,11 @@ bool take_out_defences(text names) {
         for (const auto& entry : defences)
             if (name == entry.name) {
                 nmisafe_trap_removed |= entry.defence;
+                known = true;
+            }
+        for (const auto& entry : user_defences)
+            if (name == entry.name) {
+                nmisafe_user_removed |= entry.defence;
                 known = true;
             }
         for (const auto& entry : own_defences)

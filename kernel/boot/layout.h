@@ -63,6 +63,7 @@
 #define KERNEL_DOUBLE_FAULT_SELECTOR 0x40 // x86-32 only: the task that a double fault switches to
 #define KERNEL_ALIAS_CODE_SELECTOR 0x48
 #define KERNEL_SPARE_DATA_SELECTOR 0x50
+#define KERNEL_USER_STACK_16_SELECTOR 0x5b // a stack segment that no return to user mode may take
 #define KERNEL_BOOT_CODE_32_SELECTOR 0x18 // in the boot GDT only
 
 #endif

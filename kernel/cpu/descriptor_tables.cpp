@@ -37,6 +37,8 @@ void prepare_descriptor_tables(cpu& owner) {
     owner.gdt[KERNEL_USER_CODE_SELECTOR / 8] = flat(x86::segment_type::user_code, code_width);
     owner.gdt[KERNEL_USER_DATA_SELECTOR / 8] =
         flat(x86::segment_type::user_data, x86::segment_width::bits_32);
+    owner.gdt[KERNEL_USER_STACK_16_SELECTOR / 8] =
+        flat(x86::segment_type::user_data, x86::segment_width::bits_16);
     internal::prepare_task(owner);
 }
 

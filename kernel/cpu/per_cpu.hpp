@@ -15,7 +15,7 @@ struct thread;
 struct run_queue;
 
 inline constexpr uint32_t most_cpus = 8;
-inline constexpr uint32_t gdt_entries = 11;
+inline constexpr uint32_t gdt_entries = 12;
 
 /// The stacks an event switches to whatever ran before: x86-64's IST, numbered from 1. On x86-32
 /// only the double fault has one.

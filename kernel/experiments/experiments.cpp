@@ -43,6 +43,7 @@ constexpr struct {
     {"refused-in-nmi", refused_in_nmi},
 #ifdef __x86_64__
     {"user-roads", user_roads},
+    {"user-attacks", user_attacks},
 #endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -43,6 +43,7 @@ void module_mutated();
 void refused_in_nmi();
 #ifdef __x86_64__
 void user_roads();
+void user_attacks();
 #endif
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();

@@ -169,6 +169,10 @@ void run_task(task& which) {
     which.exceptions = which.system_calls = 0;
     begin_task_on_thread(which, *which.space);
     kernel_enter_task();
+    forget_task();
+}
+
+void forget_task() {
     end_task_on_thread();
 }
 

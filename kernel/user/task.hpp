@@ -65,6 +65,9 @@ nmisafe::user::user_frame make_user_frame(uintptr_t ip, uintptr_t sp);
 /// Runs a task to its end. Interrupts are on in it, and then as they were. @context thread
 void run_task(task& which);
 
+/// After one was left by other means: as if it had ended. @context thread, interrupts off
+void forget_task();
+
 /// The one that runs on this thread, null if none does. @context any
 task* current_task();
 

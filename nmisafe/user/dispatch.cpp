@@ -163,7 +163,8 @@ void set_up_syscalls(uint16_t kernel_code_selector) {
     x86::write_msr(X86_MSR_LSTAR, reinterpret_cast<uintptr_t>(nmisafe_user_syscall));
     // Only code in a 32-bit segment comes by this one, which a kernel of 64-bit tasks has none of.
     x86::write_msr(X86_MSR_CSTAR, reinterpret_cast<uintptr_t>(nmisafe_user_syscall));
-    x86::write_msr(X86_MSR_SYSCALL_MASK, syscall_mask);
+    x86::write_msr(X86_MSR_SYSCALL_MASK,
+                   defended(NMISAFE_USER_WITHOUT_MASK) ? syscall_mask : X86_FLAGS_IF);
     x86::write_msr(X86_MSR_EFER, x86::read_msr(X86_MSR_EFER) | X86_EFER_SCE);
 }
 

@@ -272,6 +272,10 @@ trap_code nmisafe_user_return_fault
     cld
 // If the IRET was an NMI's, NMIs are unblocked: H1. Where they are not, on QEMU, they must be before the
 // thread goes on: by an IRET to here.
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_USER_WITHOUT_UNBLOCKING, nmisafe_user_removed(%rip)
+    jnz     .Lunblocked
+#endif
     movl    %ss, %eax
     movq    %rsp, %rcx
     pushq   %rax

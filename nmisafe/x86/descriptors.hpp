@@ -22,7 +22,7 @@ enum class segment_type : uint8_t {
     tss_32 = 0x89, // present, available 32-bit TSS; the same code means a 64-bit TSS in long mode
 };
 
-enum class segment_width : uint8_t { bits_32 = 0xc, bits_64 = 0xa, system = 0x0 };
+enum class segment_width : uint8_t { bits_16 = 0x8, bits_32 = 0xc, bits_64 = 0xa, system = 0x0 };
 
 /// `limit` counts 4 KiB pages for code and data (granularity is part of segment_width), bytes for a
 /// system segment.

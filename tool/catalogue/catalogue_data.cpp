@@ -30,6 +30,10 @@ constexpr std::string_view return_paths_in_nmi = "breakpoint-in-nmi page-fault-i
 constexpr std::string_view return_paths_in_thread =
     "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
 constexpr std::string_view patch_paths = "value branch-on branch-off handler-before handler-after";
+constexpr std::string_view attack_paths =
+    "first-event mov-ss flags step canonical bad-return bad-nmi-return refused";
+constexpr std::string_view attack_paths_without_nmis =
+    "first-event mov-ss flags step canonical bad-return refused";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -81,6 +85,15 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "asking-under-nmi", .policies = "near", .paths = "synchronise grace-period", .processors = 2, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction boundary of a CPU that asks another one to synchronise, or for a grace period, and waits: the question goes where it was to go"},
     {.experiment = "asking-under-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "target", .paths = "grace-period", .processors = 2, .instruction_count = true},
+
+    {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths, .paths_without_nmis = attack_paths_without_nmis, .counts_boundaries = true, .architectures = "x86_64", .what = "what a hostile task tries: #DB as the kernel's first event with RSP and GS the task's, flags at SYSCALL, returns that fault or must not be, from system calls and NMIs: the task's fault, never the kernel's"},
+    {.experiment = "user-attacks", .policies = always_safe, .expected = control, .symptom = "failures", .without = "user-gap", .paths = "first-event", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "first-event", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "flags", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-nmi-return", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_64"},
 
     {.experiment = "threads", .policies = always_safe, .options = "late=1", .paths = "preemption grace-period joining", .paths_without_nmis = "joining", .processors = 5, .counts_boundaries = true, .timeout_seconds = 150, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere; a grace period costs a CPU with one preempt-disabled section after the other no more than one of them, and a CPU may come up while all are waited for"},
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},

@@ -18,6 +18,8 @@ constexpr uint8_t ud2[] = {0x0f, 0x0b};
 
 address_space* space;
 uintptr_t lazy_page;
+uint8_t latest_code[64];
+size_t latest_size;
 
 void make_space() {
     space = create_address_space();
@@ -32,6 +34,8 @@ void make_space() {
 void write_code(user_instructions code) {
     auto* const memory = static_cast<uint8_t*>(user_memory(*space, user_code, false));
     __builtin_memset(memory, 0x90, page_size);
+    latest_size = code.size < sizeof(latest_code) ? code.size : sizeof(latest_code);
+    __builtin_memcpy(latest_code, code.bytes, latest_size);
     __builtin_memcpy(memory, code.bytes, code.size);
     __builtin_memcpy(memory + code.size, ud2, sizeof(ud2));
 }
@@ -76,6 +80,16 @@ void map_lazy_user_page() {
     map_user(*space, user_lazy, lazy_page, true, false);
 }
 
+uintptr_t map_last_user_page() {
+    constexpr uintptr_t end = uintptr_t{1} << 47;
+    constexpr uintptr_t page = end - page_size;
+    if (user_memory(*space, page, false) == nullptr)
+        map_user(*space, page, allocate_page(), false, true);
+    auto* const memory = static_cast<uint8_t*>(user_memory(*space, page, false));
+    __builtin_memcpy(memory + page_size - latest_size, latest_code, latest_size);
+    return end;
+}
+
 void* in_user_memory(uintptr_t address) {
     return user_memory(*space, address, false);
 }
@@ -92,6 +106,50 @@ void expect_kernel_state(const x86::trap_frame& frame, const task& which) {
     if (!user::is_from_user(frame))
         fail("CS of user mode", KERNEL_USER_CODE_SELECTOR, frame.cs);
     expect_direction_flag_clear();
+}
+
+namespace {
+
+alignas(64) cpu decoy;
+task* guarded;
+
+} // namespace
+
+void give_decoy(task& which) {
+    __builtin_memcpy(&decoy, &this_cpu(), sizeof(decoy));
+    decoy.self = &decoy;
+    which.gs_base = reinterpret_cast<uintptr_t>(&decoy);
+}
+
+bool expect_own_gs(const char* what) {
+    const auto own = reinterpret_cast<uintptr_t>(&cpu_at(0));
+    const uintptr_t found = x86::read_msr(X86_MSR_GS_BASE);
+    if (found == own)
+        return true;
+    x86::write_msr(X86_MSR_GS_BASE, own);
+    fail(what, own, found);
+    return false;
+}
+
+bool run_task_guarded(task& which) {
+    guarded = &which;
+    const bool completed = run_guarded([] { run_task(*guarded); });
+    if (!completed)
+        forget_task();
+    return completed;
+}
+
+void abandon_task() {
+    static_cast<void>(expect_own_gs("GS when a task is abandoned"));
+    abandon();
+}
+
+void expect_fault(const task& ended, uintptr_t vector, uintptr_t error, uintptr_t ip) {
+    if (ended.end != task_end::faulted || ended.vector != vector || ended.error != error)
+        fail("how the task ended: vector and error code", vector << 16 | error,
+             ended.vector << 16 | ended.error);
+    if (ended.frame.trap.ip != ip)
+        fail("where the task ended", ip, ended.frame.trap.ip);
 }
 
 void expect_end(const task& begun, const task& ended, user_instructions code, uint32_t changed) {

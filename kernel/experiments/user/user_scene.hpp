@@ -40,12 +40,31 @@ void reset_user_memory();
 /// Maps `user_lazy`, from its fault. @context thread
 void map_lazy_user_page();
 
+/// Maps the last page below the end of the user's half, with the code of make_task()'s latest at its end.
+/// @return that end. @context thread
+uintptr_t map_last_user_page();
+
 /// Where the task's memory at an address is. @context thread
 void* in_user_memory(uintptr_t address);
 
 /// Fails unless this is how the kernel must find things at an event of user mode: its own GS base, the
 /// task's beside it, the frame at the end of the thread's stack, DF clear. @context thread
 void expect_kernel_state(const nmisafe::x86::trap_frame& frame, const task& which);
+
+/// Makes `which`'s GS base one that the kernel survives if it takes it for its own: an image of this CPU's data
+/// that says it is elsewhere. @context thread
+void give_decoy(task& which);
+
+/// Whether GS is the kernel's; if not it is made so, and that is a failure. @context any
+bool expect_own_gs(const char* what);
+
+/// Runs a task, or as much of it as goes well: false if a handler has found the kernel in a state from
+/// which it cannot go on, and has called abandon_task(). @context thread
+bool run_task_guarded(task& which);
+[[noreturn]] void abandon_task();
+
+/// Fails unless the task has ended with an exception.
+void expect_fault(const task& ended, uintptr_t vector, uintptr_t error, uintptr_t ip);
 
 /// Fails unless the task has come to its end by the UD2 behind its code, with all registers as they were
 /// but those in `changed` (general registers by their place in the frame).
