@@ -5,9 +5,7 @@
 #include "kernel/common/join_text.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "nmisafe/trap/trap.hpp"
-#ifdef __x86_64__
 #include "nmisafe/user/user.hpp"
-#endif
 
 namespace kernel {
 
@@ -71,7 +69,6 @@ interrupt_stack stack_of(unsigned vector) {
 
 } // namespace
 
-#ifdef __x86_64__
 void open_all_gates(bool open) {
     for (unsigned number = 0; number < X86_VECTORS; ++number) {
         const auto vector_8 = static_cast<uint8_t>(number);
@@ -85,7 +82,6 @@ void open_all_gates(bool open) {
 void use_user_entries() {
     open_all_gates(false);
 }
-#endif
 
 void use_interrupt_stacks(bool breakpoint_on_nmi_stack) {
     for (unsigned number = 0; number < X86_VECTORS; ++number)

@@ -36,6 +36,10 @@ void open_all_gates(bool open);
 /// multiple of 16. @context any, interrupts off
 void set_user_stack_top(cpu& mine, uintptr_t top);
 
+/// Lets this CPU take SYSCALL, or SYSENTER, which begins on a stack of its own (x86-64: ignored).
+/// @context thread, on `mine`
+void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack);
+
 /// Gives a CPU the stack for one kind of event. Effective on x86-64 once use_interrupt_stacks() was
 /// called. @context boot, before that CPU runs or with nothing that could use the stack
 void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top);

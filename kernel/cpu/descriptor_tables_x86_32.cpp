@@ -7,6 +7,7 @@
 
 #include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/user/user.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -84,6 +85,15 @@ void set_user_stack_top(cpu& mine, uintptr_t top) {
     mine.user.stack_top = top;
     mine.tss.esp0 = top;
     mine.tss.ss0 = data_selector;
+    if (mine.sysenter != nullptr)
+        mine.sysenter->stack_top = top;
+}
+
+void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack) {
+    x86::load_local_table(0);
+    mine.sysenter = reinterpret_cast<user::sysenter_top*>(sysenter_stack) - 1;
+    mine.sysenter->stack_top = mine.user.stack_top;
+    user::set_up_syscalls(code_selector, *mine.sysenter);
 }
 
 } // namespace kernel

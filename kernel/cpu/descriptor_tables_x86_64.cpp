@@ -6,6 +6,7 @@
 
 #include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/user/user.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -65,6 +66,11 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
 void set_user_stack_top(cpu& mine, uintptr_t top) {
     mine.user.stack_top = top;
     mine.tss.rsp[0] = top;
+}
+
+void set_up_fast_system_calls(cpu&, uintptr_t) {
+    x86::load_local_table(0);
+    user::set_up_syscalls(code_selector);
 }
 
 } // namespace kernel

@@ -48,6 +48,7 @@ struct alignas(64) cpu {
 #else
     nmisafe::x86::tss_32 tss;              ///< A double fault saves the interrupted state here.
     nmisafe::x86::tss_32 double_fault_tss; ///< And loads this.
+    ::nmisafe::user::sysenter_top* sysenter; ///< Null until SYSENTER is set up.
 #endif
 
     /// One function to run, for run_on(): `mail` is written last by the sender and cleared by this

@@ -41,8 +41,8 @@ constexpr struct {
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"vmalloc-top-entry", vmalloc_top_entry},
     {"refused-in-nmi", refused_in_nmi},
-#ifdef __x86_64__
     {"user-roads", user_roads},
+#ifdef __x86_64__
     {"user-attacks", user_attacks},
 #endif
     {"crash-double-fault", crash_double_fault},

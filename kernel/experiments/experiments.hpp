@@ -41,8 +41,8 @@ void module_in_nmi();
 void module_probed();
 void module_mutated();
 void refused_in_nmi();
-#ifdef __x86_64__
 void user_roads();
+#ifdef __x86_64__
 void user_attacks();
 #endif
 void crash_double_fault(); // crashes.cpp, as all that follow

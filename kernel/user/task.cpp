@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#ifdef __x86_64__
 #include "kernel/user/task.hpp"
 
 #include "kernel/common/spinlock.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"
+#include "kernel/memory/stacks.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -149,7 +149,12 @@ void set_up_user_mode() {
     user::set_syscall_handler(on_system_call);
     user::set_return_work(do_return_work);
     user::set_refused_return(on_refused);
-    user::set_up_syscalls(code_selector);
+#ifdef __i386__
+    if (this_cpu().sysenter == nullptr)
+        set_up_fast_system_calls(this_cpu(), allocate_stack());
+#else
+    set_up_fast_system_calls(this_cpu(), 0);
+#endif
 }
 
 user::user_frame make_user_frame(uintptr_t ip, uintptr_t sp) {
@@ -159,6 +164,9 @@ user::user_frame make_user_frame(uintptr_t ip, uintptr_t sp) {
     frame.trap.flags = user::fixed_user_flags;
     frame.sp() = sp;
     frame.ss() = KERNEL_USER_DATA_SELECTOR;
+#ifdef __i386__
+    frame.ds = frame.es = KERNEL_USER_DATA_SELECTOR;
+#endif
     return frame;
 }
 
@@ -197,4 +205,3 @@ bool copy_to_task(const task& which, uintptr_t to, const void* from, size_t size
 }
 
 } // namespace kernel
-#endif // __x86_64__

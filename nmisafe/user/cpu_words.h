@@ -35,6 +35,14 @@ struct cpu_words {
 };
 static_assert(offsetof(cpu_words, stack_top) == USER_STACK_TOP);
 
+#ifdef __i386__
+/// At the top of the stack that SYSENTER loads, one for each CPU, with room below for all that an NMI
+/// takes: one may land before the entry's first instruction, which goes from here to the thread's stack.
+struct sysenter_top {
+    uint32_t stack_top; ///< As cpu_words::stack_top.
+};
+#endif
+
 #ifdef __x86_64__
 static_assert(offsetof(cpu_words, scratch) == USER_SCRATCH);
 static_assert(offsetof(cpu_words, kernel_cr3) == USER_KERNEL_CR3);

@@ -113,14 +113,23 @@ nmisafe_user_dispatch_syscall(user_frame* frame) {
         stop("unexpected system call", frame->trap, frame->trap.ax);
     on_syscall(frame->trap);
     prepare_return(*frame);
-#ifdef __x86_64__
     const x86::trap_frame& trap = frame->trap;
+#ifdef __x86_64__
     if (may_return_by_sysret(trap.ip, trap.cs, trap.flags, trap.cx, trap.r11,
                              defended(NMISAFE_USER_WITHOUT_CANONICAL),
                              defended(NMISAFE_USER_WITHOUT_STEP))) [[likely]]
         return static_cast<uint32_t>(return_kind::fast);
+#else
+    if (may_return_by_sysexit(trap.ip, frame->sp(), trap.cs, trap.flags, trap.dx, trap.cx,
+                              defended(NMISAFE_USER_WITHOUT_STEP))) [[likely]]
+        return static_cast<uint32_t>(return_kind::fast);
 #endif
     return static_cast<uint32_t>(return_kind::iret);
+}
+
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+nmisafe_user_finish(user_frame* frame) {
+    return return_by_iret(*frame);
 }
 
 #ifdef __x86_64__

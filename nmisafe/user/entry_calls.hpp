@@ -19,6 +19,17 @@ extern "C" {
 /// #DB, #MC and #DF in ring 0, with GS the kernel's: a value of trap/return_kind.h. @context any
 [[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_dispatch_anywhere(x86::trap_frame* frame);
 
+/// What is left of an event whose handler has run. @context thread
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_finish(user_frame* frame);
+
+#ifdef __i386__
+/// An NMI, wherever. @context nmi
+[[NMISAFE_ASSEMBLY_CALL]] void nmisafe_user_nmi(x86::trap_frame* frame);
+
+/// Whether an NMI in user mode may not go back to this image itself. @context nmi
+[[NMISAFE_ASSEMBLY_CALL]] bool nmisafe_user_is_refused(user_frame* frame);
+#endif
+
 /// Goes to user mode with a frame that is to be returned to by IRET. @context thread, IF=0
 [[noreturn, NMISAFE_ASSEMBLY_CALL]] void nmisafe_user_enter(user_frame* frame);
 
@@ -29,6 +40,10 @@ extern const char nmisafe_user_syscall[];
 extern const char nmisafe_user_syscall_on_stack[];
 extern const char nmisafe_user_sysret[];
 extern const char nmisafe_user_sysret_end[];
+#else
+extern const char nmisafe_user_sysenter[];
+extern const char nmisafe_user_sysenter_stepped[];
+extern const char nmisafe_user_sysexit[];
 #endif
 }
 

@@ -64,4 +64,15 @@ inline constexpr uintptr_t fixed_user_flags = X86_FLAGS_FIXED | X86_FLAGS_IF;
            ((flags & (X86_FLAGS_TF | X86_FLAGS_RF)) == 0 || !check_step);
 }
 
+/// The same of SYSEXIT, which takes EIP from EDX and ESP from ECX and leaves the flags to POPF: that
+/// clears RF, and with TF it would trap before SYSEXIT. [intel/vol2 SYSEXIT]
+[[NMISAFE_TRAP_INLINE]] constexpr bool may_return_by_sysexit(uint32_t ip, uint32_t sp, uint32_t cs,
+                                                             uint32_t flags, uint32_t ip_register,
+                                                             uint32_t sp_register,
+                                                             bool check_step = true) {
+    return ip_register == ip && sp_register == sp &&
+           static_cast<uint16_t>(cs) == NMISAFE_USER_CODE_SELECTOR &&
+           ((flags & (X86_FLAGS_TF | X86_FLAGS_RF | X86_FLAGS_NT)) == 0 || !check_step);
+}
+
 } // namespace nmisafe::user

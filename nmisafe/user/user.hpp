@@ -45,7 +45,11 @@ inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 
 /// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8 below the
 /// stack's. @context boot of that CPU, interrupts off
+#ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
+#else
+void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
+#endif
 
 /// Goes to user mode for the first time. The frame lies at the end of the running thread's stack,
 /// directly below cpu_words::stack_top. @context thread

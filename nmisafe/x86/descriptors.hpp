@@ -107,4 +107,9 @@ struct [[gnu::packed]] table_register {
     asm volatile("ltr %[selector]" : : [selector] "r"(selector) : "memory");
 }
 
+/// 0: no LDT. A reset leaves one behind that covers the first 64 KiB of memory. [intel/vol3 table 9-1]
+[[NMISAFE_TRAP_INLINE]] inline void load_local_table(uint16_t selector) {
+    asm volatile("lldt %[selector]" : : [selector] "r"(selector) : "memory");
+}
+
 } // namespace nmisafe::x86

@@ -9,6 +9,8 @@
 #define X86_VECTOR_BP 3
 #define X86_VECTOR_UD 6
 #define X86_VECTOR_DF 8
+#define X86_VECTOR_NP 11
+#define X86_VECTOR_SS 12
 #define X86_VECTOR_GP 13
 #define X86_VECTOR_PF 14
 #define X86_VECTOR_MC 18

@@ -111,7 +111,8 @@ def main():
     begin, end = (table[name] for name in TRAP_SECTION)
     trap = [entry for entry in code if begin <= entry[0] < end]
     irets = [address for address, mnemonic, _ in trap if mnemonic.startswith("iret")]
-    of_user = {table[name] for name in ("nmisafe_user_iret", "nmisafe_user_unblocking_iret")
+    of_user = {table[name] for name in ("nmisafe_user_iret", "nmisafe_user_unblocking_iret",
+                                        "nmisafe_user_nmi_iret")
                if name in table}
     if (len(irets) != 2 + len(of_user) or table["nmisafe_trap_nmi_iret"] not in irets or
             not of_user <= set(irets)):

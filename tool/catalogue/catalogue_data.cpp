@@ -78,7 +78,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
 
-    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .architectures = "x86_64", .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
+    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
     {.experiment = "events-under-nmi", .policies = "near", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of #DB and #MC, in a thread and in an NMI, and of the interrupts that lead to the scheduler or answer another CPU"},
     {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},

@@ -5,8 +5,7 @@
 //   vectors    INT n for each of the 256 vectors but NMI and those with an error code
 //   events     a page fault, #GP, an interrupt, a single step
 //   nmi        an NMI whose handler hits a breakpoint and faults
-//   syscall    SYSCALL, back by SYSRET and, with a changed frame, by IRET
-#ifdef __x86_64__
+//   syscall    SYSCALL or SYSENTER, back by SYSRET or SYSEXIT and, with a changed frame, by IRET
 #include "kernel/common/controls.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"
@@ -43,7 +42,7 @@ void run_and_compare(user_instructions code, uint32_t events, uint32_t changed, 
         for (uintptr_t lower = 0; lower <= 8; lower += 8) {
             task begun = make_task(code);
             begun.frame.trap.flags = these;
-            begun.frame.trap.sp -= lower;
+            begun.frame.sp() -= lower;
             handled = 0;
             prepare(begun);
             task ended = begun;
@@ -112,7 +111,7 @@ void single_step() {
     trap::set_handler(X86_VECTOR_DB, [](trap_frame& frame) {
         if (frame.ip != user_code + sizeof(no_operation))
             fail("where the step ended", user_code + sizeof(no_operation), frame.ip);
-        frame.flags &= ~uint64_t{X86_FLAGS_TF};
+        frame.flags &= ~uintptr_t{X86_FLAGS_TF};
         return note(frame);
     });
     constexpr user_instructions code = instructions(no_operation);
@@ -164,6 +163,8 @@ void nmis_from_user() {
         fail("NMIs from user mode", 4, nmis);
 }
 
+#ifdef __x86_64__
+
 // --- SYSCALL ------------------------------------------------------------------------------------
 
 constexpr uint8_t syscall_code[] = {0x0f, 0x05};
@@ -195,6 +196,48 @@ void system_calls() {
     });
 }
 
+#else
+
+// --- SYSENTER -----------------------------------------------------------------------------------
+
+// The task says where to return to, with which stack; the first two bytes are not where that is.
+constexpr uint8_t sysenter_code[] = {0x0f, 0x34, 0xeb, 0x00};
+constexpr uintptr_t returns_to = user_code + 2;
+constexpr uintptr_t add_one = 100;
+
+void add_to_ax(task&, trap_frame& frame) {
+    note(frame);
+    user::user_frame& all = user::user_frame_of(frame);
+    if (frame.ip != returns_to || frame.dx != returns_to)
+        fail("EIP of SYSENTER", returns_to, frame.ip);
+    if (all.sp() != frame.cx)
+        fail("ESP of SYSENTER", frame.cx, all.sp());
+    ++frame.ax;
+}
+
+void prepare_sysenter(task& which) {
+    which.frame.trap.ax = add_one;
+    which.frame.trap.dx = returns_to;
+    which.frame.trap.cx = which.frame.sp();
+    which.on_system_call = add_to_ax;
+}
+
+void system_calls() {
+    run_and_compare(instructions(sysenter_code), 1, USER_REGISTER(ax), prepare_sysenter);
+    // A frame that SYSEXIT cannot return to: all of it, EDX and ECX too, comes back by IRET.
+    run_and_compare(instructions(sysenter_code), 1,
+                    USER_REGISTER(ax) | USER_REGISTER(cx) | USER_REGISTER(dx), [](task& which) {
+                        prepare_sysenter(which);
+                        which.on_system_call = [](task& of, trap_frame& frame) {
+                            add_to_ax(of, frame);
+                            frame.cx = 0x1111;
+                            frame.dx = 0x2222;
+                        };
+                    });
+}
+
+#endif
+
 } // namespace
 
 void user_roads() {
@@ -216,4 +259,3 @@ void user_roads() {
 }
 
 } // namespace kernel
-#endif // __x86_64__

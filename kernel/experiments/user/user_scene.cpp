@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#ifdef __x86_64__
 #include "kernel/experiments/user/user_scene.hpp"
 
+#include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/memory/pages.hpp"
 #include "kernel/threads/thread.hpp"
@@ -20,6 +20,20 @@ address_space* space;
 uintptr_t lazy_page;
 uint8_t latest_code[64];
 size_t latest_size;
+
+#ifdef __i386__
+struct kernel_segments {
+    uint16_t ds, es, fs, gs;
+};
+
+kernel_segments read_segments() {
+    kernel_segments found;
+    asm volatile("mov %%ds, %[ds]\n\tmov %%es, %[es]\n\tmov %%fs, %[fs]\n\tmov %%gs, %[gs]"
+                 : [ds] "=r"(found.ds), [es] "=r"(found.es), [fs] "=r"(found.fs),
+                   [gs] "=r"(found.gs));
+    return found;
+}
+#endif
 
 void make_space() {
     space = create_address_space();
@@ -63,9 +77,14 @@ task make_task(user_instructions code) {
     made.frame = make_user_frame(user_code, user_data_end - 64);
     auto* const registers = reinterpret_cast<uintptr_t*>(&made.frame.trap);
     for (uintptr_t i = 0; i < register_count; ++i)
-        registers[i] = 0x1234'5678'9abc'0000 + i * 0x0101'0101'0101'0101;
+        registers[i] = static_cast<uintptr_t>(0x1234'5678'9abc'0000 + i * 0x0101'0101'0101'0101);
+#ifdef __x86_64__
     made.fs_base = 0x0000'7f00'1111'2000;
     made.gs_base = 0x0000'7f00'3333'4000;
+#else
+    made.frame.fs = KERNEL_USER_CODE_SELECTOR;
+    made.frame.gs = KERNEL_USER_STACK_16_SELECTOR;
+#endif
     return made;
 }
 
@@ -95,12 +114,21 @@ void* in_user_memory(uintptr_t address) {
 }
 
 void expect_kernel_state(const x86::trap_frame& frame, const task& which) {
+#ifdef __x86_64__
     const auto own = reinterpret_cast<uintptr_t>(&this_cpu());
     if (x86::read_msr(X86_MSR_GS_BASE) != own)
         fail("GS base in the kernel", own, x86::read_msr(X86_MSR_GS_BASE));
     if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != which.gs_base)
         fail("the task's GS base", which.gs_base, x86::read_msr(X86_MSR_KERNEL_GS_BASE));
-    const auto end = reinterpret_cast<uintptr_t>(&frame + 1);
+#else
+    const kernel_segments found = read_segments();
+    if (found.ds != data_selector || found.es != data_selector || found.fs != 0 ||
+        found.gs != KERNEL_PER_CPU_SELECTOR)
+        fail("GS in the kernel, or another segment", KERNEL_PER_CPU_SELECTOR, found.gs);
+    static_cast<void>(which);
+#endif
+    constexpr uintptr_t above = sizeof(user::user_frame) - offsetof(user::user_frame, trap);
+    const uintptr_t end = reinterpret_cast<uintptr_t>(&frame) + above;
     if (end != thread_user_stack_top())
         fail("the end of the frame", thread_user_stack_top(), end);
     if (!user::is_from_user(frame))
@@ -165,19 +193,27 @@ void expect_end(const task& begun, const task& ended, user_instructions code, ui
         if ((changed >> i & 1) == 0 && expected != found)
             fail("a register of the task", expected, found);
     }
+    user::user_frame first = begun.frame;
+    user::user_frame last = ended.frame;
     constexpr uintptr_t compared = ~uintptr_t{X86_FLAGS_RF}; // a fault sets it, on some emulators
     if (((before.flags ^ after.flags) & compared) != 0)
         fail("the task's flags", before.flags, after.flags);
-    if (before.sp != after.sp)
-        fail("the task's RSP", before.sp, after.sp);
-    if (before.cs != after.cs || before.ss != after.ss)
-        fail("the task's CS and SS", before.cs << 16 | before.ss, after.cs << 16 | after.ss);
+    if (first.sp() != last.sp())
+        fail("the task's stack pointer", first.sp(), last.sp());
+    if (before.cs != after.cs || first.ss() != last.ss())
+        fail("the task's CS and SS", before.cs << 16 | first.ss(), after.cs << 16 | last.ss());
+#ifdef __i386__
+    if (first.ds != last.ds || first.es != last.es)
+        fail("the task's DS and ES", first.ds << 16 | first.es, last.ds << 16 | last.es);
+    if (first.fs != last.fs || first.gs != last.gs)
+        fail("the task's FS and GS", first.fs << 16 | first.gs, last.fs << 16 | last.gs);
+#else
     if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != begun.gs_base)
         fail("the task's GS base at its end", begun.gs_base,
              x86::read_msr(X86_MSR_KERNEL_GS_BASE));
     if (x86::read_msr(X86_MSR_FS_BASE) != begun.fs_base)
         fail("the task's FS base at its end", begun.fs_base, x86::read_msr(X86_MSR_FS_BASE));
+#endif
 }
 
 } // namespace kernel
-#endif // __x86_64__
