@@ -100,7 +100,9 @@ void map_lazy_user_page() {
 }
 
 uintptr_t map_last_user_page() {
-    constexpr uintptr_t end = uintptr_t{1} << 47;
+    constexpr uintptr_t end = sizeof(uintptr_t) == 8
+                                  ? static_cast<uintptr_t>(uint64_t{1} << 47)
+                                  : uintptr_t{KERNEL_DIRECT_BASE};
     constexpr uintptr_t page = end - page_size;
     if (user_memory(*space, page, false) == nullptr)
         map_user(*space, page, allocate_page(), false, true);
@@ -138,10 +140,15 @@ void expect_kernel_state(const x86::trap_frame& frame, const task& which) {
 
 namespace {
 
-alignas(64) cpu decoy;
 task* guarded;
 
 } // namespace
+
+#ifdef __x86_64__
+
+namespace {
+alignas(64) cpu decoy;
+}
 
 void give_decoy(task& which) {
     __builtin_memcpy(&decoy, &this_cpu(), sizeof(decoy));
@@ -158,6 +165,23 @@ bool expect_own_gs(const char* what) {
     fail(what, own, found);
     return false;
 }
+
+#else
+
+/// Nothing here may use GS before it is the kernel's: CPU 0 is the one under test.
+bool expect_own_gs(const char* what) {
+    const kernel_segments found = read_segments();
+    if (found.gs == KERNEL_PER_CPU_SELECTOR)
+        return true;
+    asm volatile("mov %[data], %%ds\n\tmov %[data], %%es\n\tmov %[gs], %%gs"
+                 :
+                 : [data] "r"(data_selector), [gs] "r"(KERNEL_PER_CPU_SELECTOR)
+                 : "memory");
+    fail(what, KERNEL_PER_CPU_SELECTOR, found.gs);
+    return false;
+}
+
+#endif
 
 bool run_task_guarded(task& which) {
     guarded = &which;
