@@ -24,6 +24,7 @@ constexpr struct {
     {"vectors", vectors},
     {"events-under-nmi", events_under_nmi},
     {"asking-under-nmi", asking_under_nmi},
+    {"from-outside", from_outside},
     {"threads", threads},
     {"costs", costs},
     {"patch-costs", patch_costs},

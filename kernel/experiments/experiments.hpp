@@ -24,6 +24,7 @@ void nmi_like();
 void vectors();
 void events_under_nmi();
 void asking_under_nmi();
+void from_outside();
 void threads();
 void costs();
 void patch_costs();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The windows of events-under-nmi and asking-under-nmi, for both widths: each calls the function that
-// has the event (events_under_nmi.cpp, asking_under_nmi.cpp).
+// The windows of events-under-nmi, asking-under-nmi and from-outside, for both widths: each calls the
+// function that has the event.
 #include "kernel/experiments/shared/window_macros.h"
 
     .text
@@ -14,5 +14,6 @@ calling_window window_flush, flush_action
 calling_window window_grace_period, grace_period_action
 calling_window window_ask_synchronise, ask_synchronise_action
 calling_window window_ask_grace_period, ask_grace_period_action
+calling_window window_outside, outside_action
 
     .section .note.GNU-stack, "", @progbits

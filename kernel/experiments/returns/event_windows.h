@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The windows of events-under-nmi and asking-under-nmi: each is a call of the action named in
+// The windows of events-under-nmi, asking-under-nmi and from-outside: each is a call of the action named in
 // event_windows.S.
 #pragma once
 
@@ -24,6 +24,8 @@ extern const char window_grace_period_begin[], window_grace_period_end[];
 extern const char window_ask_synchronise_begin[], window_ask_synchronise_end[];
 [[NMISAFE_ASSEMBLY_CALL]] void window_ask_grace_period();
 extern const char window_ask_grace_period_begin[], window_ask_grace_period_end[];
+[[NMISAFE_ASSEMBLY_CALL]] void window_outside();
+extern const char window_outside_begin[], window_outside_end[];
 
 [[NMISAFE_ASSEMBLY_CALL]] void debug_action();
 [[NMISAFE_ASSEMBLY_CALL]] void machine_check_action();
@@ -34,4 +36,5 @@ extern const char window_ask_grace_period_begin[], window_ask_grace_period_end[]
 [[NMISAFE_ASSEMBLY_CALL]] void grace_period_action();
 [[NMISAFE_ASSEMBLY_CALL]] void ask_synchronise_action();
 [[NMISAFE_ASSEMBLY_CALL]] void ask_grace_period_action();
+[[NMISAFE_ASSEMBLY_CALL]] void outside_action();
 }

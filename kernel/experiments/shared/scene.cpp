@@ -42,16 +42,6 @@ bool same_frame(const trap_frame& a, const trap_frame& b) {
 const trap_frame* outer_frame;
 trap_frame outer_copy;
 
-void record(uintptr_t ip) {
-    const uintptr_t offset = ip - text_address(kernel_text_begin);
-    if (ip >= text_address(kernel_text_begin) && ip < text_address(kernel_text_end) &&
-        offset < recorded_text)
-        recorded_ips[offset / 8] =
-            static_cast<uint8_t>(recorded_ips[offset / 8] | 1U << offset % 8);
-    else
-        fail("an NMI was delivered outside the kernel's text", text_address(kernel_text_begin), ip);
-}
-
 /// Whether the interrupted code was on the stack that this NMI has just begun anew: then the frame
 /// of an NMI in progress is overwritten. On x86-32 an NMI stays on the interrupted stack.
 bool runs_over_nmi_stack([[maybe_unused]] const trap_frame& frame) {
@@ -80,7 +70,7 @@ void on_nmi(trap_frame& frame) {
     outer_frame = &frame;
     if (scene.record_ip) {
         scene.record_ip = false;
-        record(frame.ip);
+        record_address(frame.ip);
     }
     if (scene.body != nullptr)
         scene.body(frame);
@@ -277,6 +267,16 @@ void print_window(const char* path, const char* begin, const char* end) {
 void print_measure(const char* name, const char* from, const char* to, uint32_t items) {
     print("@measure name=", name, " from=", hex{reinterpret_cast<uintptr_t>(from)},
           " to=", hex{reinterpret_cast<uintptr_t>(to)}, " items=", items, "\n");
+}
+
+void record_address(uintptr_t ip) {
+    const uintptr_t offset = ip - text_address(kernel_text_begin);
+    if (ip >= text_address(kernel_text_begin) && ip < text_address(kernel_text_end) &&
+        offset < recorded_text)
+        recorded_ips[offset / 8] =
+            static_cast<uint8_t>(recorded_ips[offset / 8] | 1U << offset % 8);
+    else
+        fail("an NMI was delivered outside the kernel's text", text_address(kernel_text_begin), ip);
 }
 
 void clear_recorded() {

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// from-outside: the emulator is made to raise an event, at each instruction boundary of a path in turn
+// (tests/guest/injector.cpp), which the guest could not raise there itself: #MC in the entry and the
+// return of another trap, where interrupts are off, or an SMI.
+//
+//   breakpoint, page-fault                a thread takes the trap
+//   nmi-breakpoint, nmi-page-fault        an NMI handler does: from before the NMI until after it
+//
+// All registers of who takes the trap must come back. The handler of #MC raises an NMI, hits INT3 and
+// takes a page fault: the NMI must land in it if a thread was interrupted, and not before the end of
+// the NMI handler if it was that, or anything that it led to.
+//
+// Option event=machine-check or smi says what is raised. The emulator sets outside_done when it has
+// come to the path's end; without it the experiment is over after the first pass, and has shown nothing.
+#include "kernel/console/command_line.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/returns/event_windows.h"
+#include "kernel/experiments/shared/scene.hpp"
+#include "kernel/experiments/shared/windows.h"
+#include "kernel/memory/test_page.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+extern "C" uint32_t outside_done;
+uint32_t outside_done;
+
+namespace kernel {
+namespace {
+
+using nmisafe::x86::trap_frame;
+
+struct outside_path {
+    const char* name;
+    bool faulting;
+    bool in_nmi;
+};
+
+constexpr outside_path paths[] = {
+    {"breakpoint", false, false},
+    {"page-fault", true, false},
+    {"nmi-breakpoint", false, true},
+    {"nmi-page-fault", true, true},
+};
+constexpr uint32_t most_passes = 10000;
+constexpr uint32_t passes_at_the_end = 2; // until the emulator's word is seen
+
+const outside_path* path;
+shared_count events;
+shared_count round_trips;
+
+void trap_twice() {
+    hit_breakpoint();
+    unmap_test_page(1);
+    touch_page(1);
+}
+
+bool on_machine_check(trap_frame& frame) {
+    ++events;
+    record_address(frame.ip);
+    expect_direction_flag_clear();
+    raise_nmi_here();
+    trap_twice();
+    return true;
+}
+
+/// Distinct in every byte, so that a truncated or exchanged register shows.
+uintptr_t pattern(unsigned number) {
+    return static_cast<uintptr_t>(0x8191a1b1c1d1e1f1) +
+           static_cast<uintptr_t>(0x0101010101010101) * number;
+}
+
+void round_trip() {
+    auto* values = reinterpret_cast<uintptr_t*>(&round_trip_in);
+    constexpr unsigned count = sizeof round_trip_in / sizeof *values;
+    for (unsigned i = 0; i < count; ++i)
+        values[i] = pattern(i);
+    round_trip_in.flags = X86_FLAGS_FIXED | X86_FLAGS_CF | X86_FLAGS_DF;
+    round_trip_pad = sizeof(uintptr_t);
+    if (path->faulting) {
+        unmap_test_page(0);
+        round_trip_in.bx = reinterpret_cast<uintptr_t>(test_page(0));
+        round_trip_page_fault();
+    } else {
+        round_trip_breakpoint();
+    }
+    const auto* out = reinterpret_cast<const uintptr_t*>(&round_trip_out);
+    for (unsigned i = 0; i < count; ++i)
+        if (values[i] != out[i])
+            fail("a register, RSP or RFLAGS did not come back", values[i], out[i]);
+    ++round_trips;
+}
+
+/// The NMI of the path itself takes the trap, the one raised by #MC another one.
+void nmi_body(trap_frame&) {
+    if (path->in_nmi && round_trips == 0)
+        round_trip();
+    else
+        trap_twice();
+}
+
+void one_pass() {
+    window_outside();
+    settle();
+}
+
+void sweep() {
+    set_scene(nmi_body);
+    nmisafe::trap::set_handler(X86_VECTOR_MC, on_machine_check);
+    const bool counts = option("event") != "smi";
+    uint32_t without_event = 0;
+    outside_done = 0;
+    do {
+        events = 0;
+        round_trips = 0;
+        ++scene.count.boundaries;
+        if (!run_guarded(one_pass))
+            continue; // a control
+        if (round_trips != 1)
+            fail("round trips", 1, round_trips);
+        if (events != 1)
+            ++without_event;
+    } while (__atomic_load_n(&outside_done, __ATOMIC_ACQUIRE) == 0 &&
+             scene.count.boundaries < most_passes);
+    if (counts && without_event > passes_at_the_end)
+        fail("passes without the event", passes_at_the_end, without_event);
+    if (outside_done == 0)
+        fail("the emulator came to the path's end", 1, 0);
+    print_row(path->name);
+    print_recorded(path->name);
+}
+
+} // namespace
+
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
+    if (path->in_nmi)
+        raise_nmi_here();
+    else
+        round_trip();
+}
+
+void from_outside() {
+    nmisafe::x86::disable_interrupts();
+    for (const outside_path& which : paths) {
+        path = &which;
+        sweep();
+    }
+}
+
+} // namespace kernel

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs from-outside under QEMU with the injector, and checks its rows.
+
+Each path's undisturbed walk, as the injector logged it, is compared with the places where the guest saw
+the event: every instruction of the path must have been interrupted.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+PATHS = ("breakpoint", "page-fault", "nmi-breakpoint", "nmi-page-fault")
+HARMS = ("nested", "lost", "corrupted", "unsafe_irets", "failures")
+SYMBOLS = {"begin": "window_outside_begin", "end": "window_outside_end", "done": "outside_done"}
+
+
+def addresses(elf):
+    listed = subprocess.check_output(["nm", elf], text=True)
+    found = {words[2]: words[0] for words in map(str.split, listed.splitlines()) if len(words) == 3}
+    return {name: "0x" + found[symbol] for name, symbol in SYMBOLS.items()}
+
+
+def one_instruction_a_block(program):
+    """Its options: the one of QEMU 7.2 went with 10.0, the other came with 8.1."""
+    shown = subprocess.check_output([program, "--version"], text=True)
+    version = tuple(map(int, re.search(r"version (\d+)\.(\d+)", shown).groups()))
+    accelerator = "tcg,thread=single"
+    if version >= (8, 1):
+        return ["-accel", accelerator + ",one-insn-per-tb=on"]
+    return ["-accel", accelerator, "-singlestep"]
+
+
+def run(options):
+    elf = pathlib.Path(options.images, f"nmisafe-{options.arch}{options.variant}.elf")
+    out = pathlib.Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    console, walk = out / "console.log", out / "walk.log"
+    injector = {**addresses(elf), "event": options.event, "log": str(walk)}
+    words = f"experiment=from-outside policy={options.policy} event={options.event}"
+    if options.without:
+        words += " without=" + options.without
+    program = "qemu-system-x86_64" if options.arch == "x86_64" else "qemu-system-i386"
+    done = subprocess.run(
+        [program, "-machine", "q35", "-m", "64", "-smp", "1", "-cpu", "max", *one_instruction_a_block(program),
+         "-kernel", elf.with_suffix(".image"), "-append", words, "-nodefaults",
+         "-display", "none", "-no-reboot", "-debugcon", f"file:{console}", "-device",
+         "isa-debug-exit,iobase=0xf4,iosize=0x4", "-plugin",
+         ",".join([options.injector] + [f"{name}={value}" for name, value in injector.items()])],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=options.limit, check=False)
+    text = console.read_text(errors="replace") if console.exists() else ""
+    failures = [] if done.returncode == 33 else [f"exit status {done.returncode}: {done.stderr[-500:]}"]
+    return text, walk.read_text() if walk.exists() else "", failures
+
+
+def judge_coverage(console, walks, elf_range):
+    """Every instruction of each walk was interrupted, but for those before which no event could be."""
+    failures = []
+    for path, walk in zip(PATHS, walks):
+        seen = set()
+        for words in re.findall(rf"^@rips path={path} list=(\S+)", console, re.M):
+            seen |= {int(word, 16) for word in words.split(",")}
+        walked = [int(word, 16) for word in walk[1:]]
+        # The event comes behind an instruction: before the first one there is none.
+        missed = {address for address in walked[1:] if address in elf_range} - seen
+        if len(walked) < 100:
+            failures.append(f"{path}: only {len(walked)} instructions")
+        if missed:
+            some = " ".join(f"{address:#x}" for address in sorted(missed)[:8])
+            failures.append(f"{path}: {len(missed)} instructions not interrupted: {some}")
+    return failures
+
+
+def judge_control(rows, console):
+    """The harm must show where an NMI handler is interrupted, which may be the end of the machine."""
+    nested = [row["path"] for row in rows if row["path"].startswith("nmi-") and int(row["nested"])]
+    panic = re.search("^@panic.*?cpu=", console, re.M)
+    print(f"nested: {' '.join(nested) or 'none'}; {panic[0] if panic else 'no panic'}")
+    began = [row["path"] for row in rows][:2] == list(PATHS[:2])
+    return 0 if began and (nested or panic) else 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for option in ("images", "injector", "out", "arch", "event"):
+        parser.add_argument("--" + option, required=True)
+    parser.add_argument("--policy", default="near")
+    parser.add_argument("--variant", default="")
+    parser.add_argument("--without", default="")
+    parser.add_argument("--expected", choices=("safe", "control"), default="safe")
+    parser.add_argument("--limit", type=int, default=300, help="seconds")
+    options = parser.parse_args()
+
+    console, walk, failures = run(options)
+    rows = [dict(re.findall(r"(\w+)=(\S+)", line))
+            for line in console.splitlines() if line.startswith("@row")]
+    walks = [part.split() for part in walk.split("path ")[1:]]
+    if [row["path"] for row in rows] != list(PATHS) or len(walks) != len(PATHS):
+        failures.append(f"{len(rows)} rows, {len(walks)} walks")
+    for row, walked in zip(rows, walks):
+        failures += [f"{harm}={row[harm]} in {row['path']}" for harm in HARMS if int(row[harm])]
+        # In the last pass, and perhaps in one more, nothing was raised.
+        if options.event == "smi" and int(row["boundaries"]) - int(walked[0]) not in (1, 2):
+            failures.append(f"{row['path']}: {walked[0]} SMIs in {row['boundaries']} passes")
+    text = re.search(r"^@text begin=(\S+) end=(\S+)", console, re.M)
+    if not failures and options.event == "machine-check":
+        failures += judge_coverage(console, walks, range(int(text[1], 16), int(text[2], 16)))
+    print("\n".join(f"{row['path']}: {row['boundaries']} passes, {row['nmis_handled']} NMIs" for row in rows))
+    if options.expected == "control":
+        return judge_control(rows, console)
+    if failures:
+        print("\n".join(failures + [line for line in console.splitlines() if re.match("@(fail|panic)", line)]),
+              file=sys.stderr)
+    return 1 if failures else 0
+
+
+sys.exit(main())

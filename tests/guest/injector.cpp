@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// A plugin for QEMU that raises an event from outside at every instruction boundary of a path: the guest
+// takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
+// -singlestep a boundary is the end of a block.
+//
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=machine-check|smi|nmi,log=FILE
+//
+// begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
+// to 1 when a pass has had fewer instructions than there were passes. The log has a line "path N", N the
+// passes in which an SMI's handler ran, and then the addresses of all instructions of that last pass,
+// which was not disturbed, one a line.
+//
+// QEMU's plugin interface raises no events. Debian's emulators export what their own devices call, so
+// that is declared here and called: work queued for a CPU is done between two instructions.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <string>
+#include <vector>
+
+extern "C" {
+
+#define EXPORTED __attribute__((visibility("default")))
+
+// The plugin interface. [QEMU, docs/devel/tcg-plugins]
+struct translation_block;
+struct instruction;
+using plugin_id = uint64_t;
+EXPORTED int qemu_plugin_version = 1; // of QEMU 7.2; see speak_as_the_emulator_does()
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, translation_block*));
+size_t qemu_plugin_tb_n_insns(const translation_block*);
+instruction* qemu_plugin_tb_get_insn(const translation_block*, size_t);
+uint64_t qemu_plugin_insn_vaddr(const instruction*);
+void qemu_plugin_register_vcpu_insn_exec_cb(instruction*, void (*)(unsigned, void*), int, void*);
+
+// The emulator's own.
+struct cpu_state;
+cpu_state* qemu_get_cpu(int index);
+void async_run_on_cpu(cpu_state*, void (*)(cpu_state*, uint64_t), uint64_t);
+void cpu_interrupt(cpu_state*, int);
+int cpu_memory_rw_debug(cpu_state*, uint64_t, void*, size_t, bool);
+
+} // extern "C"
+
+namespace {
+
+constexpr int no_registers = 0;
+constexpr uint64_t lowest_kernel_address = 0x100000;
+
+// Bits of QEMU's interrupt_request for x86.
+constexpr int interrupt_smi = 0x40;
+constexpr int interrupt_nmi = 0x200;
+constexpr int interrupt_machine_check = 0x1000;
+
+uint64_t begin_address, end_address, done_address;
+int event;
+FILE* out;
+
+uint64_t pass;                // how many instructions of this pass go before the event
+uint64_t instructions;        // of this pass so far
+bool in_pass, raised;
+bool in_firmware;             // an instruction of this pass was below the kernel
+uint64_t passes_in_firmware;
+std::vector<uint64_t> walked; // this pass
+
+void raise_event(cpu_state* cpu, uint64_t) {
+    cpu_interrupt(cpu, event);
+}
+
+void tell_the_guest(cpu_state* cpu, uint64_t) {
+    uint32_t word = 1;
+    cpu_memory_rw_debug(cpu, done_address, &word, sizeof word, true);
+}
+
+void end_pass() {
+    in_pass = false;
+    ++pass;
+    passes_in_firmware += in_firmware;
+    if (raised)
+        return;
+    fprintf(out, "path %llu\n", static_cast<unsigned long long>(passes_in_firmware));
+    for (const uint64_t address : walked)
+        fprintf(out, "%#llx\n", static_cast<unsigned long long>(address));
+    fflush(out);
+    pass = passes_in_firmware = 0;
+    async_run_on_cpu(qemu_get_cpu(0), tell_the_guest, 0);
+}
+
+/// Before each instruction.
+void on_instruction(unsigned, void* where) {
+    const auto address = reinterpret_cast<uint64_t>(where);
+    if (!in_pass && address == begin_address) {
+        in_pass = true;
+        raised = in_firmware = false;
+        instructions = 0;
+        walked.clear();
+    }
+    if (!in_pass)
+        return;
+    if (address == end_address) {
+        end_pass();
+        return;
+    }
+    in_firmware |= address < lowest_kernel_address;
+    walked.push_back(address);
+    if (instructions++ == pass) {
+        raised = true;
+        async_run_on_cpu(qemu_get_cpu(0), raise_event, 0);
+    }
+}
+
+void on_translation(plugin_id, translation_block* block) {
+    for (size_t i = 0; i < qemu_plugin_tb_n_insns(block); ++i) {
+        instruction* const one = qemu_plugin_tb_get_insn(block, i);
+        qemu_plugin_register_vcpu_insn_exec_cb(one, on_instruction, no_registers,
+                                               reinterpret_cast<void*>(qemu_plugin_insn_vaddr(one)));
+    }
+}
+
+/// The interface's version is asked for before anything of this runs, but for this.
+[[gnu::constructor]] void speak_as_the_emulator_does() {
+    if (dlsym(RTLD_DEFAULT, "one_insn_per_tb") != nullptr)
+        qemu_plugin_version = 4;
+}
+
+bool take(const std::string& name, const std::string& value) {
+    const uint64_t number = strtoull(value.c_str(), nullptr, 0);
+    if (name == "begin")
+        begin_address = number;
+    else if (name == "end")
+        end_address = number;
+    else if (name == "done")
+        done_address = number;
+    else if (name == "event")
+        event = value == "machine-check" ? interrupt_machine_check
+                : value == "smi"         ? interrupt_smi
+                : value == "nmi"         ? interrupt_nmi
+                                         : 0;
+    else if (name == "log")
+        out = fopen(value.c_str(), "w");
+    else
+        return false;
+    return true;
+}
+
+} // namespace
+
+extern "C" EXPORTED int qemu_plugin_install(plugin_id id, const void*, int count, char** arguments) {
+    for (int i = 0; i < count; ++i) {
+        const std::string argument = arguments[i];
+        const size_t equals = argument.find('=');
+        if (equals == std::string::npos ||
+            !take(argument.substr(0, equals), argument.substr(equals + 1))) {
+            fprintf(stderr, "injector: what is %s?\n", argument.c_str());
+            return -1;
+        }
+    }
+    if (begin_address == 0 || end_address == 0 || done_address == 0 || event == 0 || out == nullptr) {
+        fprintf(stderr, "injector: begin, end, done, event and log are needed\n");
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    return 0;
+}

@@ -1,0 +1,22 @@
+# Events from outside at each instruction of a path: a plugin for QEMU, and a test for each event.
+#
+# Not with clang: what is shown is assembly, and the plugin is the same.
+add_library(injector MODULE ${CMAKE_CURRENT_LIST_DIR}/injector.cpp)
+target_compile_options(injector PRIVATE -Wall -Wextra)
+set_target_properties(injector PROPERTIES CXX_VISIBILITY_PRESET hidden)
+
+# nmisafe_add_outside_test(arch event suffix [arguments of check_outside.py...])
+function(nmisafe_add_outside_test arch event suffix)
+    set(name outside.${event}.${arch}${suffix})
+    add_test(NAME guest.${name}
+        COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/guest/check_outside.py
+            --images ${PROJECT_BINARY_DIR}/kernel --injector $<TARGET_FILE:injector>
+            --out ${CMAKE_CURRENT_BINARY_DIR}/${name} --arch ${arch} --event ${event} ${ARGN})
+    set_tests_properties(guest.${name} PROPERTIES LABELS guest TIMEOUT 400)
+endfunction()
+
+foreach(arch IN LISTS NMISAFE_ARCHS)
+    nmisafe_add_outside_test(${arch} machine-check "")
+    nmisafe_add_outside_test(${arch} machine-check .iret --policy iret --expected control)
+    nmisafe_add_outside_test(${arch} smi "")
+endforeach()
