@@ -103,7 +103,8 @@ void one_pass() {
     settle();
 }
 
-void sweep() {
+/// False if a nested NMI abandoned it: the emulator then is in the middle of a pass.
+bool sweep() {
     set_scene(nmi_body);
     nmisafe::trap::set_handler(X86_VECTOR_MC, on_machine_check);
     const bool counts = option("event") != "smi";
@@ -113,8 +114,10 @@ void sweep() {
         events = 0;
         round_trips = 0;
         ++scene.count.boundaries;
-        if (!run_guarded(one_pass))
-            continue; // a control
+        if (!run_guarded(one_pass)) { // a control, which has shown what it is to
+            print_row(path->name);
+            return false;
+        }
         if (round_trips != 1)
             fail("round trips", 1, round_trips);
         if (events != 1)
@@ -127,6 +130,7 @@ void sweep() {
         fail("the emulator came to the path's end", 1, 0);
     print_row(path->name);
     print_recorded(path->name);
+    return true;
 }
 
 } // namespace
@@ -142,7 +146,8 @@ void from_outside() {
     nmisafe::x86::disable_interrupts();
     for (const outside_path& which : paths) {
         path = &which;
-        sweep();
+        if (!sweep())
+            return;
     }
 }
 
