@@ -105,13 +105,16 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     const uintptr_t next = what.address + step.length;
     if (step.how == way::jump_indirect) {
         call_post_before_return(what, frame, what.slot + step.end + 1);
+        x86::note_return_address(frame); // of the slot's RET
         return;
     }
     if (step.how == way::call) {
         frame.ip = step.target;
+        x86::note_return_address(frame);
     } else if (step.how == way::call_indirect) {
         frame.ip = top_of_stack(frame);
         top_of_stack(frame) = next;
+        x86::note_return_address(frame);
     } else {
         frame.ip = next;
     }

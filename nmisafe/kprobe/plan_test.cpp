@@ -73,6 +73,7 @@ TEST_CASE("what does not depend on its place is copied") {
     check_copied({0x9c});                   // pushf
     check_copied({0x9d});                   // popf
     check_copied({0xfa});                   // cli
+    check_copied({0xf3, 0x0f, 0x1e, 0xfa}); // endbr64
     check_copied({0xfb});                   // sti
     check_copied({0xf7, 0xe1});             // mul %ecx
     check_copied({0xf3, 0xa4});             // rep movsb

@@ -107,6 +107,8 @@ TEST_CASE("what could be mistaken for one of them") {
         {0x87, 0xc0},                         // XCHG
         {0x0f, 0x1f, 0x48, 0x00},             // 0F 1F /1: reserved
         {0x0f, 0x1e, 0xfa},                   // half of ENDBR
+        {0xf3, 0x0f, 0x1e, 0xfa},             // ENDBR64: must stay where it is
+        {0xf3, 0x0f, 0x1e, 0xfb},             // ENDBR32
         {0x0f, 0x0b},                         // UD2
         {0xcc},                               // INT3
         {0x66, 0xe9, 0, 0},                   // 16-bit jump

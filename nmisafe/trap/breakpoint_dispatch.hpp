@@ -47,7 +47,7 @@ void set_breakpoint_dispatch(breakpoint_dispatch function);
     constexpr uint32_t seldom = X86_FLAGS_TF | X86_FLAGS_NT | X86_FLAGS_VM | X86_FLAGS_RF;
     const auto flags = static_cast<uint32_t>(frame.flags);
     if ((flags & seldom) != 0 || static_cast<uint16_t>(frame.cs) != x86::read_cs() ||
-        current_policy() != return_policy::near || !defended(NMISAFE_WITHOUT_STI)) [[unlikely]]
+        fitting_policy() != return_policy::near || !defended(NMISAFE_WITHOUT_STI)) [[unlikely]]
         return nmisafe_trap_plan(&frame);
     x86::increment(platform::contract::this_cpu().safe_returns);
     static_assert(NMISAFE_RETURN_NEAR_STI == NMISAFE_RETURN_NEAR + 1);

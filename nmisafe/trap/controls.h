@@ -14,6 +14,11 @@
 #define NMISAFE_WITHOUT_DR7 0x20    // leave breakpoints armed in NMI, #DB and #MC
 #define NMISAFE_WITHOUT_GS 0x40     // leave the kernel's GS behind when an NMI returns
 
+#define NMISAFE_WITHOUT_SHADOW_FAR 0x10000   // return by the near return with a shadow stack
+#define NMISAFE_WITHOUT_SHADOW_STEP 0x20000  // let a handler move IP, and the shadow stack not follow
+#define NMISAFE_WITHOUT_SHADOW_TOKEN 0x40000 // leave the shadow stack of an IST busy
+#define NMISAFE_WITHOUT_SHADOW_CALL 0x80000  // leave out the return address of an emulated CALL there
+
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"

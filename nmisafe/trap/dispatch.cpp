@@ -84,7 +84,7 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
     if ((frame.flags & X86_FLAGS_RF) != 0 && instruction_breakpoint_armed(cpu.debug_control) &&
         !breakpoints_are_off(cpu) && defended(NMISAFE_WITHOUT_RF)) [[unlikely]]
         return return_by_iret(frame, iret_reason::resume_flag);
-    const return_policy policy = current_policy();
+    const return_policy policy = fitting_policy();
     const bool counted_in_nmi = policy == return_policy::far_nmi_count && context::in_nmi();
     const return_kind kind = plain_return(policy, frame.flags, counted_in_nmi);
     if (kind == return_kind::iret) {

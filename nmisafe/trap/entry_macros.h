@@ -3,6 +3,8 @@
 #ifndef NMISAFE_TRAP_ENTRY_MACROS_H
 #define NMISAFE_TRAP_ENTRY_MACROS_H
 
+#include "nmisafe/x86/indirect_target.h"
+
 #ifdef __ASSEMBLER__
 
 #ifdef __x86_64__

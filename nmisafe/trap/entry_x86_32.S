@@ -35,6 +35,7 @@ trap_code nmisafe_trap_stubs
     .rept   X86_VECTORS
     .balign 16
     .cfi_hardware_frame 0
+    indirect_target
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushl   $0
     .endif

@@ -21,6 +21,7 @@
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/trap/return_kind.h"
 #include "nmisafe/trap/return_x86_64.h"
+#include "nmisafe/trap/shadow_stack_x86_64.h"
 #include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/vectors.h"
 
@@ -40,6 +41,7 @@ trap_code nmisafe_trap_stubs
     .rept   X86_VECTORS
     .balign 16
     .cfi_hardware_frame 0
+    indirect_target
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushq   $0
     .endif
@@ -106,6 +108,7 @@ trap_code nmisafe_trap_breakpoint_common
 // EAX: how to return (return_kind.h). The default policy's forms are tested first.
     .globl  nmisafe_trap_return
 nmisafe_trap_return:
+    prepare_shadow_stack
     cmpl    $NMISAFE_RETURN_NEAR, %eax
     jne     .Lnot_near
     .cfi_remember_state
@@ -178,6 +181,7 @@ nmisafe_trap_nmi_exit:
     testl   %ebx, %ebx
     jnz     .Lrestore_gs
 .Lnmi_return:
+    prepare_shadow_stack_for_iret
     .cfi_remember_state
     pop_registers_but_ax_cx
     pop_reg rcx

@@ -4,6 +4,8 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
+#include "nmisafe/trap/controls.h"
+#include "nmisafe/x86/registers.hpp"
 
 namespace nmisafe::trap {
 
@@ -34,5 +36,21 @@ inline void set_return_policy(return_policy policy) {
     internal::boot_policy = policy;
 }
 #endif
+
+#if defined(NMISAFE_SHADOW_STACK) && !defined(__x86_64__)
+#error "NMISAFE_SHADOW_STACK: shadow stacks are supported on x86-64 only"
+#endif
+
+/// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return pops
+/// one word there, and would have to write it first, so that it compared nothing but its own
+/// writing (decision 12). @context any
+[[NMISAFE_TRAP_INLINE]] inline return_policy fitting_policy() {
+#ifdef NMISAFE_SHADOW_STACK
+    if (current_policy() == return_policy::near && x86::read_ssp() != 0 &&
+        defended(NMISAFE_WITHOUT_SHADOW_FAR))
+        return return_policy::far;
+#endif
+    return current_policy();
+}
 
 } // namespace nmisafe::trap

@@ -35,6 +35,7 @@
 #define X86_CR4_PGE 0x00000080
 #define X86_CR4_FSGSBASE 0x00010000
 #define X86_CR4_SMAP 0x00200000
+#define X86_CR4_CET 0x00800000
 
 #define X86_DR7_ENABLE_ALL 0x000000ff // L0, G0 .. L3, G3
 #define X86_DR7_DISARMED 0x00000400   // bit 10 reads as 1 always
@@ -46,6 +47,9 @@
 #define X86_MSR_SYSENTER_CS 0x00000174
 #define X86_MSR_SYSENTER_ESP 0x00000175
 #define X86_MSR_SYSENTER_EIP 0x00000176
+#define X86_MSR_S_CET 0x000006a2             // shadow stacks and branch tracking of rings 0 to 2
+#define X86_MSR_PL0_SSP 0x000006a4           // the token that SETSSBSY takes
+#define X86_MSR_INTERRUPT_SSP_TABLE 0x000006a8 // the shadow stacks of the IST, by its numbers
 #define X86_MSR_EFER 0xc0000080
 #define X86_MSR_STAR 0xc0000081
 #define X86_MSR_LSTAR 0xc0000082
@@ -57,6 +61,19 @@
 #define X86_EFER_SCE 0x00000001
 #define X86_EFER_LME 0x00000100
 #define X86_EFER_NXE 0x00000800
+
+#define X86_S_CET_SHADOW_STACKS 0x1    // SH_STK_EN
+#define X86_S_CET_SHADOW_WRITES 0x2    // WR_SHSTK_EN: WRSS
+#define X86_S_CET_BRANCH_TRACKING 0x4  // ENDBR_EN
+#define X86_S_CET_NO_TRACK 0x10        // NO_TRACK_EN: a prefix for branches that are not tracked
+#define X86_SHADOW_TOKEN_BUSY 0x1      // of a supervisor shadow stack token
+#define X86_SHADOW_TOKEN_64_BIT 0x1    // of the token that RSTORSSP takes [intel/vol1 CET]
+
+// What delivery leaves on a shadow stack, from SSP up. [intel/vol1 CET]
+#define X86_SHADOW_SSP 0
+#define X86_SHADOW_IP 8
+#define X86_SHADOW_CS 16
+#define X86_SHADOW_SIZE 24
 
 #define X86_RPL_MASK 3 // requested privilege level, the low bits of a selector
 

@@ -90,6 +90,19 @@ namespace nmisafe::x86 {
         asm volatile("mov %[value], %%dr3" : : [value] "r"(value));
 }
 
+/// The shadow stack pointer; 0 where there is no shadow stack. [intel/vol2 RDSSP]
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_ssp() {
+    uintptr_t value = 0;
+    asm volatile(
+#ifdef __x86_64__
+        "rdsspq %[value]"
+#else
+        "rdsspd %[value]"
+#endif
+        : [value] "+r"(value));
+    return value;
+}
+
 /// Whether a selector names a present ring-0 code segment: whether an IRET there will not fault.
 /// [intel/vol2 LAR]
 [[NMISAFE_TRAP_INLINE]] inline bool is_ring_0_code(uint16_t selector) {

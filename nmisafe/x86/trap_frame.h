@@ -46,9 +46,13 @@
 #define FRAME_SIZE 0x30
 #endif
 
+// A bit that no stub sets, in the word with the vector: note_return_address().
+#define FRAME_RETURN_ADDRESS 0x100
+
 #ifndef __ASSEMBLER__
 
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/base/uninstrumented.hpp"
 
 namespace nmisafe::x86 {
 
@@ -75,6 +79,15 @@ struct trap_frame {
     uintptr_t interrupted_sp() const { return reinterpret_cast<uintptr_t>(this + 1); }
 };
 #endif
+
+/// Tells the return that a handler has made the word at the top of the interrupted stack a return
+/// address, as a CALL does: on the shadow stack, where there is one, the same is pushed. Once a trap.
+/// @context any
+[[NMISAFE_TRAP_INLINE]] inline void note_return_address([[maybe_unused]] trap_frame& frame) {
+#ifdef NMISAFE_SHADOW_STACK
+    frame.vector |= FRAME_RETURN_ADDRESS;
+#endif
+}
 
 static_assert(offsetof(trap_frame, bp) == FRAME_BP && offsetof(trap_frame, cx) == FRAME_CX);
 static_assert(offsetof(trap_frame, ax) == FRAME_AX && offsetof(trap_frame, vector) == FRAME_VECTOR);
