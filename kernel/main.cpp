@@ -9,6 +9,7 @@
 #include "kernel/common/image.hpp"
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/devices/acpi.hpp"
 #include "kernel/devices/apic.hpp"
@@ -88,6 +89,10 @@ bool take_out_defences(text names) {
         {"sti", NMISAFE_WITHOUT_STI}, {"rewind", NMISAFE_WITHOUT_REWIND},
         {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
         {"gs", NMISAFE_WITHOUT_GS},
+        {"shadow-far", NMISAFE_WITHOUT_SHADOW_FAR},
+        {"shadow-step", NMISAFE_WITHOUT_SHADOW_STEP},
+        {"shadow-token", NMISAFE_WITHOUT_SHADOW_TOKEN},
+        {"shadow-call", NMISAFE_WITHOUT_SHADOW_CALL},
     };
     constexpr struct {
         text name;
@@ -107,6 +112,7 @@ bool take_out_defences(text names) {
         {"section", defence::section},
         {"cap", defence::cap},
         {"target", defence::target},
+        {"endbr", defence::endbr},
     };
     constexpr struct {
         text name;
@@ -159,6 +165,24 @@ bool take_out_defences(text names) {
 }
 #endif
 
+/// The option cet=on|shadow-stacks|branch-tracking.
+void choose_cet_features() {
+    const text wanted = option("cet");
+    if (wanted.empty())
+        return;
+#ifdef NMISAFE_SHADOW_STACK
+    const bool both = wanted == "on";
+    const bool shadow_stacks = both || wanted == "shadow-stacks";
+    const bool branch_tracking = both || wanted == "branch-tracking";
+    if (!shadow_stacks && !branch_tracking)
+        panic("unknown value of cet=", nullptr, 0);
+    if (!choose_cet(shadow_stacks, branch_tracking))
+        panic("this CPU lacks what cet= asks for", nullptr, 0);
+#else
+    panic("no CET in this image", nullptr, 0);
+#endif
+}
+
 /// What needs no more than the boot stack. From its fourth line on an exception ends in a panic.
 void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
     set_up_interrupt_table();
@@ -178,6 +202,7 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
 
 /// On a stack with a guard page, in the kernel's own address space.
 [[noreturn, NMISAFE_ASSEMBLY_CALL]] void go_on() {
+    start_cet(this_cpu());
     const machine found = read_machine();
     set_up_local_apic();
     this_cpu().apic_id = local_apic_id();
@@ -209,6 +234,7 @@ extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_main(uint32_t loader_
           " end=", hex{text_address(kernel_text_end)}, "\n");
     refuse_unknown_options();
     choose_policy();
+    choose_cet_features();
     const bool shared_stacks = take_out_defences(option("without"));
     set_up_no_execute();
     set_up_address_spaces();

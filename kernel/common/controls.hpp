@@ -23,6 +23,7 @@ enum class defence : uint32_t {
     section = 2048, ///< That the end of a section is noticed by who waits for it.
     cap = 4096,     ///< The most hits of markers that may be under way on a CPU.
     target = 8192,  ///< That an NMI handler leaves the local APIC the target of a command that it interrupts.
+    endbr = 16384,  ///< The ENDBR at the begin of the stub of #BP.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS

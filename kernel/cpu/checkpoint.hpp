@@ -22,6 +22,9 @@ struct checkpoint {
     uintptr_t si, di;
 #endif
     uint32_t preempt_count, nmi_in_progress, nmi_like_in_progress;
+#ifdef NMISAFE_SHADOW_STACK
+    uintptr_t ssp; // 0: no shadow stack
+#endif
 };
 
 /// Returns false; and true each time checkpoint_resume() comes back here. The function that called

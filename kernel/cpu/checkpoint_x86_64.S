@@ -4,6 +4,7 @@
 
 #include "kernel/boot/layout.h"
 #include "kernel/cpu/per_cpu_layout.h"
+#include "nmisafe/x86/flags.h"
 
 // struct checkpoint
 #define IP 0x00
@@ -18,6 +19,7 @@
 #define PREEMPT_COUNT 0x48
 #define NMI_IN_PROGRESS 0x4c
 #define NMI_LIKE_IN_PROGRESS 0x50
+#define SSP 0x58
 
 #define IRET_FRAME 0x28 // RIP, CS, RFLAGS, RSP, SS
 
@@ -44,6 +46,14 @@ kernel_checkpoint_save:
     movl    %gs:CPU_NMI_LIKE_IN_PROGRESS, %eax
     movl    %eax, NMI_LIKE_IN_PROGRESS(%rdi)
     xorl    %eax, %eax
+#ifdef NMISAFE_SHADOW_STACK
+    rdsspq  %rax
+    testq   %rax, %rax
+    jz      1f
+    addq    $8, %rax
+1:  movq    %rax, SSP(%rdi)
+    xorl    %eax, %eax
+#endif
     ret
     .size   kernel_checkpoint_save, . - kernel_checkpoint_save
 
@@ -64,8 +74,8 @@ kernel_checkpoint_resume:
     movq    IP(%rdi), %rax
     movq    %rax, 0x00(%rsp)
     movq    $KERNEL_CODE_SELECTOR, 0x08(%rsp)
-    movq    FLAGS(%rdi), %rax
-    movq    %rax, 0x10(%rsp)
+    movq    FLAGS(%rdi), %rdx
+    movq    %rdx, 0x10(%rsp)
     movq    %rcx, 0x18(%rsp)
     movq    $KERNEL_DATA_SELECTOR, 0x20(%rsp)
     movq    BX(%rdi), %rbx
@@ -74,6 +84,31 @@ kernel_checkpoint_resume:
     movq    R13(%rdi), %r13
     movq    R14(%rdi), %r14
     movq    R15(%rdi), %r15
+#ifdef NMISAFE_SHADOW_STACK
+// Likewise what the IRET pops off the shadow stack, and a token to go there by. Then the shadow stack
+// that was left is free again: one of an IST has its token in its page's last word.
+    xorl    %esi, %esi
+    rdsspq  %rsi
+    testq   %rsi, %rsi
+    jz      1f
+    movq    SSP(%rdi), %rdx
+    wrssq   %rdx, -X86_SHADOW_SIZE + X86_SHADOW_SSP(%rdx)
+    wrssq   %rax, -X86_SHADOW_SIZE + X86_SHADOW_IP(%rdx)
+    movl    $KERNEL_CODE_SELECTOR, %eax
+    wrssq   %rax, -X86_SHADOW_SIZE + X86_SHADOW_CS(%rdx)
+    leaq    -X86_SHADOW_SIZE + X86_SHADOW_TOKEN_64_BIT(%rdx), %rax
+    wrssq   %rax, -X86_SHADOW_SIZE - 8(%rdx)
+    rstorssp -X86_SHADOW_SIZE - 8(%rdx)
+    movl    $1, %eax
+    incsspq %rax
+    orq     $0xff8, %rsi
+    andq    $~7, %rsi
+    leaq    X86_SHADOW_TOKEN_BUSY(%rsi), %rax
+    cmpq    %rax, (%rsi)
+    jne     1f
+    wrssq   %rsi, (%rsi)
+1:
+#endif
     movl    $1, %eax
     iretq                               // why an IRET: an NMI handler is abandoned, NMIs are blocked
     .size   kernel_checkpoint_resume, . - kernel_checkpoint_resume

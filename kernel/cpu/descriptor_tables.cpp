@@ -2,6 +2,7 @@
 // What both widths share; the other half is descriptor_tables_x86_*.cpp.
 #include "kernel/cpu/descriptor_tables.hpp"
 
+#include "kernel/common/controls.hpp"
 #include "kernel/common/join_text.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -87,6 +88,8 @@ void use_interrupt_stacks(bool breakpoint_on_nmi_stack) {
     for (unsigned number = 0; number < X86_VECTORS; ++number)
         if (stack_of(number) != interrupt_stack::none)
             internal::set_gate(static_cast<uint8_t>(number), stack_of(number));
+    if (is_removed(defence::endbr))
+        internal::set_gate(X86_VECTOR_BP, interrupt_stack::none);
     if (breakpoint_on_nmi_stack)
         internal::set_gate(X86_VECTOR_BP, interrupt_stack::nmi);
 }

@@ -45,6 +45,9 @@ struct alignas(64) cpu {
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #ifdef __x86_64__
     nmisafe::x86::tss_64 tss;
+#ifdef NMISAFE_SHADOW_STACK
+    uintptr_t shadow_stacks[8]; ///< The interrupt SSP table, by IST; [0]: the first thread's.
+#endif
 #else
     nmisafe::x86::tss_32 tss;              ///< A double fault saves the interrupted state here.
     nmisafe::x86::tss_32 double_fault_tss; ///< And loads this.

@@ -34,7 +34,7 @@ kernel_try_write_access:
 kernel_try_execute:
     movl    4(%esp), %edx
     movl    $1, %eax
-    jmp     *%edx                       // no CALL: a fetch that faults finds the stack as it was
+    notrack jmp *%edx                   // no CALL: a fetch that faults finds the stack as it was
     .size   kernel_try_execute, . - kernel_try_execute
 
     .globl  kernel_try_failed

@@ -29,7 +29,7 @@ kernel_try_write_access:
     .type   kernel_try_execute, @function
 kernel_try_execute:
     movl    $1, %eax
-    jmp     *%rdi                       // no CALL: a fetch that faults finds the stack as it was
+    notrack jmp *%rdi                   // no CALL: a fetch that faults finds the stack as it was
     .size   kernel_try_execute, . - kernel_try_execute
 
     .globl  kernel_try_failed

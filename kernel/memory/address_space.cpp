@@ -192,6 +192,12 @@ void* user_memory(const address_space& space, uintptr_t virtual_address, bool wr
            virtual_address % page_size;
 }
 
+#ifdef NMISAFE_SHADOW_STACK
+void map_shadow_stack(address_space& space, uintptr_t virtual_address, uintptr_t physical) {
+    map_with(space, virtual_address, physical, x86::page_entry::dirty, true); // dirty, not writable
+}
+#endif
+
 void unmap(address_space& space, uintptr_t virtual_address) {
     const locked hold(lock);
     uintptr_t* const entry = walk(space, virtual_address, false);

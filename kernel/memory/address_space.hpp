@@ -68,6 +68,11 @@ void map_user(address_space& space, uintptr_t virtual_address, uintptr_t physica
 /// end of the page. @context thread
 void* user_memory(const address_space& space, uintptr_t virtual_address, bool writable);
 
+#ifdef NMISAFE_SHADOW_STACK
+/// The same for a page of a shadow stack. [intel/vol3 4.6]
+void map_shadow_stack(address_space& space, uintptr_t virtual_address, uintptr_t physical);
+#endif
+
 /// Takes a page out, and out of this CPU's TLB; other CPUs may still have it in theirs.
 /// @context thread
 void unmap(address_space& space, uintptr_t virtual_address);

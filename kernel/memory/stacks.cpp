@@ -2,6 +2,7 @@
 #include "kernel/memory/stacks.hpp"
 
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/memory/address_space.hpp"
 #include "kernel/panic/panic.hpp"
@@ -28,18 +29,60 @@ void set_up_stacks() {
     stack_pages = (size + page_size - 1) / page_size;
 }
 
-uintptr_t allocate_stack() {
+namespace {
+
+/// The top of a slot.
+uintptr_t take_slot() {
     const uint32_t slot = __atomic_fetch_add(&stacks_in_use, 1, __ATOMIC_RELAXED);
     if (slot >= KERNEL_STACK_SLOTS)
         panic("too many stacks", nullptr, slot);
+    return KERNEL_PAGES_BASE + (slot + 1) * slot_size;
+}
+
+} // namespace
+
+uintptr_t allocate_stack() {
     // The guard page is the one below the stack, at the slot's begin if the stack fills it.
-    const uintptr_t top = KERNEL_PAGES_BASE + (slot + 1) * slot_size;
+    const uintptr_t top = take_slot();
     for (uintptr_t page = 1; page <= stack_pages; ++page)
         map(kernel_space(), top - page * page_size, allocate_page(), true);
     return top;
 }
 
+#ifdef NMISAFE_SHADOW_STACK
+namespace {
+
+/// By the direct map, where the page is one like any other.
+void write_shadow_word(uintptr_t address, uintptr_t value) {
+    const uintptr_t page = *find_entry(kernel_space(), address) & ~(page_size - 1);
+    *static_cast<uintptr_t*>(physical_to_virtual(page + address % page_size)) = value;
+}
+
+} // namespace
+
+uintptr_t allocate_shadow_stack() {
+    const uintptr_t top = take_slot();
+    map_shadow_stack(kernel_space(), top - page_size, allocate_page());
+    const uintptr_t last_word = top - sizeof(uintptr_t);
+    write_shadow_word(last_word, last_word);
+    return last_word;
+}
+
+uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip) {
+    const uintptr_t begin = last_word - sizeof(uintptr_t);
+    const uintptr_t token = begin - sizeof(uintptr_t);
+    write_shadow_word(begin, ip);
+    write_shadow_word(token, begin | X86_SHADOW_TOKEN_64_BIT);
+    return token;
+}
+#endif
+
 void set_up_interrupt_stacks(cpu& owner) {
+#ifdef NMISAFE_SHADOW_STACK
+    if (uses_shadow_stacks())
+        for (unsigned which = 0; which < static_cast<unsigned>(interrupt_stack::count); ++which)
+            owner.shadow_stacks[which] = allocate_shadow_stack();
+#endif
     for (auto which = static_cast<unsigned>(interrupt_stack::nmi);
          which < static_cast<unsigned>(interrupt_stack::count); ++which) {
         const auto stack = static_cast<interrupt_stack>(which);

@@ -14,6 +14,16 @@ void set_up_stacks();
 /// The top of a new stack, 16-byte aligned. Panics when there are none left. @context thread
 uintptr_t allocate_stack();
 
+#ifdef NMISAFE_SHADOW_STACK
+/// A new shadow stack, of one page with a guard page below: the address of its last word, which is
+/// the token of a stack that is not busy. @context thread
+uintptr_t allocate_shadow_stack();
+
+/// Makes that the shadow stack of a thread that is to begin at `ip`, and @return the token to switch
+/// to. Nobody runs on it. @context thread
+uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip);
+#endif
+
 /// Gives a CPU the stacks for its NMI, #DF, #MC and #DB. @context boot, before that CPU runs
 void set_up_interrupt_stacks(cpu& owner);
 

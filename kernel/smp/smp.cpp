@@ -4,6 +4,7 @@
 
 #include "kernel/common/join_text.hpp"
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
@@ -91,6 +92,7 @@ void start(uint32_t id, uint32_t apic_id) {
 
 /// The first code of another CPU that may be patched or probed.
 extern "C" [[noreturn, gnu::noinline]] void kernel_joined() {
+    start_cet(this_cpu());
     set_up_threads();
     __atomic_store_n(&started, this_cpu().id, __ATOMIC_RELEASE);
     idle();

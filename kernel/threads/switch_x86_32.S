@@ -31,7 +31,7 @@ kernel_switch_stacks:
     ret
     .size   kernel_switch_stacks, . - kernel_switch_stacks
 
-/// uintptr_t kernel_prepare_stack(uintptr_t top): the saved ESP of a thread that has not run yet
+/// uintptr_t kernel_prepare_stack(uintptr_t top, uintptr_t unused): the saved ESP of a thread that has not run yet
     .globl  kernel_prepare_stack
     .type   kernel_prepare_stack, @function
 kernel_prepare_stack:

@@ -6,6 +6,11 @@
 //   +0x38  0                     (a new thread only: nobody to return to; keeps the ABI's alignment)
 //   +0x30  return address        into schedule(), or kernel_thread_begin
 //   +0x00  r15 r14 r13 r12 rbp rbx, lowest first
+//   -0x08  in an image for shadow stacks: the token on its shadow stack, 0 without one
+//
+// There the shadow stack is switched second, by the token of the one and the word from which the CPU
+// makes the other's. In between an event that stays on this stack pushes on the other one's shadow
+// stack, and takes it off again.
 //
 // The flags are not switched: interrupts are off on both sides, and everything else in them is dead
 // across a call. An NMI may land anywhere here: RSP points at a whole stack at every boundary.
@@ -21,15 +26,32 @@ kernel_switch_stacks:
     .irp    register, rbx, rbp, r12, r13, r14, r15
     pushq   %\register
     .endr
+#ifdef NMISAFE_SHADOW_STACK
+    xorl    %eax, %eax
+    rdsspq  %rax
+    testq   %rax, %rax
+    jz      1f
+    subq    $8, %rax                    // where SAVEPREVSSP will put the token
+1:  pushq   %rax
+#endif
     movq    %rsp, (%rdi)
     movq    %rsi, %rsp
+#ifdef NMISAFE_SHADOW_STACK
+    popq    %rax
+    testq   %rax, %rax
+    jz      2f
+    rstorssp (%rax)
+    saveprevssp
+2:
+#endif
     .irp    register, r15, r14, r13, r12, rbp, rbx
     popq    %\register
     .endr
     ret
     .size   kernel_switch_stacks, . - kernel_switch_stacks
 
-/// uintptr_t kernel_prepare_stack(uintptr_t top): the saved RSP of a thread that has not run yet
+/// uintptr_t kernel_prepare_stack(uintptr_t top, uintptr_t shadow_token): the saved RSP of a thread
+/// that has not run yet
     .globl  kernel_prepare_stack
     .type   kernel_prepare_stack, @function
 kernel_prepare_stack:
@@ -38,6 +60,10 @@ kernel_prepare_stack:
     movq    $0, \offset(%rax)
     .endr
     movq    $kernel_thread_begin, 0x30(%rax)
+#ifdef NMISAFE_SHADOW_STACK
+    subq    $8, %rax
+    movq    %rsi, (%rax)
+#endif
     ret
     .size   kernel_prepare_stack, . - kernel_prepare_stack
 

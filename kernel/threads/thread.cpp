@@ -3,6 +3,7 @@
 #include "kernel/devices/wake.hpp"
 
 #include "kernel/common/spinlock.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/hpet.hpp"
@@ -35,12 +36,15 @@ struct thread {
     uintptr_t user_stack_top;
     uintptr_t user_bases[2]; ///< x86-64, while it does not run: FS and GS base of the task.
     uintptr_t stack_top; ///< Kept when the thread is reused; 0 for a CPU's first thread.
+    uintptr_t shadow_stack;
 };
 
 // switch_x86_*.S
 extern "C" [[NMISAFE_ASSEMBLY_CALL]] void kernel_switch_stacks(uintptr_t* saved_sp,
                                                                uintptr_t new_sp);
-extern "C" [[NMISAFE_ASSEMBLY_CALL]] uintptr_t kernel_prepare_stack(uintptr_t top);
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] uintptr_t kernel_prepare_stack(uintptr_t top,
+                                                                    uintptr_t shadow_token);
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_thread_begin();
 
 namespace {
 
@@ -144,7 +148,16 @@ thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
     thread& created = unused_thread();
     if (created.stack_top == 0)
         created.stack_top = allocate_stack();
-    created.sp = kernel_prepare_stack(created.stack_top);
+    uintptr_t shadow_token = 0;
+#ifdef NMISAFE_SHADOW_STACK
+    if (uses_shadow_stacks()) {
+        if (created.shadow_stack == 0)
+            created.shadow_stack = allocate_shadow_stack();
+        shadow_token = prepare_shadow_stack(created.shadow_stack,
+                                            reinterpret_cast<uintptr_t>(kernel_thread_begin));
+    }
+#endif
+    created.sp = kernel_prepare_stack(created.stack_top, shadow_token);
     created.preempt_count = nobody_waits;
     created.cpu_id = cpu_id;
     created.space = space == nullptr ? &kernel_space() : space;

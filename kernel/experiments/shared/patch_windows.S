@@ -26,6 +26,7 @@ calling_window window_marker_two, marker_two_action
     .type   \name, @function
     .balign 16
 \name:
+    indirect_target
 \name\()_begin:
     \instruction
 \name\()_end:

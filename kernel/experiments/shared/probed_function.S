@@ -4,6 +4,7 @@
 // return addresses, the stack pointer, and which way the branches go.
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/windows.h"
+#include "nmisafe/x86/indirect_target.h"
 
 #ifdef __x86_64__
 #define AX %rax
@@ -55,6 +56,13 @@
     listed \executions, PROBED_IN_SWEEP, \instruction
 .endm
 
+// The same for an ENDBR, where the kernel has them.
+.macro probed_target executions:req
+#if defined(__CET__) && (__CET__ & 1)
+    probed \executions, indirect_target
+#endif
+.endm
+
     .pushsection .rodata.probed, "a"
     .balign 4
     .globl  probed_instructions, probed_instructions_end
@@ -66,6 +74,7 @@ probed_instructions:
     .type   probed_function, @function
     .balign 16
 probed_function:
+    probed_target 1
     probed 1, push   BX
     probed 1, push   BP
     probed 1, push   SI
@@ -142,10 +151,12 @@ probed_function:
     probed 1, jmp    *DX
     probed 0, xor    AX, AX
 .Lregister:
+    probed_target 1
     probed 1, lea    DATA(probed_pointers), DX
     swept  1, jmp    *WORD(DX)
     probed 0, xor    AX, AX
 .Lmemory:
+    probed_target 1
     probed 1, mov    BP, SP
     probed 1, pop    DI
     probed 1, pop    SI
@@ -165,12 +176,14 @@ probed_add:
 
 // AX = 3 AX + the word pushed, which it pops.
 probed_triple:
+    probed_target 2
     probed 2, lea    (AX, AX, 2), AX
     probed 2, add    WORD(SP), AX
     swept  2, ret    $WORD
 
 // AX += the distance of the return address from here.
 probed_distance:
+    probed_target 2
     probed 2, lea    DATA(probed_distance), DX
     probed 2, sub    (SP), DX
     probed 2, sub    DX, AX
@@ -181,6 +194,7 @@ probed_distance:
     .type   window_probed, @function
     .balign 16
 window_probed:
+    indirect_target
     lea     -CALL_ALIGNMENT(SP), SP
     .rept   WINDOW_SLED
     nop

@@ -4,6 +4,7 @@
 #define KERNEL_EXPERIMENTS_SHARED_WINDOW_MACROS_H
 
 #include "kernel/experiments/shared/windows.h"
+#include "nmisafe/x86/indirect_target.h"
 
 #ifdef __x86_64__
 #define SP %rsp
@@ -19,6 +20,7 @@
     .type   \name, @function
     .balign 16
 \name:
+    indirect_target
     lea     -CALL_ALIGNMENT(SP), SP
     .rept   WINDOW_SLED
     nop

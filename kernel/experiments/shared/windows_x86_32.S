@@ -6,6 +6,7 @@
 #ifdef __i386__
 
 #include "kernel/experiments/shared/windows.h"
+#include "nmisafe/x86/indirect_target.h"
 
     .text
 
@@ -20,6 +21,7 @@
     .type   \name, @function
     .balign 16
 \name:
+    indirect_target
 .endm
 
 .macro window_label name:req
@@ -163,7 +165,7 @@ window_function raise_vector
     movl    4(%esp), %eax
     leal    1f(, %eax, 4), %eax
     std
-    call    *%eax
+    notrack call *%eax                  // no ENDBR fits into the table
     cld
     ret
     .balign 4

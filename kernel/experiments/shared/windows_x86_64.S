@@ -7,6 +7,7 @@
 
 #include "kernel/experiments/shared/windows.h"
 #include "nmisafe/x86/flags.h"
+#include "nmisafe/x86/indirect_target.h"
 
     .text
 
@@ -21,6 +22,7 @@
     .type   \name, @function
     .balign 16
 \name:
+    indirect_target
 .endm
 
 .macro window_label name:req
@@ -150,21 +152,39 @@ window_label \name\()_end
 round_trip round_trip_breakpoint, int3
 round_trip round_trip_page_fault, movb $0x5a, (%rbx)
 
+// Pops the far pointer at RSP and goes there: by a far return. On a shadow stack nothing lies for that one;
+// but the CPUs that have one have the far jump with 64 bits.
+.macro go_far
+#ifdef NMISAFE_SHADOW_STACK
+    rex.w ljmp *(%rsp)
+#else
+    lretq
+#endif
+.endm
+.macro arrive_far
+    indirect_target
+#ifdef NMISAFE_SHADOW_STACK
+    leaq    16(%rsp), %rsp
+#endif
+.endm
+
 // void in_other_segment(uint16_t selector): runs INT3 in another code segment; returns the CS found
 // right after it.
 window_function in_other_segment
     pushq   %rdi
     leaq    1f(%rip), %rax
     pushq   %rax
-    lretq                               // to the other segment
-1:  xorl    %eax, %eax
+    go_far                              // to the other segment
+1:  arrive_far
+    xorl    %eax, %eax
     int3
     movw    %cs, %ax
     pushq   home_code_selector(%rip)
     leaq    2f(%rip), %rcx
     pushq   %rcx
-    lretq                               // and home
-2:  ret
+    go_far                              // and home
+2:  arrive_far
+    ret
 
 // void debug_trap(void): a #DB that is no breakpoint, and a place behind it
 window_function debug_trap
@@ -179,7 +199,7 @@ window_function raise_vector
     leaq    1f(%rip), %rax
     leaq    (%rax, %rdi, 4), %rax
     std
-    call    *%rax
+    notrack call *%rax                  // no ENDBR fits into the table
     cld
     ret
     .balign 4
