@@ -23,7 +23,8 @@ void prepare_cet(const cpu& mine) {
 } // namespace internal
 
 bool choose_cet(bool shadow_stacks, bool branch_tracking) {
-    constexpr uint32_t features = 7; // ECX bit 7: shadow stacks, EDX bit 20: tracking [intel/vol2 CPUID]
+    constexpr uint32_t features =
+        7; // ECX bit 7: shadow stacks, EDX bit 20: tracking [intel/vol2 CPUID]
     uint32_t a = 0;
     uint32_t b;
     uint32_t c = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Supervisor shadow stacks and indirect branch tracking, where the option cet= asks for them and the
-// image is built for them. x86-64 only.
+// Supervisor shadow stacks and indirect branch tracking, where the option cet= asks for them and
+// the image is built for them. x86-64 only.
 #pragma once
 
 #include "kernel/cpu/per_cpu.hpp"
@@ -55,8 +55,7 @@ constexpr bool uses_cet() {
 constexpr bool uses_shadow_stacks() {
     return false;
 }
-inline void start_cet(const cpu&) {
-}
+inline void start_cet(const cpu&) {}
 
 #endif
 

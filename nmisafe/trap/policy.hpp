@@ -41,8 +41,8 @@ inline void set_return_policy(return_policy policy) {
 #error "NMISAFE_SHADOW_STACK: shadow stacks are supported on x86-64 only"
 #endif
 
-/// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return pops
-/// one word there, and would have to write it first, so that it compared nothing but its own
+/// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return
+/// pops one word there, and would have to write it first, so that it compared nothing but its own
 /// writing (decision 12). @context any
 [[NMISAFE_TRAP_INLINE]] inline return_policy fitting_policy() {
 #ifdef NMISAFE_SHADOW_STACK

@@ -19,7 +19,7 @@ CONFIGURATION = """
 config_interface: textconfig
 display_library: sdl2
 megs: 64
-cpu: model=corei7_sandy_bridge_2600k, count={cpus}, ips=50000000, reset_on_triple_fault=0
+cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0
 clock: sync=none
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -35,14 +35,14 @@ debug: action=ignore
 """
 
 
-def run(iso, cpus, log, limit):
+def run(iso, model, cpus, log, limit):
     """The console until it says @done or @panic, or the time is over."""
     with tempfile.TemporaryDirectory() as folder:
         # Bochs runs in a folder of its own, and the names in its configuration are short and plain.
         pathlib.Path(folder, "image.iso").symlink_to(pathlib.Path(iso).resolve())
         pathlib.Path(folder, "bochs.log").symlink_to(pathlib.Path(log + ".bochs").resolve())
         configuration = pathlib.Path(folder, "bochsrc")
-        configuration.write_text(CONFIGURATION.format(cpus=cpus))
+        configuration.write_text(CONFIGURATION.format(model=model, cpus=cpus))
         # Debian's Bochs has its debugger built in, which waits for a first command.
         command = pathlib.Path(folder, "commands")
         command.write_text("c\n")
@@ -66,6 +66,10 @@ def run(iso, cpus, log, limit):
 
 def judge(console, expected, symptom):
     """The reasons why these rows do not show what they should."""
+    if expected == "panic":
+        panics = re.findall(r"^@panic .*", console, re.M)
+        return [] if any(re.search(symptom, line) for line in panics) else [
+            f"no @panic with {symptom}"]
     rows = [dict(re.findall(r"(\w+)=(\d+)", line))
             for line in console.splitlines() if line.startswith("@row")]
     failures = []
@@ -89,12 +93,13 @@ def main():
     for option in ("iso", "log"):
         parser.add_argument("--" + option, required=True)
     parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--expected", choices=("safe", "control"), default="safe")
-    parser.add_argument("--symptom", default="nested")
+    parser.add_argument("--expected", choices=("safe", "control", "panic"), default="safe")
+    parser.add_argument("--symptom", default="nested", help="of a panic: an expression for its line")
+    parser.add_argument("--model", default="corei7_sandy_bridge_2600k", help="one of Bochs's CPUs")
     parser.add_argument("--limit", type=int, default=180, help="seconds")
     options = parser.parse_args()
 
-    console = run(options.iso, options.cpus, options.log, options.limit)
+    console = run(options.iso, options.model, options.cpus, options.log, options.limit)
     failures = judge(console, options.expected, options.symptom)
     if failures:
         print("\n".join(failures), file=sys.stderr)

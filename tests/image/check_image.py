@@ -11,6 +11,8 @@
   - What runs between a trap and its handler is in the section that no probe may touch, and so are the
     handlers of breakpoints and of vmalloc's page faults. No direct call or jump leads out of that section
     but to what never returns. The same holds for what a CPU runs before it has an IDT and is counted.
+  - In an image for indirect branch tracking an ENDBR stands at every stub, and at the begin of every function
+    whose address is in a register, a table or a word, so that a branch may lead there.
   - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
 """
 
@@ -20,6 +22,7 @@ import re
 import subprocess
 import sys
 
+from indirect_targets import ENDBR, check_indirect_targets
 from trap_section import LIBRARY_HANDLERS, NEVER_RETURN, TRAP
 
 TRAP_SECTION = ("__start_nmisafe_trap_text", "__stop_nmisafe_trap_text")
@@ -138,7 +141,12 @@ def main():
 
     stubs = {entry[0]: entry for entry in trap}
     for vector in range(256):
-        address, mnemonic, operands = stubs[table["nmisafe_trap_stubs"] + 16 * vector]
+        begin_of_stub = table["nmisafe_trap_stubs"] + 16 * vector
+        address, mnemonic, operands = stubs[begin_of_stub]
+        if (mnemonic == ENDBR) != options.variant.endswith("-cet"):
+            failures.append(f"stub {vector} begins with {mnemonic}")
+        if mnemonic == ENDBR:
+            address, mnemonic, operands = stubs[begin_of_stub + 4]
         pushes_own_code = vector >= 32 or vector not in (8, 10, 11, 12, 13, 14, 17, 21, 29, 30)
         if not mnemonic.startswith("push") or (int(operands[1:], 16) == 0) != pushes_own_code:
             failures.append(f"stub {vector} begins with {mnemonic} {operands}")
@@ -150,6 +158,9 @@ def main():
         failures += check_section(table, names, code, begin, end, JOIN, JOINED)
         if not (table["kernel_no_probe_begin"] <= begin and end <= table["kernel_no_probe_end"]):
             failures.append("a probe may stand on what a CPU without an IDT runs")
+
+    if options.variant.endswith("-cet"):
+        failures += check_indirect_targets(options.image, code)
 
     # Each near return gives itself an entry of the return stack buffer: a call over UD2.
     if sum(mnemonic == "ud2" for _, mnemonic, _ in trap) < 2:
