@@ -3,7 +3,6 @@
 // trace run, and the raises run when a path needs it; after each the reading of its execution log.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
 #include <optional>

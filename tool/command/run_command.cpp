@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tool/command/run_command.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
