@@ -1,13 +1,20 @@
+# A 64-bit Linux may refuse 32-bit programs; they then run under QEMU's user emulation, which takes up to ten
+# times as long.
+try_run(NMISAFE_RUNS_X86_32 NMISAFE_LINKS_X86_32
+    SOURCE_FROM_CONTENT empty.cpp "int main() {}\n"
+    COMPILE_DEFINITIONS -m32 LINK_OPTIONS -m32 -static)
+
 # nmisafe_make_x86_32(target)
 #
-# Builds a program for the other width. It runs under QEMU's user emulation, because a 64-bit Linux may
-# refuse 32-bit programs. -idirafter: asm/*.h serve both widths, but Debian's 32-bit search path lacks
+# Builds a program for the other width. -idirafter: asm/*.h serve both widths, but Debian's 32-bit search path lacks
 # them unless gcc-multilib is installed, which excludes every cross compiler.
 function(nmisafe_make_x86_32 target)
     target_compile_options(${target} PRIVATE -m32 -fno-pie
         -idirafter /usr/include/x86_64-linux-gnu)
     target_link_options(${target} PRIVATE -m32 -static)
-    set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+    if(NOT NMISAFE_RUNS_X86_32 EQUAL 0)
+        set_target_properties(${target} PROPERTIES CROSSCOMPILING_EMULATOR qemu-i386)
+    endif()
 endfunction()
 
 # The main function of every host unit test, compiled once for each width: doctest's implementation costs
