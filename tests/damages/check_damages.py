@@ -19,7 +19,10 @@ import time
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
-TIME_OUT = 900  # seconds a test may take; one that a damage makes hang has noticed it
+TIME_OUT = 900  # seconds a test may take that is not damaged
+# A test that a damage makes hang has noticed it: what takes so much longer than before hangs.
+PATIENCE = 10  # times
+LEAST_PATIENCE = 60  # seconds, on a machine with other work
 KEYS = {"name", "file", "before", "after", "noticed_by"}
 
 
@@ -94,6 +97,7 @@ class Copy:
         self.build = self.root / "build/damaged"
         self.logs = out / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.time_outs = {}  # of each test that was timed
         self.refresh()
         cache = (build / "CMakeCache.txt").read_text()
         keep = [f"-D{line}" for line in cache.splitlines()
@@ -158,7 +162,14 @@ class Copy:
         else:
             command = ["ctest", "--test-dir", str(self.build), "--output-on-failure", "--no-tests=error",
                        "-R", "^" + test.replace(".", r"\.") + "$"]
-        return self.run(command, log, TIME_OUT)
+        return self.run(command, log, self.time_outs.get(test, TIME_OUT))
+
+    def time_test(self, test, log):
+        """Runs it undamaged; whether it passes."""
+        begin = time.monotonic()
+        passes = self.test(test, log) == 0
+        self.time_outs[test] = max(LEAST_PATIENCE, PATIENCE * (time.monotonic() - begin))
+        return passes
 
     def try_damage(self, damage):
         """What became of it: noticed, or a reason why not."""
@@ -181,7 +192,7 @@ def try_all(damages, copy):
     damages = [damage for damage in damages if "equivalent" not in damage]
     for test in sorted({damage["noticed_by"] for damage in damages} - {"compiler"}):
         log = "undamaged-" + test.replace(" ", "-")
-        if copy.build_for(test, log) != 0 or copy.test(test, log) != 0:
+        if copy.build_for(test, log) != 0 or not copy.time_test(test, log):
             raise Wrong(f"{test} fails without damage ({copy.logs}/{log}.log)")
     failed = 0
     for number, damage in enumerate(damages, 1):
