@@ -108,7 +108,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .paths = "value", .instruction_count = true},
     {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "emulate", .paths = "value", .instruction_count = true},
 
-    {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .what = "four CPUs execute two sites from threads, interrupts and NMIs while they are toggled, 20,000 times in all: no wrong value, no lost NMI"},
+    {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .what = "four CPUs execute two sites from threads, interrupts and NMIs while they are toggled, 10,000 times under each policy: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4},
     {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .processors = 4},
 

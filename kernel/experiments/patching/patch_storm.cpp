@@ -33,7 +33,7 @@ namespace {
 using namespace nmisafe;
 using x86::trap_frame;
 
-constexpr uint32_t default_toggles = 20000;
+constexpr uint32_t default_toggles = 10000;
 constexpr uint32_t executions_in_thread = 6; // each time a CPU wakes
 constexpr uint32_t executions_in_handler = 2;
 constexpr uint8_t storm_vector = 0x51;
