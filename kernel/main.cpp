@@ -2,7 +2,7 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, stacks, int3, emulate,
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, stacks, int3, emulate,
 // shootdown, grace, cr3, leaf, lock, order, close. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/common/controls.hpp"
@@ -88,7 +88,7 @@ bool take_out_defences(text names) {
         {"tf", NMISAFE_WITHOUT_TF},   {"rf", NMISAFE_WITHOUT_RF},
         {"sti", NMISAFE_WITHOUT_STI}, {"rewind", NMISAFE_WITHOUT_REWIND},
         {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
-        {"gs", NMISAFE_WITHOUT_GS},
+        {"gs", NMISAFE_WITHOUT_GS},   {"latch", NMISAFE_WITHOUT_LATCH},
         {"shadow-far", NMISAFE_WITHOUT_SHADOW_FAR},
         {"shadow-step", NMISAFE_WITHOUT_SHADOW_STEP},
         {"shadow-token", NMISAFE_WITHOUT_SHADOW_TOKEN},
@@ -241,6 +241,7 @@ extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_main(uint32_t loader_
     set_up_lazy_areas();
     set_up_stacks();
     set_up_interrupt_stacks(cpu_at(0)); // not this_cpu(): GS is younger than this function
+    load_task();
     use_interrupt_stacks(shared_stacks);
     kernel_continue_on(allocate_stack(), go_on);
 }

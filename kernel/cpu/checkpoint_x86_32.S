@@ -53,6 +53,9 @@ kernel_checkpoint_resume:
     movl    4(%esp), %ecx
     movl    SP(%ecx), %edx
     leal    -IRET_FRAME(%edx), %esp
+    pushl   %ecx
+    call    kernel_abandon_nmi
+    popl    %ecx
     movl    PREEMPT_COUNT(%ecx), %eax
     movl    %eax, %gs:CPU_PREEMPT_COUNT
     movl    NMI_IN_PROGRESS(%ecx), %eax

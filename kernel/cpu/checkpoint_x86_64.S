@@ -65,6 +65,10 @@ kernel_checkpoint_resume:
     cli
     movq    SP(%rdi), %rcx
     leaq    -IRET_FRAME(%rcx), %rsp
+    pushq   %rdi
+    call    kernel_abandon_nmi          // not earlier: the next NMI begins the NMI's stack anew
+    popq    %rdi
+    movq    SP(%rdi), %rcx
     movl    PREEMPT_COUNT(%rdi), %eax
     movl    %eax, %gs:CPU_PREEMPT_COUNT
     movl    NMI_IN_PROGRESS(%rdi), %eax

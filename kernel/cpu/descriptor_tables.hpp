@@ -40,9 +40,13 @@ void set_user_stack_top(cpu& mine, uintptr_t top);
 /// @context thread, on `mine`
 void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack);
 
-/// Gives a CPU the stack for one kind of event. Effective on x86-64 once use_interrupt_stacks() was
-/// called. @context boot, before that CPU runs or with nothing that could use the stack
+/// Gives a CPU the stack for one kind of event, the NMI's first. Effective on x86-64 once load_task() and
+/// use_interrupt_stacks() were called. @context boot, before that CPU runs or with nothing that could use the stack
 void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top);
+
+/// Loads the TSS of the CPU that runs this, if load_descriptor_tables() came before its stacks.
+/// @context boot, first CPU
+void load_task();
 
 /// From now on NMI, #DF, #MC and #DB switch stacks (x86-32: #DF switches tasks). Every running CPU
 /// must have its stacks. `breakpoint_on_nmi_stack` is a control: #BP shares the NMI's IST, which

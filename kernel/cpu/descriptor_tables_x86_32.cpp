@@ -96,6 +96,8 @@ void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack) {
     user::set_up_syscalls(code_selector, *mine.sysenter);
 }
 
+void load_task() {} // with the other tables
+
 } // namespace kernel
 
 #endif // __i386__

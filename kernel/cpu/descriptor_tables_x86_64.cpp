@@ -38,37 +38,52 @@ void set_gate(uint8_t vector, interrupt_stack stack) {
     set_gate(vector, stack, trap::entry_address(vector) + (behind ? endbr_length : 0), false);
 }
 
-void prepare_task(cpu& owner) {
-    const auto base = reinterpret_cast<uintptr_t>(&owner.tss);
-    owner.tss.io_map_base = sizeof(owner.tss);
-    owner.gdt[KERNEL_TASK_SELECTOR / 8] =
-        x86::make_segment(static_cast<uint32_t>(base), sizeof(owner.tss) - 1,
-                          x86::segment_type::tss_32, x86::segment_width::system);
-    owner.gdt[KERNEL_TASK_SELECTOR / 8 + 1].bits = base >> 32;
-}
+void prepare_task(cpu&) {} // the TSS comes with the NMI's stack
 
 [[KERNEL_JOIN_TEXT]] void load_segments_and_task(cpu& mine) {
     x86::load_gdt({sizeof(mine.gdt) - 1, reinterpret_cast<uintptr_t>(mine.gdt)});
     x86::write_msr(X86_MSR_GS_BASE, reinterpret_cast<uintptr_t>(&mine));
-    x86::load_task_register(KERNEL_TASK_SELECTOR);
+    if (mine.nmi_block != nullptr)
+        x86::load_task_register(KERNEL_TASK_SELECTOR);
 }
 
 } // namespace internal
 
+namespace {
+
+/// The TSS and its descriptor, in place of the one that the CPU had when it was started before.
+void set_up_task(cpu& owner) {
+    const auto base = reinterpret_cast<uintptr_t>(&owner.nmi_block->tss);
+    owner.gdt[KERNEL_TASK_SELECTOR / 8] =
+        x86::make_segment(static_cast<uint32_t>(base), sizeof(x86::tss_64) - 1,
+                          x86::segment_type::tss_32, x86::segment_width::system);
+    owner.gdt[KERNEL_TASK_SELECTOR / 8 + 1].bits = base >> 32;
+}
+
+} // namespace
+
 void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
+    static_assert(static_cast<uint8_t>(interrupt_stack::nmi) == trap::nmi_ist);
     if (which == interrupt_stack::nmi) {
-        top -= sizeof(trap::nmi_stack_top);
-        *reinterpret_cast<trap::nmi_stack_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0};
-    } else {
-        top -= sizeof(user::ist_top);
-        *reinterpret_cast<user::ist_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0, 0, 0};
+        owner.nmi_block = reinterpret_cast<trap::nmi_block*>(top - sizeof(trap::nmi_block));
+        owner.nmi_block->tss = {};
+        trap::set_up_nmi_block(*owner.nmi_block, reinterpret_cast<uintptr_t>(&owner));
+        user::set_up_nmi(*owner.nmi_block);
+        set_up_task(owner);
+        return;
     }
-    owner.tss.ist[static_cast<unsigned>(which) - 1] = top;
+    top -= sizeof(user::ist_top);
+    *reinterpret_cast<user::ist_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0, 0, 0};
+    owner.nmi_block->tss.ist[static_cast<unsigned>(which) - 1] = top;
+}
+
+void load_task() {
+    x86::load_task_register(KERNEL_TASK_SELECTOR);
 }
 
 void set_user_stack_top(cpu& mine, uintptr_t top) {
     mine.user.stack_top = top;
-    mine.tss.rsp[0] = top;
+    mine.nmi_block->tss.rsp[0] = top;
 }
 
 void set_up_fast_system_calls(cpu&, uintptr_t) {

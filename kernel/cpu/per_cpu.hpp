@@ -6,6 +6,7 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
+#include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/user/cpu_words.h"
 #include "nmisafe/x86/descriptors.hpp"
 
@@ -44,7 +45,7 @@ struct alignas(64) cpu {
 
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #ifdef __x86_64__
-    nmisafe::x86::tss_64 tss;
+    nmisafe::trap::nmi_block* nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
 #ifdef NMISAFE_SHADOW_STACK
     uintptr_t shadow_stacks[8]; ///< The interrupt SSP table, by IST; [0]: the first thread's.
 #endif

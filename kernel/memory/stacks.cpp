@@ -6,7 +6,7 @@
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/memory/address_space.hpp"
 #include "kernel/panic/panic.hpp"
-#include "nmisafe/trap/nmi_stack.hpp"
+#include "nmisafe/trap/nmi_block.h"
 
 namespace kernel {
 
@@ -26,6 +26,9 @@ void set_up_stacks() {
         panic("stack too small", nullptr, size);
     if (size > largest_stack)
         panic("stack too large", nullptr, size);
+#ifdef __x86_64__
+    static_assert(nmisafe::trap::smallest_nmi_stack + sizeof(nmisafe::trap::nmi_block) <= page_size);
+#endif
     stack_pages = (size + page_size - 1) / page_size;
 }
 

@@ -22,6 +22,10 @@ struct cpu_state {
     uint32_t nmi_in_progress;
     /// The same for #DB and #MC. While one of the two words is not 0, all breakpoints are off.
     uint32_t nmi_like_in_progress;
+    /// x86-32: an NMI's handler is to run or runs here, and one came meanwhile (trap/nmi_x86_32.S, which knows
+    /// that the words are neighbours). Written in NMI.
+    uint32_t nmi_latch;
+    uint32_t nmi_pending;
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
     /// VM, another CS, or an RF that had to survive). Written by the exception return, any context.
     uint32_t iret_returns;

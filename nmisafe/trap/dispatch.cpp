@@ -212,9 +212,13 @@ nmisafe_trap_captured(uintptr_t ip, uintptr_t cs, uintptr_t flags) {
 #endif
 
 extern "C" const char nmisafe_trap_stubs[];
+extern "C" const char nmisafe_trap_nmi_entry[];
 inline constexpr uintptr_t stub_size = 16;
 
 uintptr_t entry_address(uint8_t vector) {
+    // Not the jump in its place among the others: on x86-64 its first instruction must be the first.
+    if (vector == X86_VECTOR_NMI)
+        return reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_entry);
     return reinterpret_cast<uintptr_t>(nmisafe_trap_stubs) + stub_size * vector;
 }
 

@@ -28,6 +28,20 @@
     .cfi_restore %\register
 .endm
 
+/// A function whose CFA is described by hand, for code that is entered by the CPU.
+.macro trap_code name:req
+    .globl  \name
+    .type   \name, @function
+\name:
+    .cfi_startproc simple
+    .cfi_signal_frame                   // the saved IP is exact, not a return address
+.endm
+
+.macro end_trap_code name:req
+    .cfi_endproc
+    .size   \name, . - \name
+.endm
+
 #ifdef __x86_64__
 /// Describes the frame the CPU pushed, with \below bytes already under it.
 .macro .cfi_hardware_frame below
@@ -48,6 +62,8 @@
     pop_reg \register
     .endr
 .endm
+
+#define FRAME_ABOVE_CX (FRAME_IP - FRAME_CX)     // from the saved RCX to the hardware frame
 #else
 /// Describes the frame the CPU pushed, with \below bytes already under it.
 .macro .cfi_hardware_frame below
@@ -69,19 +85,7 @@
 .endm
 #endif
 
-/// A function whose CFA is described by hand, for code that is entered by the CPU.
-.macro trap_code name:req
-    .globl  \name
-    .type   \name, @function
-\name:
-    .cfi_startproc simple
-    .cfi_signal_frame                   // the saved IP is exact, not a return address
-.endm
-
-.macro end_trap_code name:req
-    .cfi_endproc
-    .size   \name, . - \name
-.endm
+#define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
 
 #endif // __ASSEMBLER__
 #endif

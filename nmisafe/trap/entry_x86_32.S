@@ -24,8 +24,6 @@
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
 
-#define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
-
 // ---------------------------------------------------------------------------------------------------
 // One stub for each vector, 16 bytes apart so that stub v is at nmisafe_trap_stubs + 16 * v. It makes
 // all frames alike: an error code (0 where the CPU pushes none) and the vector.
@@ -35,6 +33,9 @@ trap_code nmisafe_trap_stubs
     .rept   X86_VECTORS
     .balign 16
     .cfi_hardware_frame 0
+    .if vector == X86_VECTOR_NMI
+    jmp     nmisafe_trap_nmi_entry      // entry_address() gives that itself: see there
+    .else
     indirect_target
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushl   $0
@@ -42,9 +43,7 @@ trap_code nmisafe_trap_stubs
     .cfi_hardware_frame 4
     pushl   $vector
     .cfi_adjust_cfa_offset 4
-    .if vector == X86_VECTOR_NMI
-    jmp     nmisafe_trap_nmi_common
-    .elseif vector == X86_VECTOR_PF
+    .if vector == X86_VECTOR_PF
     jmp     nmisafe_trap_page_fault_common
     .elseif vector == X86_VECTOR_BP
     jmp     nmisafe_trap_breakpoint_common
@@ -52,6 +51,7 @@ trap_code nmisafe_trap_stubs
     jmp     nmisafe_trap_nmi_like_common
     .else
     jmp     nmisafe_trap_common
+    .endif
     .endif
     .set    vector, vector + 1
     .endr
@@ -147,41 +147,6 @@ nmisafe_trap_return:
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
     iretl                               // why an IRET: the image is not plain, or policy iret
 end_trap_code nmisafe_trap_breakpoint_common
-
-// ---------------------------------------------------------------------------------------------------
-// NMI. May interrupt anything, also another trap's entry or return and any state of GS, so: the
-// kernel's own GS selector is loaded and the interrupted one put back. Nothing here may be patched or
-// probed, no memory may be lazily mapped. CR2 and DR7 are kept by the C++ side.
-//
-// A later nested-NMI latch goes in front of the first push, as on x86-64. Without it, an NMI let in
-// early by an IRET (the policy iret, an image that is not plain, an SMI) re-enters the handler; here
-// it destroys no frame, because there is no IST.
-trap_code nmisafe_trap_nmi_common
-    .cfi_hardware_frame FRAME_BELOW_IP
-    push_registers
-    cld
-    movl    %gs, %ebx                   // C++ preserves EBX
-    movw    nmisafe_trap_percpu_selector, %gs
-    pushl   %esp                        // arg 1: trap_frame*
-    .cfi_adjust_cfa_offset 4
-    call    nmisafe_trap_nmi
-    .globl  nmisafe_trap_nmi_exit
-nmisafe_trap_nmi_exit:
-    addl    $4, %esp
-    .cfi_adjust_cfa_offset -4
-#ifdef NMISAFE_TRAP_CONTROLS
-    testl   $NMISAFE_WITHOUT_GS, nmisafe_trap_removed
-    jnz     .Lnmi_return
-#endif
-    movl    %ebx, %gs
-.Lnmi_return:
-    pop_registers
-    addl    $FRAME_BELOW_IP, %esp
-    .cfi_adjust_cfa_offset -FRAME_BELOW_IP
-    .globl  nmisafe_trap_nmi_iret
-nmisafe_trap_nmi_iret:
-    iretl                               // why an IRET: the one that unblocks NMIs, at the very end
-end_trap_code nmisafe_trap_nmi_common
 
 #endif // __i386__
 

@@ -29,9 +29,6 @@
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
 
-#define FRAME_ABOVE_CX (FRAME_IP - FRAME_CX)    // from the saved RCX to the hardware frame
-#define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
-
 // ---------------------------------------------------------------------------------------------------
 // One stub for each vector, 16 bytes apart so that stub v is at nmisafe_trap_stubs + 16 * v. It makes
 // all frames alike: an error code (0 where the CPU pushes none) and the vector.
@@ -41,6 +38,9 @@ trap_code nmisafe_trap_stubs
     .rept   X86_VECTORS
     .balign 16
     .cfi_hardware_frame 0
+    .if vector == X86_VECTOR_NMI
+    jmp     nmisafe_trap_nmi_entry      // entry_address() gives that itself: see there
+    .else
     indirect_target
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushq   $0
@@ -48,9 +48,7 @@ trap_code nmisafe_trap_stubs
     .cfi_hardware_frame 8
     pushq   $vector
     .cfi_adjust_cfa_offset 8
-    .if vector == X86_VECTOR_NMI
-    jmp     nmisafe_trap_nmi_common
-    .elseif vector == X86_VECTOR_PF
+    .if vector == X86_VECTOR_PF
     jmp     nmisafe_trap_page_fault_common
     .elseif vector == X86_VECTOR_BP
     jmp     nmisafe_trap_breakpoint_common
@@ -58,6 +56,7 @@ trap_code nmisafe_trap_stubs
     jmp     nmisafe_trap_nmi_like_common
     .else
     jmp     nmisafe_trap_common
+    .endif
     .endif
     .set    vector, vector + 1
     .endr
@@ -150,69 +149,6 @@ nmisafe_trap_return:
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
     iretq                               // why an IRET: the image is not plain, or policy iret
 end_trap_code nmisafe_trap_breakpoint_common
-
-// ---------------------------------------------------------------------------------------------------
-// NMI. May interrupt anything, also another trap's entry or return and any state of GS, so: its own
-// IST stack, per-CPU data found from that stack and not from GS, and nothing that can trap before the
-// kernel's GS base is in place. Nothing here may be patched or probed, no memory may be lazily mapped.
-//
-//   IST pointer ->  | gs_base         |   struct nmi_stack_top, written when the CPU was set up
-//                   | trap_frame      |   <- RSP below; CR2 and DR7 are kept by the C++ side
-//
-// A later nested-NMI latch goes in front of the first push: it looks at the word this stack's last
-// frame left, before anything is overwritten. Without it, an NMI let in early by an IRET (the policy
-// iret, an image that is not plain, an SMI) runs over this frame.
-trap_code nmisafe_trap_nmi_common
-    .cfi_hardware_frame FRAME_BELOW_IP
-    push_registers
-    cld
-    movl    $X86_MSR_GS_BASE, %ecx
-    rdmsr
-    cmpl    %eax, FRAME_SIZE(%rsp)
-    jne     .Lforeign_gs
-    cmpl    %edx, FRAME_SIZE + 4(%rsp)
-    jne     .Lforeign_gs
-    xorl    %ebx, %ebx                  // EBX=0: GS base need not be restored; C++ preserves it
-.Lgs_is_kernel:
-    movq    %rsp, %rdi                  // arg 1: trap_frame*
-    call    nmisafe_trap_nmi
-    .globl  nmisafe_trap_nmi_exit
-nmisafe_trap_nmi_exit:
-    testl   %ebx, %ebx
-    jnz     .Lrestore_gs
-.Lnmi_return:
-    prepare_shadow_stack_for_iret
-    .cfi_remember_state
-    pop_registers_but_ax_cx
-    pop_reg rcx
-    pop_reg rax
-    addq    $FRAME_BELOW_IP, %rsp
-    .cfi_adjust_cfa_offset -FRAME_BELOW_IP
-    .globl  nmisafe_trap_nmi_iret
-nmisafe_trap_nmi_iret:
-    iretq                               // why an IRET: the one that unblocks NMIs, at the very end
-    .cfi_restore_state
-
-.Lforeign_gs:
-    movl    $1, %ebx
-    movl    %eax, %r12d                 // keep both halves: C++ preserves R12 and R13
-    movl    %edx, %r13d
-    movl    FRAME_SIZE(%rsp), %eax
-    movl    FRAME_SIZE + 4(%rsp), %edx
-    wrmsr
-    jmp     .Lgs_is_kernel
-
-.Lrestore_gs:
-#ifdef NMISAFE_TRAP_CONTROLS
-    testl   $NMISAFE_WITHOUT_GS, nmisafe_trap_removed(%rip)
-    jnz     .Lnmi_return
-#endif
-    movl    $X86_MSR_GS_BASE, %ecx
-    movl    %r12d, %eax
-    movl    %r13d, %edx
-    wrmsr
-    jmp     .Lnmi_return
-end_trap_code nmisafe_trap_nmi_common
 
 #endif // __x86_64__
 

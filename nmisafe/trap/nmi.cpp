@@ -7,6 +7,8 @@
 #include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/nmi_latch.h"
+#include "nmisafe/trap/return_plan.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/local.hpp"
@@ -24,6 +26,19 @@ namespace {
 using platform::contract;
 
 nmi_handler on_nmi;
+
+#ifdef __i386__
+static_assert(offsetof(platform::cpu_state, nmi_pending) ==
+              offsetof(platform::cpu_state, nmi_latch) + NMI_PENDING);
+
+/// How a nested NMI goes back; IF in the image: no NMI's handler was interrupted, so nothing is to be
+/// kept from it.
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t plan_nested(const x86::trap_frame& frame) {
+    constexpr uintptr_t decided = decided_flags | X86_FLAGS_RF | X86_FLAGS_IF;
+    return is_plain(frame.flags, frame.cs, x86::read_cs(), decided) ? NMISAFE_NMI_NESTED
+                                                                    : NMISAFE_NMI_NESTED_IRET;
+}
+#endif
 
 } // namespace
 
@@ -46,14 +61,26 @@ void set_percpu_selector(uint16_t selector) {
 }
 #endif
 
-/// Called by entry_x86_*.S on the NMI stack, GS the kernel's, NMIs blocked. @context nmi.
+/// Called by nmi_x86_*.S on the NMI stack, GS the kernel's, NMIs blocked. @context nmi.
 ///
 /// The order is that of the RFC: what the interrupted code owns is saved first, the count covers
 /// the handler, everything is undone in reverse. A trap before nmi_enter() or after nmi_exit() does
 /// no harm either: no return looks at the count unless the policy is far_nmi_count.
-extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] void
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] nmi_result
 nmisafe_trap_nmi(x86::trap_frame* frame) {
     auto& cpu = contract::this_cpu();
+#ifdef __i386__
+    if (cpu.nmi_latch != 0 && defended(NMISAFE_WITHOUT_LATCH)) [[unlikely]] {
+        if ((frame->cs & X86_RPL_MASK) != 0)
+            contract::panic({.what = "an NMI's handler was left without abandon_nmi()",
+                             .frame = frame,
+                             .value = 0});
+        cpu.nmi_pending = 1;
+        return plan_nested(*frame);
+    }
+    cpu.nmi_latch = 1;
+    cpu.nmi_pending = 0;
+#endif
     x86::increment(cpu.nmi_in_progress);
     const uintptr_t cr2 = x86::read_cr2();
     const bool were_armed = disarm_breakpoints();
@@ -71,6 +98,21 @@ nmisafe_trap_nmi(x86::trap_frame* frame) {
         x86::write_cr2(cr2);
     x86::decrement(cpu.nmi_in_progress);
     rearm_breakpoints(cpu, were_armed);
+#ifdef __i386__
+    return reinterpret_cast<uintptr_t>(&cpu.nmi_latch);
+#endif
 }
+
+#ifdef __x86_64__
+extern "C" [[noreturn, gnu::cold, NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] void
+nmisafe_trap_nmi_stop(const x86::trap_frame* frame, uint32_t level) {
+    const char* what = "an NMI's frame was overwritten by a nested one's";
+    if ((frame->cs & X86_RPL_MASK) != 0)
+        what = "an NMI's handler was left without abandon_nmi()";
+    else if (level > 2)
+        what = "NMIs nested too deep";
+    contract::panic({.what = what, .frame = frame, .value = level});
+}
+#endif
 
 } // namespace nmisafe::trap

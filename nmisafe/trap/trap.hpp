@@ -4,7 +4,7 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
-#include "nmisafe/trap/nmi_stack.hpp"
+#include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/trap/policy.hpp"
 #include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/vectors.h"

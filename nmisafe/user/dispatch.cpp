@@ -180,7 +180,15 @@ void set_up_syscalls(uint16_t kernel_code_selector) {
 inline constexpr uintptr_t stub_size = 32;
 
 uintptr_t entry_address(uint8_t vector) {
+    if (vector == X86_VECTOR_NMI)
+        return reinterpret_cast<uintptr_t>(nmisafe_user_nmi_entry);
     return reinterpret_cast<uintptr_t>(nmisafe_user_stubs) + stub_size * vector;
+}
+
+void set_up_nmi(trap::nmi_block& block) {
+    block.other_exit = {.begin = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_window),
+                        .end = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_raise),
+                        .redo = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_redo)};
 }
 
 void enter(user_frame& frame) {

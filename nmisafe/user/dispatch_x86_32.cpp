@@ -4,8 +4,11 @@
 #ifdef __i386__
 
 #include "nmisafe/base/trap_text.hpp"
+#include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/nmi_latch.h"
+#include "nmisafe/trap/return_kind.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/user/frame_x86_32.h"
@@ -63,10 +66,21 @@ nmisafe_user_dispatch_anywhere(x86::trap_frame* frame) {
     return trap::nmisafe_trap_dispatch_nmi_like(frame);
 }
 
-extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] void
+/// As nmi_x86_32.S does it for the trap module.
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_user_nmi(x86::trap_frame* frame) {
-    trap::nmisafe_trap_nmi(frame);
+    auto& cpu = platform::contract::this_cpu();
+    do {
+        const uintptr_t result = trap::nmisafe_trap_nmi(frame);
+        if (result == NMISAFE_NMI_NESTED)
+            return NMISAFE_RETURN_NEAR;
+        if (result == NMISAFE_NMI_NESTED_IRET)
+            return NMISAFE_RETURN_IRET;
+        __atomic_store_n(&cpu.nmi_latch, 0, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (__atomic_load_n(&cpu.nmi_pending, __ATOMIC_RELAXED) != 0);
     leave_sysexit_shadow(*frame);
+    return NMISAFE_USER_NMI_DONE;
 }
 
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] bool

@@ -23,8 +23,9 @@ extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_finish(user_frame* frame);
 
 #ifdef __i386__
-/// An NMI, wherever. @context nmi
-[[NMISAFE_ASSEMBLY_CALL]] void nmisafe_user_nmi(x86::trap_frame* frame);
+/// An NMI, wherever. Returns how to go back: a nested one as a trap does, else NMISAFE_USER_NMI_DONE.
+/// @context nmi
+[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_nmi(x86::trap_frame* frame);
 
 /// Whether an NMI in user mode may not go back to this image itself. @context nmi
 [[NMISAFE_ASSEMBLY_CALL]] bool nmisafe_user_is_refused(user_frame* frame);
@@ -34,6 +35,12 @@ extern "C" {
 [[noreturn, NMISAFE_ASSEMBLY_CALL]] void nmisafe_user_enter(user_frame* frame);
 
 extern const char nmisafe_user_stubs[];
+#ifdef __x86_64__
+extern const char nmisafe_user_nmi_entry[];
+extern const char nmisafe_user_nmi_window[];
+extern const char nmisafe_user_nmi_raise[];
+extern const char nmisafe_user_nmi_redo[];
+#endif
 extern const char nmisafe_user_iret[];
 #ifdef __x86_64__
 extern const char nmisafe_user_syscall[];

@@ -13,6 +13,7 @@
 // EFLAGS.
 #ifdef __i386__
 
+#include "nmisafe/trap/nmi_latch.h"
 #include "nmisafe/user/cpu_words.h"
 #include "nmisafe/user/entry_macros_x86_32.h"
 #include "nmisafe/user/layout.h"
@@ -309,12 +310,22 @@ trap_code nmisafe_user_nmi_common
     jnz     .Lnmi_from_user
     call_with_frame nmisafe_user_nmi, USER_FRAME_TRAP
     load_segments .Lnmi
+    cmpl    $NMISAFE_USER_NMI_DONE, %eax
+    jne     .Lnmi_nested
+    .cfi_remember_state
     leave_frame
     leal    FRAME_BELOW_IP(%esp), %esp
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
     .globl  nmisafe_user_nmi_iret
 nmisafe_user_nmi_iret:
     iretl                               // why an IRET: the one that unblocks NMIs, at the very end
+
+// One in the middle of another NMI's handling: as #DB and #MC go back.
+    .cfi_restore_state
+.Lnmi_nested:
+    leal    (SEGMENTS_SIZE - 4)(%esp), %esp
+    .cfi_adjust_cfa_offset -(SEGMENTS_SIZE - 4)
+    jmp     nmisafe_trap_return
 
 // An image that IRET must not load as it is ends the NMI here, and goes on as any other from user mode.
 .Lnmi_from_user:

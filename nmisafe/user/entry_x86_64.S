@@ -16,6 +16,7 @@
 #ifdef __x86_64__
 
 #include "nmisafe/trap/entry_macros.h"
+#include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/cpu_words.h"
 #include "nmisafe/user/layout.h"
@@ -29,7 +30,6 @@
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
 
-#define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
 #define HARDWARE_SIZE (FRAME_SIZE - FRAME_IP)
 
 /// What every entry begins with.
@@ -89,6 +89,9 @@ trap_code nmisafe_user_stubs
     .rept   X86_VECTORS
     .balign 32
     .cfi_hardware_frame 0
+    .if vector == X86_VECTOR_NMI
+    jmp     nmisafe_user_nmi_entry      // entry_address() gives that itself: see there
+    .else
     begin_entry
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushq   $0
@@ -100,10 +103,7 @@ trap_code nmisafe_user_stubs
     jmp     nmisafe_user_anywhere_common
     .else
     testb   $X86_RPL_MASK, FRAME_CS - FRAME_VECTOR(%rsp)
-    .if vector == X86_VECTOR_NMI
-    jnz     nmisafe_user_nmi_common
-    jmp     nmisafe_trap_nmi_common
-    .elseif vector == X86_VECTOR_DB || vector == X86_VECTOR_MC
+    .if vector == X86_VECTOR_DB || vector == X86_VECTOR_MC
     jnz     nmisafe_user_nmi_like_common
     jmp     nmisafe_user_anywhere_common
     .elseif vector == X86_VECTOR_PF
@@ -118,6 +118,7 @@ trap_code nmisafe_user_stubs
     .else
     jnz     nmisafe_user_common
     jmp     nmisafe_trap_common
+    .endif
     .endif
     .endif
     .set    vector, vector + 1
@@ -161,18 +162,65 @@ trap_code nmisafe_user_nmi_like_common
     jmp     nmisafe_user_return
 end_trap_code nmisafe_user_nmi_like_common
 
-// NMI: the same, and no work before the return, because NMIs are blocked until it.
-trap_code nmisafe_user_nmi_common
-    .cfi_hardware_frame FRAME_BELOW_IP
+// NMI: the same, and no work before the return, because NMIs are blocked until it. The first instruction is
+// that of the module trap's entry, whose rules hold here too: nmi_x86_64.S.
+#define AT_HEAD(offset) HARDWARE_SIZE + (offset)(%rsp)
+trap_code nmisafe_user_nmi_entry
+    .cfi_hardware_frame 0
+#if defined __CET__ && (__CET__ & 1) || defined NMISAFE_USER_ENDBR
+    endbr64
+#endif
+    subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
+#ifdef NMISAFE_USER_CLAC
+    clac
+#endif
+    testb   $X86_RPL_MASK, FRAME_CS - FRAME_IP(%rsp)
+    jz      nmisafe_trap_nmi_entered
+    cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
+    jne     nmisafe_trap_nmi_entered    // which stops the machine
+    pushq   $0
+    .cfi_adjust_cfa_offset 8
+    pushq   $X86_VECTOR_NMI
+    .cfi_adjust_cfa_offset 8
     swapgs
     load_kernel_cr3
-    move_to_thread_stack
-    push_registers
+    push_reg rdi
+    movq    %rsp, %rdi
+    .cfi_def_cfa_register %rdi
+    movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
+    .irp    word, 7, 6, 5, 4, 3, 2, 1
+    pushq   8 * \word(%rdi)             // SS first, the vector last
+    .endr
+    .irp    register, rax, rcx, rbx, rdx, rsi
+    pushq   %\register
+    .endr
+    pushq   (%rdi)                      // RDI
+    .irp    register, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    pushq   %\register
+    .endr
+    .cfi_hardware_frame FRAME_IP
+    leaq    8 + FRAME_BELOW_IP + HARDWARE_SIZE(%rdi), %rbx // the block; C++ preserves RBX
+    movq    %rsp, NMI_BLOCK_OTHER_REDO_SP(%rbx)
     cld
+.Lrun_nmi:
     dispatch nmisafe_trap_nmi
+    cmpl    $0, NMI_BLOCK_PENDING(%rbx)
+    .globl  nmisafe_user_nmi_window
+nmisafe_user_nmi_window:
+    jne     .Lnmi_again
+    .globl  nmisafe_user_nmi_raise
+nmisafe_user_nmi_raise:
+    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // nothing of this NMI lies on the NMI's stack
     xorl    %eax, %eax
     jmp     nmisafe_user_return
-end_trap_code nmisafe_user_nmi_common
+// Where an NMI between the two labels goes on: RDX is the block.
+    .globl  nmisafe_user_nmi_redo
+nmisafe_user_nmi_redo:
+    movq    %rdx, %rbx
+.Lnmi_again:
+    movl    $0, NMI_BLOCK_PENDING(%rbx)
+    jmp     .Lrun_nmi
+end_trap_code nmisafe_user_nmi_entry
 
 // ---------------------------------------------------------------------------------------------------
 // #DB, #MC and #DF from ring 0 (#DF from anywhere): GS base and CR3 may be the user's, whatever CS

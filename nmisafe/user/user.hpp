@@ -47,6 +47,9 @@ inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 /// stack's. @context boot of that CPU, interrupts off
 #ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
+
+/// Tells the latch of a CPU's NMIs of those from user mode. @context as trap::set_up_nmi_block(), after it
+void set_up_nmi(trap::nmi_block& block);
 #else
 void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
 #endif

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Looks into a linked kernel for what the sources promise.
 
-  - The library has two IRETs: the NMI's own, and the one for images that are not plain; with user mode also
-    its return, and one that unblocks NMIs where that has faulted.
+  - The library has three IRETs: the NMI's own, and those for images that are not plain, of an NMI nested in
+    another and of all others; with user mode also its return, and one that unblocks NMIs where that has
+    faulted.
+  - On x86-64 the NMI's first instruction lowers the IST entry.
   - Every STI of a return stands directly before the return instruction it is to shadow.
   - Capture and controls leave nothing behind in an image that was built without them (and are there in
     one built with them, or this test would prove nothing).
@@ -114,11 +116,14 @@ def main():
     begin, end = (table[name] for name in TRAP_SECTION)
     trap = [entry for entry in code if begin <= entry[0] < end]
     irets = [address for address, mnemonic, _ in trap if mnemonic.startswith("iret")]
-    of_user = {table[name] for name in ("nmisafe_user_iret", "nmisafe_user_unblocking_iret",
-                                        "nmisafe_user_nmi_iret")
-               if name in table}
-    if (len(irets) != 2 + len(of_user) or table["nmisafe_trap_nmi_iret"] not in irets or
-            not of_user <= set(irets)):
+    wide = any(operands.startswith("%rsp") for _, _, operands in trap)
+    named = {table["nmisafe_trap_nmi_iret"], table["nmisafe_trap_nmi_nested_iret"]}
+    named |= {table[name] for name in ("nmisafe_user_iret", "nmisafe_user_unblocking_iret",
+                                       "nmisafe_user_nmi_iret")
+              if name in table}
+    # Beside these the one for images that are not plain; and the control that returns without the latch.
+    unnamed = 2 if wide and options.variant.startswith("-controls") else 1
+    if len(irets) != len(named) + unnamed or not named <= set(irets):
         failures.append(f"IRETs in the library: {[hex(a) for a in irets]}")
 
     shadowed = {table["nmisafe_trap_near_shadowed"], table["nmisafe_trap_far_shadowed"]}
@@ -140,7 +145,14 @@ def main():
         failures.append(f"the boot-time policy is {'' if choosable else 'not '}in this image")
 
     stubs = {entry[0]: entry for entry in trap}
+    first = stubs[table["nmisafe_trap_nmi_entry"]]
+    if first[1] == ENDBR:
+        first = stubs[first[0] + 4]
+    if wide and not (re.match("sub|add", first[1]) and first[2].endswith("(%rsp)")):
+        failures.append(f"the NMI's entry begins with {first[1]} {first[2]}")
     for vector in range(256):
+        if vector == 2:
+            continue  # its entry is elsewhere
         begin_of_stub = table["nmisafe_trap_stubs"] + 16 * vector
         address, mnemonic, operands = stubs[begin_of_stub]
         if (mnemonic == ENDBR) != options.variant.endswith("-cet"):

@@ -24,6 +24,7 @@ struct catalogue_entry {
     std::string_view policies;
     expectation expected = expectation::safe;
     std::string_view symptom = {}; // control: the number of its @row that must be above zero
+    bool latched = false; // safe, although IRETs inside NMIs unblock them: unsafe_irets is above zero in `paths`
     std::string_view without = {}; // control: the part of the mechanism the image leaves out
     std::string_view image = {};   // a variant of the image; with `without` it is controls anyway
     std::string_view options = {}; // more of the kernel's command line

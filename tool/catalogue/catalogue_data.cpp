@@ -44,20 +44,24 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "return-path", .policies = "iret", .expected = control, .symptom = "unsafe_irets", .image = "controls", .paths = return_paths_in_nmi},
 
     {.experiment = "breakpoint-in-nmi", .policies = nmi_safe, .processors = 2, .what = "an INT3 in the NMI handler is hit while NMIs keep being raised: the handler is never re-entered"},
-    {.experiment = "breakpoint-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
-    {.experiment = "breakpoint-in-nmi", .policies = always_safe, .expected = control, .symptom = "corrupted", .without = "stacks", .processors = 2, .architectures = "x86_64"},
+    {.experiment = "breakpoint-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 2},
+    {.experiment = "breakpoint-in-nmi", .policies = "iret", .latched = true, .processors = 2},
+    {.experiment = "breakpoint-in-nmi", .policies = always_safe, .expected = control, .symptom = "corrupted", .without = "stacks,latch", .processors = 2, .architectures = "x86_64"},
 
     {.experiment = "page-fault-in-nmi", .policies = nmi_safe, .processors = 2, .what = "the NMI handler touches pages that are mapped only when they fault: never re-entered"},
-    {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .processors = 2},
+    {.experiment = "page-fault-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 2},
+    {.experiment = "page-fault-in-nmi", .policies = "iret", .latched = true, .processors = 2},
 
     {.experiment = "every-instruction", .policies = nmi_safe, .paths = sweep_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel, .what = "an NMI at every instruction boundary of a breakpoint, a page fault and a fault on vmalloc'd memory, in NMI and in thread context"},
-    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel},
+    {.experiment = "every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel},
+    {.experiment = "every-instruction", .policies = "iret", .latched = true, .paths = sweep_paths_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = every_kernel},
 
     {.experiment = "every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "cr3", .paths = "switch-vmalloc switch-fault", .instruction_count = true, .architectures = every_kernel},
 
     {.experiment = "flag-window", .policies = always_safe, .image = "controls", .paths = flag_paths, .counts_boundaries = true, .what = "an INT3 before nmi_enter and after nmi_exit, where the preempt count does not say NMI yet"},
-    {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
-    {.experiment = "flag-window", .policies = "far-nmi-count", .expected = control, .symptom = "nested", .image = "controls", .paths = flag_paths},
+    {.experiment = "flag-window", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .image = "controls", .paths = flag_paths},
+    {.experiment = "flag-window", .policies = "far-nmi-count", .expected = control, .symptom = "nested", .without = "latch", .image = "controls", .paths = flag_paths},
+    {.experiment = "flag-window", .policies = "iret far-nmi-count", .latched = true, .image = "controls", .paths = flag_paths},
 
     {.experiment = "not-plain", .policies = always_safe, .counts_boundaries = true, .what = "images with TF, NT, RF or another CS go the IRET way, are counted and keep their meaning"},
     {.experiment = "not-plain", .policies = always_safe, .expected = control, .symptom = "failures", .without = "tf"},
@@ -81,7 +85,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
     {.experiment = "events-under-nmi", .policies = "near", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of #DB and #MC, in a thread and in an NMI, and of the interrupts that lead to the scheduler or answer another CPU"},
-    {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},
+    {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},
 
     {.experiment = "asking-under-nmi", .policies = "near", .paths = "synchronise grace-period", .processors = 2, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction boundary of a CPU that asks another one to synchronise, or for a grace period, and waits: the question goes where it was to go"},
     {.experiment = "asking-under-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "target", .paths = "grace-period", .processors = 2, .instruction_count = true},
@@ -99,37 +103,40 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},
 
     {.experiment = "marker-in-nmi", .policies = always_safe, .paths = "turning-on turning-off grace-period own-marker", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true, .what = "the RFC's test: trace_mark in the NMI handler, with the INT3 on it for 10 ms at each step while NMIs keep being raised; its probe is called or not, as it should"},
-    {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "turning-on turning-off", .processors = 2},
+    {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "turning-on turning-off", .processors = 2},
+    {.experiment = "marker-in-nmi", .policies = "iret", .latched = true, .paths = "turning-on turning-off", .processors = 2, .counts_boundaries = true},
     {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "grace-period", .processors = 2},
     {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "cap", .paths = "own-marker", .processors = 2},
 
     {.experiment = "patch-under-nmi", .policies = always_safe, .paths = patch_paths, .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction of the text patcher and of its breakpoint handler executes the very site: the old value or the new"},
-    {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "value", .instruction_count = true},
+    {.experiment = "patch-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "value", .instruction_count = true},
     {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "int3", .paths = "value", .instruction_count = true},
     {.experiment = "patch-under-nmi", .policies = "near", .expected = control, .symptom = "wrong_values", .without = "emulate", .paths = "value", .instruction_count = true},
 
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .what = "four CPUs execute two sites from threads, interrupts and NMIs while they are toggled, 10,000 times under each policy: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4},
-    {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .processors = 4},
+    {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 4},
 
     {.experiment = "costs", .policies = every_policy, .trace = true, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 
     {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
 
     {.experiment = "kprobe-in-nmi", .policies = always_safe, .paths = "each all recursion faulting compiled", .counts_boundaries = true, .what = "probes on each instruction of a function that the NMI handler calls, and of a compiled NMI handler, NMIs pending while it is stepped: same result, every hit counted"},
-    {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "each"},
+    {.experiment = "kprobe-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "each"},
+    {.experiment = "kprobe-in-nmi", .policies = "iret", .latched = true, .paths = "each", .counts_boundaries = true},
 
     {.experiment = "kprobe-sweep", .policies = always_safe, .paths = "sweep", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of probes hit in a thread, its handler hitting the same probes: none is missed"},
-    {.experiment = "kprobe-sweep", .policies = "iret", .expected = control, .symptom = "nested", .paths = "sweep", .instruction_count = true},
+    {.experiment = "kprobe-sweep", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "sweep", .instruction_count = true},
 
     {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
-    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "buffer", .processors = 2, .architectures = every_kernel},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "buffer", .processors = 2, .architectures = every_kernel},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .latched = true, .paths = "buffer", .processors = 2, .counts_boundaries = true, .architectures = every_kernel},
 
     {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down fault-while-created fault-while-torn-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping, and of a fault on a mapping that another CPU makes or tears down meanwhile: there or not, never anything else"},
     {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "tearing-down fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
     {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "leaf", .paths = "fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
     {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "order", .paths = "making", .processors = 2, .instruction_count = true, .architectures = "x86_32_pae"},
-    {.experiment = "vmalloc-under-change", .policies = "iret", .expected = control, .symptom = "nested", .paths = "fault-while-created fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
+    {.experiment = "vmalloc-under-change", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "fault-while-created fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
 
     {.experiment = "vmalloc-torn-down", .policies = always_safe, .paths = "freed unmapped read-only waits", .processors = 4, .counts_boundaries = true, .architectures = every_kernel, .what = "a mapping torn down is gone on every CPU, in threads and in NMI handlers; an NMI handler that uses it is waited for"},
     {.experiment = "vmalloc-torn-down", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "freed unmapped read-only waits", .processors = 4, .architectures = every_kernel},
@@ -140,7 +147,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vmalloc-parallel", .policies = "near", .expected = control, .symptom = "failures", .without = "lock", .paths = "together", .processors = 4, .architectures = every_kernel},
 
     {.experiment = "module-in-nmi", .policies = always_safe, .paths = "faults refused reload", .processors = 4, .counts_boundaries = true, .timeout_seconds = 900, .architectures = every_kernel, .what = "a marker in the NMI handler calls a loaded module, all of it reached through page faults in the NMI; then it is unloaded and loaded again 1,000 times under NMIs on four CPUs"},
-    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .paths = "faults", .processors = 4, .timeout_seconds = 900, .architectures = every_kernel},
+    {.experiment = "module-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "faults", .processors = 4, .timeout_seconds = 900, .architectures = every_kernel},
 
     {.experiment = "module-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "reload", .processors = 4, .timeout_seconds = 900, .architectures = every_kernel},
 

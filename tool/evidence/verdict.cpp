@@ -62,6 +62,9 @@ std::string last_words(const console_content& console) {
 std::string safe_failure(const catalogue_entry& entry, const console_row& row,
                          const console_content& console) {
     for (std::string_view counter : {"failures", "nested", "lost", "corrupted", "unsafe_irets"}) {
+        if (entry.latched && counter == "unsafe_irets") {
+            continue;
+        }
         if (row.number(counter).value_or(1) != 0) {
             std::string reason = fmt::format("{} is {}", counter, row.number(counter).value_or(1));
             if (!console.failures.empty()) {
@@ -72,6 +75,11 @@ std::string safe_failure(const catalogue_entry& entry, const console_row& row,
     }
     if (!console.failures.empty()) {
         return console.failures.front();
+    }
+    const std::vector<std::string_view> paths = split_words(entry.paths);
+    const bool named = paths.empty() || std::find(paths.begin(), paths.end(), row.path) != paths.end();
+    if (entry.latched && named && row.number("unsafe_irets").value_or(0) == 0) {
+        return "no IRET unblocked NMIs: the latch was not needed";
     }
     const std::vector<std::string_view> quiet = split_words(entry.paths_without_nmis);
     const bool sends_nmis = std::find(quiet.begin(), quiet.end(), row.path) == quiet.end();

@@ -15,12 +15,12 @@
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/trap/breakpoint_dispatch.hpp"
+#include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 extern "C" {
-[[NMISAFE_ASSEMBLY_CALL]] void nmisafe_trap_nmi(nmisafe::x86::trap_frame*);
 extern const char nmisafe_trap_nmi_exit[];
 }
 
@@ -44,7 +44,7 @@ void measure_window(const char* name, const code_window& window) {
 void measure_nmi() {
     const auto* const entry = reinterpret_cast<const char*>(trap::entry_address(X86_VECTOR_NMI));
     // As Linux's figures are counted: up to the library's C++ function and back from it.
-    print_measure("nmi-entry", entry, address_of(nmisafe_trap_nmi));
+    print_measure("nmi-entry", entry, address_of(trap::nmisafe_trap_nmi));
     print_measure("nmi-exit", nmisafe_trap_nmi_exit, window_nmi_nothing_end);
     // All of it: up to the embedding kernel's handler and from its return instruction on.
     print_measure("nmi-entry-to-handler", entry, address_of(empty_nmi_handler));

@@ -39,7 +39,7 @@ bool has_error_code(unsigned vector) {
 /// #DB and #MC begin at the top of their IST stacks, all others stay where the code was.
 void check_stack([[maybe_unused]] unsigned vector) {
 #ifdef __x86_64__
-    const auto& ist = this_cpu().tss.ist;
+    const auto& ist = this_cpu().nmi_block->tss.ist;
     const auto top_of = [&ist](interrupt_stack which) {
         return static_cast<uintptr_t>(ist[static_cast<unsigned>(which) - 1]);
     };

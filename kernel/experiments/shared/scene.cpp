@@ -47,7 +47,8 @@ trap_frame outer_copy;
 bool runs_over_nmi_stack([[maybe_unused]] const trap_frame& frame) {
 #ifdef __x86_64__
     const auto top = reinterpret_cast<uintptr_t>(&frame + 1);
-    return frame.sp <= top && frame.sp > top - page_size;
+    const uintptr_t end = top + sizeof(nmisafe::trap::nmi_block); // the exit's RSP is in the block
+    return frame.sp <= end && frame.sp > top - page_size;
 #else
     return false;
 #endif

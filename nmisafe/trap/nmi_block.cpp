@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#include "nmisafe/trap/nmi_block.h"
+
+#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/entry_calls.hpp"
+
+namespace nmisafe::trap {
+
+#ifdef __x86_64__
+
+void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
+    const auto address = reinterpret_cast<uintptr_t>(&block);
+    constexpr uintptr_t page = 4096;
+    if (address % alignof(nmi_block) != 0 || address % page > page - sizeof(nmi_block))
+        platform::contract::panic(
+            {.what = "an NMI block out of place", .frame = nullptr, .value = address});
+    for (uint32_t level = 0; level <= 3; ++level) {
+        const uintptr_t head = address - level * NMI_STRIDE;
+        *reinterpret_cast<volatile uint32_t*>(head + NMI_BLOCK_LEVEL) = level;
+    }
+    block.pending = 0;
+    block.gs_base = gs_base;
+    block.has_foreign_gs = 0;
+    block.other_exit = {};
+    block.tss.io_map_base = sizeof(block.tss);
+    block.tss.ist[nmi_ist - 1] = address;
+}
+
+void abandon_nmi(nmi_block& block) {
+    block.pending = 0;
+    block.has_foreign_gs = 0;
+    block.tss.ist[nmi_ist - 1] = reinterpret_cast<uintptr_t>(&block);
+}
+
+#else
+
+void abandon_nmi() {
+    auto& cpu = platform::contract::this_cpu();
+    cpu.nmi_pending = 0;
+    cpu.nmi_latch = 0;
+}
+
+#endif
+
+} // namespace nmisafe::trap
