@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// x86-64: the NMI of kernels with user mode. From ring 0 it is the trap module's.
+#ifdef __x86_64__
+
+#include "nmisafe/trap/nmi_block.h"
+#include "nmisafe/user/entry_macros_x86_64.h"
+#include "nmisafe/x86/flags.h"
+#include "nmisafe/x86/vectors.h"
+
+    .section nmisafe_trap_text, "ax", @progbits
+    .cfi_sections .debug_frame
+
+// From ring 3 the frame moves to the thread's stack, and there is no work before the return, because NMIs are
+// blocked until it. The first instruction is that of the module trap's entry, whose rules hold here too: nmi_x86_64.S.
+#define AT_HEAD(offset) HARDWARE_SIZE + (offset)(%rsp)
+trap_code nmisafe_user_nmi_entry
+    .cfi_hardware_frame 0
+#if defined __CET__ && (__CET__ & 1) || defined NMISAFE_USER_ENDBR
+    endbr64
+#endif
+    subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
+#ifdef NMISAFE_USER_CLAC
+    clac
+#endif
+    testb   $X86_RPL_MASK, FRAME_CS - FRAME_IP(%rsp)
+    jz      nmisafe_trap_nmi_entered
+    cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
+    jne     nmisafe_trap_nmi_entered    // which stops the machine
+    pushq   $0
+    .cfi_adjust_cfa_offset 8
+    pushq   $X86_VECTOR_NMI
+    .cfi_adjust_cfa_offset 8
+    swapgs
+    load_kernel_cr3
+    push_reg rdi
+    movq    %rsp, %rdi
+    .cfi_def_cfa_register %rdi
+    movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
+    .irp    word, 7, 6, 5, 4, 3, 2, 1
+    pushq   8 * \word(%rdi)             // SS first, the vector last
+    .endr
+    .irp    register, rax, rcx, rbx, rdx, rsi
+    pushq   %\register
+    .endr
+    pushq   (%rdi)                      // RDI
+    .irp    register, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    pushq   %\register
+    .endr
+    .cfi_hardware_frame FRAME_IP
+    leaq    8 + FRAME_BELOW_IP + HARDWARE_SIZE(%rdi), %rbx // the block; C++ preserves RBX
+    movq    %rsp, NMI_BLOCK_OTHER_REDO_SP(%rbx)
+    cld
+.Lrun_nmi:
+    movq    %rsp, %rdi                  // arg 1: trap_frame*
+    call    nmisafe_trap_nmi
+    cmpl    $0, NMI_BLOCK_PENDING(%rbx)
+    .globl  nmisafe_user_nmi_window
+nmisafe_user_nmi_window:
+    jne     .Lnmi_again
+    .globl  nmisafe_user_nmi_raise
+nmisafe_user_nmi_raise:
+    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // nothing of this NMI lies on the NMI's stack
+    xorl    %eax, %eax
+    jmp     nmisafe_user_return
+// Where an NMI between the two labels goes on: RDX is the block.
+    .globl  nmisafe_user_nmi_redo
+nmisafe_user_nmi_redo:
+    movq    %rdx, %rbx
+.Lnmi_again:
+    movl    $0, NMI_BLOCK_PENDING(%rbx)
+    jmp     .Lrun_nmi
+end_trap_code nmisafe_user_nmi_entry
+
+#endif // __x86_64__
+
+    .section .note.GNU-stack, "", @progbits
