@@ -174,9 +174,12 @@ void read_madt(machine& found) {
         const uintptr_t needed = entry.type == 0 ? 8 : entry.type == 1 ? 12 : 2;
         if (entry.length < needed || entry.length > madt->length - at)
             panic("ACPI table of the APICs has a bad entry", nullptr, at);
-        if (entry.type == 0 && (entry.local_apic.flags & cpu_enabled) != 0 &&
-            found.cpus < most_cpus)
-            found.apic_ids[found.cpus++] = entry.local_apic.apic_id;
+        if (entry.type == 0 && (entry.local_apic.flags & cpu_enabled) != 0) {
+            if (found.cpus < most_cpus)
+                found.apic_ids[found.cpus++] = entry.local_apic.apic_id;
+            else
+                ++found.cpus_left_out;
+        }
         if (entry.type == 1 && found.io_apic == 0)
             found.io_apic = entry.io_apic.address;
         at += entry.length;

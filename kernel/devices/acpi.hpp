@@ -9,6 +9,7 @@ namespace kernel {
 struct machine {
     uint32_t apic_ids[most_cpus]; ///< Of the CPUs that may be started, the boot CPU among them.
     uint32_t cpus;
+    uint32_t cpus_left_out; ///< Enabled ones beyond most_cpus.
     uintptr_t io_apic;
     uintptr_t hpet; ///< 0 if no table names one.
 };

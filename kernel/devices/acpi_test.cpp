@@ -277,6 +277,7 @@ TEST_CASE("the entries of the APICs' table, up to the last CPU and one more") {
         found = kernel::read_machine();
         CHECK(found.cpus == std::min<uint32_t>(cpus, kernel::most_cpus));
         CHECK(found.apic_ids[found.cpus - 1] == found.cpus - 1);
+        CHECK(found.cpus_left_out == cpus - found.cpus);
     }
 
     table(madt_at, "APIC", madt_of(local_apic(0)));

@@ -4,6 +4,7 @@
 
 #include "kernel/common/join_text.hpp"
 #include "kernel/console/command_line.hpp"
+#include "kernel/console/console.hpp"
 #include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/devices/apic.hpp"
@@ -112,6 +113,8 @@ extern "C" [[noreturn, KERNEL_JOIN_TEXT, NMISAFE_ASSEMBLY_CALL]] void kernel_oth
 }
 
 void start_other_cpus(const machine& found) {
+    if (found.cpus_left_out != 0)
+        print("CPUs left out: ", found.cpus_left_out, "\n");
     kernel_starting_top_table = kernel_space().top_table;
     __builtin_memcpy(physical_to_virtual(KERNEL_TRAMPOLINE), kernel_trampoline_begin,
                      static_cast<size_t>(kernel_trampoline_end - kernel_trampoline_begin));

@@ -15,6 +15,7 @@ SUCCESS, PANIC = 33, 35  # 2 * what the kernel writes to the debug-exit port, an
 DEFAULT = {"machine": "q35", "cpu": "max", "memory": "64", "cpus": "2", "icount": None}
 # With time in instructions the PIT, were it left on the HPET's pin, raises its edge in one of the sweeps.
 SWEEP = {"cpus": "1", "icount": "shift=6,sleep=off"}
+MOST_CPUS = 8  # that the kernel uses
 LACKS = "this CPU lacks "
 OUT_OF_REACH = {"x86_32": "ACPI table out of reach", "x86_32_pae": "ACPI table out of reach"}
 
@@ -58,7 +59,7 @@ def run(options, machine, experiment):
         cwd=options.images, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)
 
 
-def problems_of(done, expected):
+def problems_of(done, expected, cpus):
     """What is wrong with how the guest ended."""
     lines = done.stdout.splitlines()
     panics = [line for line in lines if line.startswith("@panic")]
@@ -74,6 +75,9 @@ def problems_of(done, expected):
         rows = [line for line in lines if line.startswith("@row")]
         if failed or not rows:
             yield f"failures {failed}, {len(rows)} rows"
+        left_out = [line for line in lines if line.startswith("CPUs left out: ")]
+        if left_out != [f"CPUs left out: {cpus - MOST_CPUS}"] * (cpus > MOST_CPUS):
+            yield f"of {cpus} CPUs says {left_out}"
         for row in rows:
             counts = dict(re.findall(r"(\w+)=(\d+)", row))
             if any(counts[name] != "0" for name in ("failures", "nested", "lost", "corrupted")):
@@ -94,7 +98,8 @@ def main():
     failures = 0
     for changes, experiment, panics in MACHINES:
         expected = panics.get(options.arch)
-        for problem in problems_of(run(options, DEFAULT | changes, experiment), expected):
+        machine = DEFAULT | changes
+        for problem in problems_of(run(options, machine, experiment), expected, int(machine["cpus"])):
             failures += 1
             print(f"{options.arch} {changes} {experiment}: {problem}", file=sys.stderr)
     return 1 if failures else 0
