@@ -2,6 +2,7 @@
 // A function of many kinds of instructions, for both widths; each stands in a table with the number
 // of times it is executed. All that a probe could spoil goes into the result: registers, flags,
 // return addresses, the stack pointer, and which way the branches go.
+#include "kernel/boot/layout.h"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/windows.h"
 #include "nmisafe/x86/indirect_target.h"
@@ -125,7 +126,12 @@ probed_function:
     probed 1, add    DX, AX
     probed 1, sldt   %edx
     probed 1, sub    DX, AX
+    probed 1, mov    $KERNEL_DATA_SELECTOR, %edx
+    probed 1, verw   %dx                             // SS is null in an NMI on QEMU: not that one
+    probed 1, setz   %dl
     probed 1, clts
+    probed 1, movzbl %dl, %edx
+    probed 1, add    DX, AX
     probed 1, lea    DATA(probed_distance), DX
     probed 1, call   *DX
     swept  1, call   probed_distance
