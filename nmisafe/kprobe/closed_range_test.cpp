@@ -176,8 +176,8 @@ TEST_CASE("what of somebody's leads into the code stands in the way, its own doe
     };
     for (const handler pre : {handler{}, handler{on_hit}})
         for (const handler post : {handler{}, handler{on_hit}})
-            for (const void* argument : std::initializer_list<const void*>{
-                     nullptr, &own, constants, constants + 1}) {
+            for (const void* argument :
+                 std::initializer_list<const void*>{nullptr, &own, constants, constants + 1}) {
                 probe other = at(7, 0);
                 other.pre = pre;
                 other.post = post;
@@ -261,6 +261,18 @@ TEST_CASE("what leads into code that goes is taken off; who may be in a slot kee
     const inserted unused(jump);
     CHECK(*evict(code) == 0);
     CHECK(fake::text.bytes[7] == 0xcc);
+}
+
+TEST_CASE("a probe is gone when no handler can be on its links any more, also by eviction") {
+    place(ordinary);
+    const closed_range leaving = image();
+    own = at(7, 0);
+    REQUIRE(insert(own));
+    bool is_out = false; // when the CPUs last did something that shows them what has changed
+    fake::observer = [&] { is_out = internal::all.sites.find(function + 7) == nullptr; };
+    CHECK(*evict(leaving) == 0);
+    fake::observer = nullptr;
+    CHECK(is_out);
 }
 
 TEST_CASE("who may not wait evicts nobody") {

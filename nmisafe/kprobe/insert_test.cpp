@@ -127,16 +127,59 @@ TEST_CASE("a slot is nobody's code") {
     probe other = at(0x40, 0);
     const inserted one(other);
     check_refused(at(0x20, function + 0x40), probe_error::bad_slot);
-    {
-        // The last instruction before the slot reaches into it.
-        fake::text.write(function + 0x9f, 0xeb);
-        probe jump = at(0, 0);
-        jump.address = jump.function = function + 0x9f;
-        const inserted two(jump);
-        check_refused(at(0x20, function + 0xa0), probe_error::bad_slot);
-    }
     probe moved = at(0x20, function + 0xa0);
-    const inserted three(moved);
+    const inserted two(moved);
+}
+
+namespace {
+
+/// Inserts, or is refused for its slot.
+void check_slot_of(probe what, bool is_good) {
+    if (is_good)
+        const inserted one(what);
+    else
+        check_refused(what, probe_error::bad_slot);
+}
+
+/// NOPs, and at some offset a MOV of two bytes that needs a slot.
+void place_mov_at(unsigned offset) {
+    bytes code(0xa0, 0x90);
+    code[offset] = 0x89;
+    code[offset + 1] = 0xd8;
+    place(code);
+}
+
+} // namespace
+
+// A slot that only touches code is as good as any: what is overwritten ends where the other begins.
+TEST_CASE("a slot directly before the function, behind the instruction, behind another probe's") {
+    constexpr unsigned slot = 0x60;
+    constexpr unsigned slot_end = slot + slot_size;
+    for (const unsigned begin : {slot_end - 1, slot_end, slot_end + 1}) {
+        CAPTURE(begin);
+        place_mov_at(0x90);
+        probe what = at(0x90, function + slot);
+        what.function = function + begin;
+        check_slot_of(what, begin >= slot_end);
+    }
+    for (const unsigned end : {slot + 1, slot, slot - 1}) {
+        CAPTURE(end);
+        place_mov_at(end - 2);
+        check_slot_of(at(end - 2, function + slot), end <= slot);
+
+        place_mov_at(0x20);
+        fake::text.write(function + end - 2, 0xeb);
+        probe jump = at(end - 2, 0);
+        const inserted other(jump);
+        check_slot_of(at(0x20, function + slot), end <= slot);
+    }
+    for (const unsigned begin : {slot_end - 1, slot_end, slot_end + 1}) {
+        CAPTURE(begin);
+        place_mov_at(0x20);
+        probe nop = at(begin, 0);
+        const inserted other(nop);
+        check_slot_of(at(0x20, function + slot), begin >= slot_end);
+    }
 }
 
 TEST_CASE("a probe is its owner's when no handler can be on its links any more") {
