@@ -103,6 +103,7 @@ struct fixture {
         const auto gone = unload(module);
         REQUIRE(gone);
         CHECK(module.state() == module_state::empty);
+        CHECK(std::string(module.name()).empty()); // it was in what has gone
     }
     void check_features();
     void check_sites(std::initializer_list<int> numbers);
