@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Probes come and go, on the fake platform: its code cannot be patched, so the markers are of the
 // kind that loads a flag, but for one. Patched ones are in hosted_test.cpp.
+#include "nmisafe/marker/registry_test.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/platform/fake/nmisafe_platform.hpp"
 
@@ -13,6 +14,7 @@ extern "C" const nmisafe::immediate::site __start_nmisafe_immediate_sites[];
 using namespace nmisafe;
 using marker::marker_error;
 using marker::probe;
+using marker::test_probe;
 
 namespace {
 
@@ -41,6 +43,9 @@ void hit_one_name_two_formats() {
 [[gnu::noinline]] void hit_patched() {
     trace_mark(registry, patched, "value %u", 1);
 }
+[[gnu::noinline]] void hit_last() { // the last marker of all in the table
+    _trace_mark(registry, last, "value %u", 1);
+}
 
 auto add(probe& one, const char* format = "value %u") {
     return marker::register_probe("registry", "number", format, one);
@@ -56,6 +61,15 @@ struct fixture {
     }
 };
 
+/// The one patched site, in the fake's text: patching looks at it there, and changes it there.
+/// @return its address.
+uintptr_t place_patched() {
+    const immediate::site& site = __start_nmisafe_immediate_sites[0];
+    const auto* const code = reinterpret_cast<const uint8_t*>(site.code());
+    fake::text.place(site.code(), {code, code + site.size});
+    return site.code();
+}
+
 const marker::marker* find(const std::string& name) {
     for (const marker::marker& one : marker::all_markers{})
         if (one.name() == name)
@@ -66,7 +80,7 @@ const marker::marker* find(const std::string& name) {
 } // namespace
 
 TEST_CASE_FIXTURE(fixture, "one probe: on, called, off") {
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     hit(1);
     CHECK(calls.empty());
     const auto on = add(one);
@@ -95,9 +109,9 @@ TEST_CASE_FIXTURE(fixture, "one probe: on, called, off") {
 TEST_CASE_FIXTURE(fixture, "several probes, in order of registration, each taken out") {
     for (unsigned out = 0; out < 3; ++out) {
         calls.clear();
-        probe a(note, &letters[0]);
-        probe b(note, &letters[1]);
-        probe c(note, &letters[2]);
+        test_probe a(note, &letters[0]);
+        test_probe b(note, &letters[1]);
+        test_probe c(note, &letters[2]);
         probe* const all[] = {&a, &b, &c};
         for (probe* one : all)
             REQUIRE(add(*one));
@@ -109,7 +123,7 @@ TEST_CASE_FIXTURE(fixture, "several probes, in order of registration, each taken
         hit(1);
         CHECK(calls == std::string("abc").erase(out, 1));
         CHECK(find("number")->is_on());
-        probe d(note, &letters[3]);
+        test_probe d(note, &letters[3]);
         REQUIRE(add(d));
         calls.clear();
         hit(1);
@@ -122,8 +136,8 @@ TEST_CASE_FIXTURE(fixture, "several probes, in order of registration, each taken
 }
 
 TEST_CASE_FIXTURE(fixture, "by channel, name, function and private data") {
-    probe a(note, &letters[0]);
-    probe b(note, &letters[1]);
+    test_probe a(note, &letters[0]);
+    test_probe b(note, &letters[1]);
     REQUIRE(add(a));
     REQUIRE(add(b));
     const auto wrong = marker::unregister_probe("registry", "number", note, &letters[2]);
@@ -141,7 +155,7 @@ TEST_CASE_FIXTURE(fixture, "by channel, name, function and private data") {
 }
 
 TEST_CASE_FIXTURE(fixture, "what is refused leaves the marker off") {
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     const auto expect = [&one](const auto& result, marker_error why) {
         REQUIRE_FALSE(result);
         CHECK(result.error() == why);
@@ -175,6 +189,7 @@ TEST_CASE_FIXTURE(fixture, "what is refused leaves the marker off") {
     hit(1);
     hit_one_name_two_formats();
     hit_patched();
+    hit_last();
     CHECK(calls.empty());
     CHECK(fake::grace_periods == 0);
     REQUIRE(add(one, nullptr)); // any format will do, and nothing above has used the probe up
@@ -184,8 +199,8 @@ TEST_CASE_FIXTURE(fixture, "what is refused leaves the marker off") {
 }
 
 TEST_CASE_FIXTURE(fixture, "a probe goes also when its marker cannot be turned off") {
-    probe one(note, &letters[0]);
-    probe other(note, &letters[1]);
+    test_probe one(note, &letters[0]);
+    test_probe other(note, &letters[1]);
     const auto on = add(one);
     REQUIRE(on);
     const marker::marker& which = **on;
@@ -242,8 +257,31 @@ TEST_CASE_FIXTURE(fixture, "a probe goes also when its marker cannot be turned o
     CHECK_FALSE(which.is_on());
 }
 
+TEST_CASE_FIXTURE(fixture, "of those that cannot be turned off the first says why") {
+    test_probe one(note, &letters[0]);
+    const uintptr_t site = place_patched();
+    const auto on = marker::register_probe("registry", "patched", nullptr, one);
+    REQUIRE(on);
+    const marker::marker& which = **on;
+    const uint8_t whole = fake::text.bytes[0];
+    fake::text.write(site, 0xcc); // somebody's breakpoint
+    REQUIRE(marker::unregister_probe(one));
+    CHECK(which.is_on());
+    const marker::marker* last = nullptr;
+    for (const marker::marker& other : marker::all_markers{})
+        last = &other;
+    REQUIRE(last != &which); // behind it comes one with which nothing is wrong
+    REQUIRE_FALSE(last->is_on());
+    const auto still = marker::turn_off_idle();
+    REQUIRE_FALSE(still);
+    CHECK(still.error() == marker_error::not_patched);
+    fake::text.write(site, whole);
+    CHECK(marker::turn_off_idle());
+    CHECK_FALSE(which.is_on());
+}
+
 TEST_CASE_FIXTURE(fixture, "a handler unregisters nothing") {
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     REQUIRE(add(one));
     fake::can_synchronise = false;
     CHECK(marker::unregister_probe(one).error() == marker_error::cannot_synchronise);
@@ -258,7 +296,7 @@ TEST_CASE_FIXTURE(fixture, "a handler unregisters nothing") {
 }
 
 TEST_CASE_FIXTURE(fixture, "of two formats under a name each is its own marker") {
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     const auto on = marker::register_probe("registry", "twice", "value %x", one);
     REQUIRE(on);
     hit_one_name_two_formats();
@@ -268,7 +306,7 @@ TEST_CASE_FIXTURE(fixture, "of two formats under a name each is its own marker")
 }
 
 TEST_CASE_FIXTURE(fixture, "a probe is free again after a grace period begun when it was out") {
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     REQUIRE(add(one));
     const auto expect_in_use = [&one] {
         const auto again = add(one);
@@ -293,7 +331,7 @@ TEST_CASE_FIXTURE(fixture,
     static probe* self;
     static probe* next;
     calls.clear();
-    probe one(
+    test_probe one(
         [](const marker::marker&, void*, const marker::arguments&) {
             calls += '1';
             CHECK(marker::unregister_probe(*self));
@@ -302,7 +340,7 @@ TEST_CASE_FIXTURE(fixture,
             CHECK_FALSE(marker::synchronise()); // would wait for itself
         },
         nullptr);
-    probe two(note, &letters[1]);
+    test_probe two(note, &letters[1]);
     self = &one;
     next = &two;
     REQUIRE(add(one));
@@ -313,11 +351,8 @@ TEST_CASE_FIXTURE(fixture,
 }
 
 TEST_CASE_FIXTURE(fixture, "while one registration is at work the next is told so") {
-    // The one patched site, in the fake's text: patching looks at it there, and changes it there.
-    const immediate::site& site = __start_nmisafe_immediate_sites[0];
-    const auto* const code = reinterpret_cast<const uint8_t*>(site.code());
-    fake::text.place(site.code(), {code, code + site.size});
-    static probe other(note, &letters[1]);
+    place_patched();
+    static test_probe other(note, &letters[1]);
     static unsigned refused;
     fake::before_read = [] {
         const auto second = add(other);
@@ -325,7 +360,7 @@ TEST_CASE_FIXTURE(fixture, "while one registration is at work the next is told s
         refused += !second && second.error() == marker_error::busy;
         refused += !third && third.error() == marker_error::busy;
     };
-    probe one(note, &letters[0]);
+    test_probe one(note, &letters[0]);
     const auto on = marker::register_probe("registry", "patched", nullptr, one);
     fake::before_read = nullptr;
     REQUIRE(on);

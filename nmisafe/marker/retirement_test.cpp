@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which grace period frees a probe, told at each instruction of its unregistration.
 #include "nmisafe/marker/internal/retirement.hpp"
+#include "nmisafe/marker/registry_test.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/platform/fake/nmisafe_platform.hpp"
 #include "nmisafe/platform/fake/single_step.hpp"
@@ -44,8 +45,8 @@ auto add(marker::probe& one) {
 // after the store and before the load is what keeps it from that.
 TEST_CASE("only a grace period that begins when all CPUs see the probe out makes it free") {
     fake::reset();
-    marker::probe stays(note, nullptr);
-    marker::probe goes(note, &calls);
+    marker::test_probe stays(note, nullptr);
+    marker::test_probe goes(note, &calls);
     REQUIRE(add(stays));
     REQUIRE(add(goes));
     constexpr uint32_t others = 1000; // grace periods that begin just behind the barrier
@@ -84,8 +85,8 @@ TEST_CASE("only a grace period that begins when all CPUs see the probe out makes
 TEST_CASE("a hit uses no probe that was taken out and made free before its section began") {
     fake::reset();
     fake::calls.reserve(100'000); // stepped code must not be allocating when others act
-    marker::probe goes(note_use, nullptr);
-    marker::probe stays(note, nullptr);
+    marker::test_probe goes(note_use, nullptr);
+    marker::test_probe stays(note, nullptr);
     unsigned freed = 0;
     unsigned kept = 0;
     bool is_reached = true;
