@@ -81,8 +81,10 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1u, 86400u))
         ->type_name("SECONDS");
     command
-        .add_option("--kernel-option", options.kernel_options,
-                    "one more option for each guest's kernel; may be repeated")
+        .add_option(
+            "--kernel-option", options.kernel_options,
+            "one more option for the kernel of each row that does not have it itself; may be "
+            "repeated")
         ->allow_extra_args(false)
         ->check(is_kernel_option)
         ->type_name("NAME=VALUE");

@@ -65,6 +65,33 @@ std::string find_missing(const std::vector<guest_run>& runs, const run_options& 
     return {};
 }
 
+// Which --kernel-option would do nothing in which rows. Empty: none in any.
+struct idle_option {
+    std::string text;
+    bool everywhere = false;
+};
+std::vector<idle_option> find_idle_options(const std::vector<guest_run>& runs,
+                                           const std::vector<std::string>& options) {
+    std::vector<idle_option> found;
+    for (const std::string& option : options) {
+        const std::string name = option.substr(0, option.find('='));
+        std::vector<std::string> rows;
+        for (const guest_run& run : runs) {
+            if (has_own_option(run, name)) {
+                rows.push_back(run.name());
+            }
+        }
+        if (rows.size() == runs.size()) {
+            found.push_back(
+                {fmt::format("--kernel-option {}: each row has its own {}", option, name), true});
+        } else if (!rows.empty()) {
+            found.push_back({fmt::format("--kernel-option {} is not for what has its own: {}",
+                                         option, fmt::join(rows, ", "))});
+        }
+    }
+    return found;
+}
+
 // Not by fmt::print(), which throws where standard error cannot be written: the status still tells.
 void complain(const std::string& why) {
     std::fputs(fmt::format("nmisafe: {}\n", why).c_str(), stderr);
@@ -81,6 +108,12 @@ int run_command(const run_options& options) {
     const std::vector<guest_run> runs = select(catalogue(), options.wanted);
     if (runs.empty()) {
         return refuse("no experiment matches this choice (see --list)");
+    }
+    for (const idle_option& idle : find_idle_options(runs, options.kernel_options)) {
+        if (idle.everywhere) {
+            return refuse(idle.text);
+        }
+        complain(idle.text);
     }
     std::error_code error;
     std::filesystem::create_directories(options.out, error);

@@ -15,6 +15,21 @@ std::filesystem::path image_file(const std::filesystem::path& images, const gues
            fmt::format("nmisafe-{}{}{}.image", run.arch, variant.empty() ? "" : "-", variant);
 }
 
+bool has_own_option(const guest_run& run, std::string_view name) {
+    // What makes the row what it is, and which of its runs this is.
+    for (const std::string_view own : {"experiment", "policy", "without", "mode"}) {
+        if (name == own) {
+            return true;
+        }
+    }
+    for (const std::string_view option : split_words(run.entry->options)) {
+        if (option.substr(0, option.find('=')) == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
                               const std::vector<std::string>& kernel_options,
                               const execution_log_options& log, const qemu& emulator) {

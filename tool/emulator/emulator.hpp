@@ -35,6 +35,10 @@ struct execution_log_options {
     std::vector<address_range> only = {}; // what is logged; empty: everything
 };
 
+// Whether the row's command line says this itself: of two options with a name the kernel takes the
+// first, so a further one would do nothing.
+bool has_own_option(const guest_run& run, std::string_view name);
+
 // `kernel_options` come behind the catalogue's. No path is an argument: QEMU takes a `%` in a log's
 // name for a place to fill in, and hands the image's name to the kernel as part of its command
 // line, where it may hold a space or leave no room.

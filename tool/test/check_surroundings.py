@@ -28,6 +28,10 @@ class Surroundings(ToolCase):
                 (["--timeout", "0"], "--timeout"),
                 (["--kernel-option", "toggles"], "toggles is not of the form name=value"),
                 (["--kernel-option", "a=b,c=d"], "a=b,c=d is not of the form name=value"),
+                ([*ONE_ROW, "--kernel-option", "policy=near"], "policy=near: each row has its own policy"),
+                ([*ONE_ROW, "--kernel-option", "mode=trace"], "mode=trace: each row has its own mode"),
+                (["--all", "--experiment", "crash-small-stack", "--kernel-option", "stack=2000"],
+                 "stack=2000: each row has its own stack"),
                 (["--unknown"], "--unknown"),
                 (["extra"], "extra"),
                 (["--experiment", "threads", "--policy", "iret"], "no experiment matches")):

@@ -85,6 +85,13 @@ class Tool(ToolCase):
         self.assertIn("-append experiment=page-fault-in-nmi policy=far toggles=7 stack=5 ",
                       self.commands())
 
+    def test_kernel_option_of_a_row_itself(self):
+        done = self.run_tool("good", ["--arch", "x86_64", "--experiment", "patch-storm", "--policy", "near",
+                                      "--kernel-option", "toggles=7"])
+        self.assertEqual(done.stderr, "nmisafe: --kernel-option toggles=7 is not for what has its own: "
+                                      "x86_64-patch-storm-near-without-int3\n")
+        self.assertIn("policy=near toggles=7 ", self.commands())
+
     def test_control(self):
         options = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "iret"]
         done = self.run_tool("control", options)
