@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Checks what the documents say against the repository.
 
-  - every file or folder named in backticks or linked exists
+  - every file or folder named in backticks or linked exists, and every header that an example names; a
+    header named without a folder lies beside the page
   - every command line that begins with ./run or ./test uses options that its --help knows, and those
     that only print (--help, --list) are run
   - every experiment and policy that the README names is in the tool's catalogue
@@ -20,7 +21,7 @@ import sys
 ENDINGS = (".md", ".cpp", ".hpp", ".h", ".S", ".py", ".json", ".cmake", ".ld")
 # Made by the build, by a run or by the reader; Linux's; or a name with a place to fill in.
 NOT_IN_TREE = re.compile(
-    r"^(build|out)/|[<*{$]|^(/|\.|nmisafe_platform\.hpp$|report\.json$|hardirq\.h$)")
+    r"^(build|out)/|[<*{$]|^(/|\.|nmisafe_platform\.hpp$|nmisafe_user_layout\.h$|report\.json$|hardirq\.h$)")
 
 
 def documents(root):
@@ -29,17 +30,25 @@ def documents(root):
     return [root / line for line in listed.splitlines()]
 
 
+def named_files(text):
+    """What a page names: in backticks, by links, and the headers in its examples."""
+    examples = "".join(re.findall(r"^```cpp\n(.*?)^```", text, re.M | re.S))
+    return re.findall(r"`([^`\s]+)`", text) + re.findall(r"\]\(([^)#:]+)\)", text) + \
+        re.findall(r"[\w./]+\.hpp\b", examples)
+
+
 def check_files(root, document, text, names_in_tree, failures):
     places = (root, document.parent, root / "nmisafe", root / "kernel", root / "docs")
-    names = re.findall(r"`([^`\s]+)`", text) + re.findall(r"\]\(([^)#:]+)\)", text)
-    for name in names:
+    for name in named_files(text):
         folder = name.split("/")[0] if "/" in name else None
         in_folder = folder and any((place / folder).is_dir() for place in places)
         if NOT_IN_TREE.search(name) or not (name.endswith(ENDINGS) or in_folder):
             continue
         found = any((place / name).exists() for place in places)
-        if not found and not ("/" not in name and name in names_in_tree):
+        if not found and ("/" in name or name not in names_in_tree):
             failures.append(f"{document.relative_to(root)}: {name} does not exist")
+        elif not found and name.endswith((".hpp", ".h")):
+            failures.append(f"{document.relative_to(root)}: {name} lies elsewhere: it needs its folder")
 
 
 def check_commands(root, document, text, helps, failures):
