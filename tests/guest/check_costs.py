@@ -1,24 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the experiments costs and patch-costs and holds the counts against the project's goals: an instruction
-more is noticed here before a user does.
+"""Runs the experiments costs and patch-costs and holds the counts against README.md's table and the project's
+goals: what grows by more than 5 % is noticed here before a user does.
 
     check_costs.py TOOL IMAGES OUT ARCH COMPILER
 """
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
-# What g++ makes of x86-64 under the policy near: no more than 5 % over what README.md shows, or what was
-# set out for, beside what Linux takes there.
-NEAR_GOALS = {"nmi-entry": 29, "nmi-exit": 19, "nmi-entry-to-handler": 53, "nmi-exit-from-handler": 42,
-              "breakpoint-return": 32, "breakpoint-roundtrip": 89, "vmalloc-fault": 225,
-              "patched-breakpoint-roundtrip": 100, "patched-breakpoint-1000": 130,
-              "kprobe-emulated": 247, "kprobe-copied": 438,
-              "marker-dormant": 2, "marker-to-probe": 11, "marker-hit": 16, "marker-hit-two": 51,
-              "patch-1": 1093, "patch-100": 784, "patch-10000": 782}
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What g++ makes of x86-64 under the policy near is in README.md's table; this is not, being part of that.
+NOT_SHOWN = {"breakpoint-return": 31, "marker-to-probe": 11}
+GROWTH = 1.05
 # Of the other widths, compilers and policies. With clang what keeps the stack aligned is around a dormant
 # marker.
 GOALS = {"nmi-entry": 40, "nmi-exit": 20, "nmi-entry-to-handler": 80, "nmi-exit-from-handler": 80,
@@ -34,9 +31,20 @@ POLICIES = {"GNU": ("near", "far", "far-nmi-count", "iret"), "Clang": ("near", "
 PATCH_GOALS = {"patch-1": 2000, "patch-100": 1000, "patch-10000": 1000}
 
 
+def shown_costs(readme):
+    """{name: instructions} of the table: names in the first cell, as many numbers in the second."""
+    costs = {}
+    for names, numbers in re.findall(r"^\| (`[^|]*) \| ([\d, ]+) \|[^|]*\|$", readme, re.M):
+        names, numbers = re.findall(r"`([a-z]+-[a-z0-9-]+)`", names), numbers.split(", ")
+        if len(names) != len(numbers):
+            raise ValueError(f"README.md: {names} are {numbers}")
+        costs |= {name: int(number.replace(",", "")) for name, number in zip(names, numbers)}
+    return costs
+
+
 def main():
     tool, images, out, arch, compiler = sys.argv[1:]
-    policies = POLICIES[compiler]
+    policies, failures = POLICIES[compiler], []
     subprocess.run([tool, "run", "--images", images, "--out", out, "--arch", arch,
                     *(word for policy in policies for word in ("--policy", policy)),
                     "--experiment", "costs", "--experiment", "patch-costs"], check=True, timeout=600)
@@ -45,8 +53,10 @@ def main():
     goals = {(policy, name): goal for policy in policies for name, goal in GOALS.items()}
     goals |= {("near", name): goal for name, goal in PATCH_GOALS.items()}
     if arch == "x86_64" and compiler == "GNU":
-        goals |= {("near", name): goal for name, goal in NEAR_GOALS.items()}
-    failures = []
+        shown = shown_costs((ROOT / "README.md").read_text()) | NOT_SHOWN
+        goals |= {("near", name): int(cost * GROWTH) for name, cost in shown.items()}
+        if missing := {name for _, name in found} - set(shown):
+            failures.append(f"README.md does not show {sorted(missing)}")
     for row in json.loads(pathlib.Path(out, "report.json").read_text())["rows"]:
         if row["experiment"] == "costs" and row["extras"]["address_space_bytes"] != BYTES[arch]:
             failures.append(f"an address space takes {row['extras']['address_space_bytes']} bytes")
