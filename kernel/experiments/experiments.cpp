@@ -43,6 +43,7 @@ constexpr struct {
     {"vmalloc-top-entry", vmalloc_top_entry},
     {"refused-in-nmi", refused_in_nmi},
     {"user-roads", user_roads},
+    {"hostile-tasks", hostile_tasks},
 #ifdef __x86_64__
     {"user-attacks", user_attacks},
 #endif

@@ -43,6 +43,7 @@ void module_probed();
 void module_mutated();
 void refused_in_nmi();
 void user_roads();
+void hostile_tasks();
 #ifdef __x86_64__
 void user_attacks();
 #endif

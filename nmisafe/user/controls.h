@@ -9,9 +9,8 @@
 #define NMISAFE_USER_WITHOUT_CANONICAL 0x04 // SYSRET to any address
 #define NMISAFE_USER_WITHOUT_REFUSAL 0x08   // return to any image
 #define NMISAFE_USER_WITHOUT_GS 0x10        // believe GS in #DB and #MC from ring 0
-#define NMISAFE_USER_WITHOUT_NT 0x40        // keep the NT that SYSENTER comes with
 #define NMISAFE_USER_WITHOUT_STEP 0x20      // SYSRET to an image with TF or RF
-#define NMISAFE_USER_WITHOUT_MASK 0x40      // let SYSCALL clear IF alone
+#define NMISAFE_USER_WITHOUT_MASK 0x40      // let SYSCALL clear IF alone; SYSENTER: leave NT
 #define NMISAFE_USER_WITHOUT_UNBLOCKING 0x80 // leave NMIs as a return that faulted has left them
 
 #ifndef __ASSEMBLER__

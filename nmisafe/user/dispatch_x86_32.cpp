@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// x86-32: what its entries need beside dispatch.cpp: events that may land where the segments are the
-// user's, and SYSENTER.
+// x86-32: what its entries need beside dispatch.cpp: events that may land where the segments are
+// the user's, and SYSENTER.
 #ifdef __i386__
 
 #include "nmisafe/base/trap_text.hpp"
@@ -34,8 +34,9 @@ namespace {
     return frame.ip == reinterpret_cast<uintptr_t>(label);
 }
 
-/// The return by SYSEXIT ends in STI and SYSEXIT. As trap/shadow.hpp: an NMI between them, which comes
-/// back by IRET without the shadow, would let an interrupt in where the segments are the user's.
+/// The return by SYSEXIT ends in STI and SYSEXIT. As trap/shadow.hpp: an NMI between them, which
+/// comes back by IRET without the shadow, would let an interrupt in where the segments are the
+/// user's.
 [[NMISAFE_TRAP_INLINE]] inline void leave_sysexit_shadow(x86::trap_frame& frame) {
     if (!is_at(frame, nmisafe_user_sysexit) || is_from_user(frame)) [[likely]]
         return;
@@ -46,8 +47,9 @@ namespace {
     frame.flags &= ~uint32_t{X86_FLAGS_IF};
 }
 
-/// SYSENTER leaves TF as it was, so a step of it traps at the kernel's first instruction. The kernel
-/// is not to be stepped; the second entry puts TF into the task's frame instead. [intel/vol2 SYSENTER]
+/// SYSENTER leaves TF as it was, so a step of it traps at the kernel's first instruction. The
+/// kernel is not to be stepped; the second entry puts TF into the task's frame instead. [intel/vol2
+/// SYSENTER]
 [[NMISAFE_TRAP_INLINE]] inline void leave_step(x86::trap_frame& frame) {
     if (!is_at(frame, nmisafe_user_sysenter) || (frame.flags & X86_FLAGS_TF) == 0 ||
         !defended(NMISAFE_USER_WITHOUT_STEP)) [[likely]]

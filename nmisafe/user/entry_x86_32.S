@@ -79,7 +79,7 @@ nmisafe_user_sysenter_stepped:
     orl     $(X86_FLAGS_IF | X86_FLAGS_TF), (%esp)
 .Lsysenter_flags:
 #ifdef NMISAFE_TRAP_CONTROLS
-    testl   $NMISAFE_USER_WITHOUT_NT, %ss:nmisafe_user_removed
+    testl   $NMISAFE_USER_WITHOUT_MASK, %ss:nmisafe_user_removed
     jnz     .Lsysenter_frame
 #endif
     pushl   $X86_FLAGS_FIXED

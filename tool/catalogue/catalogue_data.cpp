@@ -84,6 +84,9 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
+    {.experiment = "hostile-tasks", .policies = "near", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .what = "random hostile tasks beside NMIs: any registers, flags, selectors, stack and code; each return is compared with what the task had, each task run twice ends alike, none has a kernel address it was not given"},
+    {.experiment = "hostile-tasks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .processors = 2},
+
     {.experiment = "events-under-nmi", .policies = "near", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of #DB and #MC, in a thread and in an NMI, and of the interrupts that lead to the scheduler or answer another CPU"},
     {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},
 
