@@ -126,12 +126,13 @@ def main():
     if len(irets) != len(named) + unnamed or not named <= set(irets):
         failures.append(f"IRETs in the library: {[hex(a) for a in irets]}")
 
-    shadowed = {table["nmisafe_trap_near_shadowed"], table["nmisafe_trap_far_shadowed"]}
+    shadowed = {table[name] for name in ("nmisafe_trap_near_shadowed", "nmisafe_trap_far_shadowed",
+                                         "nmisafe_user_sysexit") if name in table}
     after_sti = {trap[i + 1][0] for i, entry in enumerate(trap[:-1]) if entry[1] == "sti"}
     if after_sti != shadowed:
         failures.append(f"behind STI: {after_sti}, the labels say {shadowed}")
     for address, mnemonic, _ in trap:
-        if address in shadowed and not re.match(r"l?ret", mnemonic):
+        if address in shadowed and not re.match(r"l?ret|sysexit", mnemonic):
             failures.append(f"{mnemonic} behind an STI at {address:#x}")
 
     for symbol in ("nmisafe_trap_removed", "nmisafe_trap_captured",
