@@ -7,7 +7,7 @@ import pathlib
 import re
 import time
 
-from tool_case import ONE_ROW, SWEEP, ToolCase, main
+from tool_case import CONTROL_ROW, ONE_ROW, SWEEP, ToolCase, main
 
 
 class Tool(ToolCase):
@@ -93,8 +93,7 @@ class Tool(ToolCase):
         self.assertIn("policy=near toggles=7 ", self.commands())
 
     def test_control(self):
-        options = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "iret"]
-        done = self.run_tool("control", options)
+        done = self.run_tool("control", CONTROL_ROW)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(self.report()["rows"][0]["expected"], "control")
 
@@ -219,8 +218,13 @@ class Tool(ToolCase):
         self.check_failed("no-nmi", "no NMI was handled")
 
     def test_control_without_symptom(self):
-        self.check_failed("good", "did not show its symptom: nested is 0",
-                          [*ONE_ROW[:-1], "iret"])
+        self.check_failed("good", "did not show its symptom: nested is 0", CONTROL_ROW)
+
+    def test_latch_not_needed(self):
+        rows = self.check_failed("good", "no IRET unblocked NMIs|did not show its symptom",
+                                 [*ONE_ROW[:-1], "iret"])
+        self.assertEqual([row["reason"].partition(":")[0] for row in rows if row["without"] == "none"],
+                         ["no IRET unblocked NMIs"])
 
     def test_sweep_missing_rip(self):
         rows = self.check_failed("sweep-missing-rip",

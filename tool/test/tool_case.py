@@ -11,6 +11,8 @@ import unittest
 
 FAKE = pathlib.Path(__file__).with_name("fake_emulator")
 ONE_ROW = ["--arch", "x86_64", "--experiment", "page-fault-in-nmi", "--policy", "far"]
+# By IRET, and nothing else.
+CONTROL_ROW = ["--arch", "x86_64", "--experiment", "patch-storm", "--policy", "iret"]
 SWEEP = ["--arch", "x86_64", "--experiment", "every-instruction", "--policy", "far"]
 
 
