@@ -26,7 +26,7 @@ uintptr_t kernel_address(random_numbers& random) {
         return near(reinterpret_cast<uintptr_t>(&this_cpu()));
     case 2:
 #ifdef __x86_64__
-        return near(this_cpu().tss.ist[random.below(4)]);
+        return near(this_cpu().nmi_block->tss.ist[random.below(4)]);
 #else
         return near(reinterpret_cast<uintptr_t>(this_cpu().sysenter));
 #endif
