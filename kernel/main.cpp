@@ -93,6 +93,7 @@ bool take_out_defences(text names) {
         {"shadow-step", NMISAFE_WITHOUT_SHADOW_STEP},
         {"shadow-token", NMISAFE_WITHOUT_SHADOW_TOKEN},
         {"shadow-call", NMISAFE_WITHOUT_SHADOW_CALL},
+        {"shadow-latch", NMISAFE_WITHOUT_SHADOW_LATCH},
     };
     constexpr struct {
         text name;

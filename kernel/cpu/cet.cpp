@@ -15,9 +15,9 @@ void prepare_cet(const cpu& mine) {
     x86::write_cr4(x86::read_cr4() | X86_CR4_CET);
     if (!uses_shadow_stacks())
         return;
-    x86::write_msr(X86_MSR_PL0_SSP, mine.shadow_stacks[0]);
+    x86::write_msr(X86_MSR_PL0_SSP, mine.shadow_stack);
     x86::write_msr(X86_MSR_INTERRUPT_SSP_TABLE,
-                   reinterpret_cast<uintptr_t>(&mine.shadow_stacks[0]));
+                   reinterpret_cast<uintptr_t>(mine.nmi_block) + NMI_BLOCK_SSP_TABLE);
 }
 
 } // namespace internal

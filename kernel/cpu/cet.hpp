@@ -12,6 +12,8 @@ namespace kernel {
 
 #ifdef NMISAFE_SHADOW_STACK
 
+inline constexpr bool image_has_shadow_stacks = true;
+
 namespace internal {
 extern uint32_t cet_control; // bits of IA32_S_CET
 void prepare_cet(const cpu& mine);
@@ -48,6 +50,8 @@ inline bool uses_shadow_stacks() {
 }
 
 #else
+
+inline constexpr bool image_has_shadow_stacks = false;
 
 constexpr bool uses_cet() {
     return false;

@@ -47,7 +47,7 @@ struct alignas(64) cpu {
 #ifdef __x86_64__
     nmisafe::trap::nmi_block* nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
 #ifdef NMISAFE_SHADOW_STACK
-    uintptr_t shadow_stacks[8]; ///< The interrupt SSP table, by IST; [0]: the first thread's.
+    uintptr_t shadow_stack; ///< Of its first thread: the token. The IST's are in nmi_block.
 #endif
 #else
     nmisafe::x86::tss_32 tss;              ///< A double fault saves the interrupted state here.

@@ -22,12 +22,17 @@ uint32_t stacks_in_use;
 
 void set_up_stacks() {
     const uint32_t size = option_number("stack", largest_stack);
-    if (size < nmisafe::trap::smallest_stack)
+    constexpr uint32_t smallest = image_has_shadow_stacks
+                                      ? nmisafe::trap::smallest_stack + page_size
+                                      : nmisafe::trap::smallest_stack;
+    if (size < smallest)
         panic("stack too small", nullptr, size);
     if (size > largest_stack)
         panic("stack too large", nullptr, size);
 #ifdef __x86_64__
-    static_assert(nmisafe::trap::smallest_nmi_stack + sizeof(nmisafe::trap::nmi_block) <= page_size);
+    // In pages: the stacks are.
+    static_assert(nmisafe::trap::smallest_nmi_stack + sizeof(nmisafe::trap::nmi_block) <=
+                  (image_has_shadow_stacks ? 2 : 1) * page_size);
 #endif
     stack_pages = (size + page_size - 1) / page_size;
 }
@@ -71,6 +76,23 @@ uintptr_t allocate_shadow_stack() {
     return last_word;
 }
 
+namespace {
+
+/// That of level 0 in a page of its own, the others in the one above it.
+uintptr_t allocate_nmi_shadow_stacks() {
+    const uintptr_t middle = take_slot() - page_size;
+    map_shadow_stack(kernel_space(), middle - page_size, allocate_page());
+    map_shadow_stack(kernel_space(), middle, allocate_page());
+    const uintptr_t first = middle - sizeof(uintptr_t);
+    for (uintptr_t level = 0; level <= 3; ++level) {
+        const uintptr_t token = first + level * nmisafe::trap::nmi_shadow_stride;
+        write_shadow_word(token, token);
+    }
+    return first;
+}
+
+} // namespace
+
 uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip) {
     const uintptr_t begin = last_word - sizeof(uintptr_t);
     const uintptr_t token = begin - sizeof(uintptr_t);
@@ -81,11 +103,6 @@ uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip) {
 #endif
 
 void set_up_interrupt_stacks(cpu& owner) {
-#ifdef NMISAFE_SHADOW_STACK
-    if (uses_shadow_stacks())
-        for (unsigned which = 0; which < static_cast<unsigned>(interrupt_stack::count); ++which)
-            owner.shadow_stacks[which] = allocate_shadow_stack();
-#endif
     for (auto which = static_cast<unsigned>(interrupt_stack::nmi);
          which < static_cast<unsigned>(interrupt_stack::count); ++which) {
         const auto stack = static_cast<interrupt_stack>(which);
@@ -95,6 +112,15 @@ void set_up_interrupt_stacks(cpu& owner) {
 #endif
         set_interrupt_stack(owner, stack, allocate_stack());
     }
+#ifdef NMISAFE_SHADOW_STACK
+    if (!uses_shadow_stacks())
+        return;
+    owner.shadow_stack = allocate_shadow_stack();
+    for (auto which = static_cast<unsigned>(interrupt_stack::nmi) + 1;
+         which < static_cast<unsigned>(interrupt_stack::count); ++which)
+        owner.nmi_block->ssp_table[which] = allocate_shadow_stack();
+    nmisafe::trap::set_up_nmi_shadow_stacks(*owner.nmi_block, allocate_nmi_shadow_stacks());
+#endif
 }
 
 namespace {

@@ -18,6 +18,7 @@
 #define NMISAFE_WITHOUT_SHADOW_FAR 0x10000   // return by the near return with a shadow stack
 #define NMISAFE_WITHOUT_SHADOW_STEP 0x20000  // let a handler move IP, and the shadow stack not follow
 #define NMISAFE_WITHOUT_SHADOW_TOKEN 0x40000 // leave the shadow stack of an IST busy
+#define NMISAFE_WITHOUT_SHADOW_LATCH 0x100000 // let a nested NMI find the shadow stack of the outer one
 #define NMISAFE_WITHOUT_SHADOW_CALL 0x80000  // leave out the return address of an emulated CALL there
 
 #ifndef __ASSEMBLER__

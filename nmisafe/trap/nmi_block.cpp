@@ -22,6 +22,9 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
     block.gs_base = gs_base;
     block.has_foreign_gs = 0;
     block.other_exit = {};
+#ifdef NMISAFE_SHADOW_STACK
+    set_up_nmi_shadow_stacks(block, 0);
+#endif
     block.tss.io_map_base = sizeof(block.tss);
     block.tss.ist[nmi_ist - 1] = address;
 }
@@ -30,6 +33,9 @@ void abandon_nmi(nmi_block& block) {
     block.pending = 0;
     block.has_foreign_gs = 0;
     block.tss.ist[nmi_ist - 1] = reinterpret_cast<uintptr_t>(&block);
+#ifdef NMISAFE_SHADOW_STACK
+    block.ssp_table[nmi_ist] = block.shadow_stack;
+#endif
 }
 
 #else

@@ -34,7 +34,17 @@
 #define NMI_BLOCK_TSS 0xb4
 #define NMI_BLOCK_IST (NMI_BLOCK_TSS + 0x24 + 8 * (NMISAFE_TRAP_NMI_IST - 1))
 
+#ifdef NMISAFE_SHADOW_STACK
+// The shadow stacks of the NMI's levels, and the table that the CPU takes them from: shadow_words.
+#define NMI_BLOCK_INTERRUPTED_SSP 0x120
+#define NMI_BLOCK_SHADOW_STACK 0x128
+#define NMI_BLOCK_SSP_TABLE 0x130
+#define NMI_BLOCK_SSP (NMI_BLOCK_SSP_TABLE + 8 * NMISAFE_TRAP_NMI_IST)
+#define NMI_SHADOW_STRIDE 0x100
+#define NMI_STRIDE 0x220
+#else
 #define NMI_STRIDE 0x1c0                    // S: from one level to the next
+#endif
 #define NMI_NESTED_SIZE (3 * NMI_STRIDE + 64) // three levels, and the last one's frame
 
 #ifndef __ASSEMBLER__
@@ -76,7 +86,30 @@ struct [[gnu::packed]] alignas(16) nmi_block {
     uint64_t saved_cr3;       ///< For an entry that isolates page tables.
     uint32_t padding;         ///< The IST entries are aligned, not the TSS.
     x86::tss_64 tss;
+#ifdef NMISAFE_SHADOW_STACK
+    uint32_t more_padding;
+    uint64_t interrupted_ssp; ///< Of the code that the NMI in progress interrupted.
+    uint64_t shadow_stack;    ///< The token of level 0's shadow stack; 0 if there is none.
+    uint64_t ssp_table[8];    ///< IA32_INTERRUPT_SSP_TABLE_ADDR points here; the NMI's word is the library's.
+#endif
 };
+
+#ifdef NMISAFE_SHADOW_STACK
+static_assert(offsetof(nmi_block, interrupted_ssp) == NMI_BLOCK_INTERRUPTED_SSP);
+static_assert(offsetof(nmi_block, shadow_stack) == NMI_BLOCK_SHADOW_STACK);
+static_assert(offsetof(nmi_block, ssp_table) == NMI_BLOCK_SSP_TABLE);
+static_assert(NMI_STRIDE - (NMI_BLOCK_SSP + 8) >= sizeof(x86::trap_frame) + 48);
+
+/// Where the token of a level's shadow stack lies, 0 to 3, from that of level 0. That one is for the C++
+/// side, the others hold less than a stride of words each.
+inline constexpr uintptr_t nmi_shadow_stride = NMI_SHADOW_STRIDE;
+
+/// Gives an NMI its shadow stacks, by the token of level 0's, which is not busy, as the three above it are not.
+/// @context as set_up_nmi_block(), after it
+inline void set_up_nmi_shadow_stacks(nmi_block& block, uintptr_t token) {
+    block.shadow_stack = block.ssp_table[nmi_ist] = token;
+}
+#endif
 
 static_assert(offsetof(nmi_block, return_frame) == NMI_BLOCK_RETURN_FRAME);
 static_assert(offsetof(nmi_block, level) == NMI_BLOCK_LEVEL);

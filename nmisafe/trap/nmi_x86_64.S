@@ -22,12 +22,16 @@
 //   - the boundary before the first instruction: the frame at P is overwritten.
 //   - level 1: the boundaries before its first four instructions; level 2: before its first six.
 // It is noticed, and stops the machine by name.
+//
+// With shadow stacks (shadow_stack_x86_64.h) the levels have some of their own, upwards from level 0's, by the
+// interrupt SSP table in the block. Open at level 0 are then the boundaries up to the instruction that moves the
+// table on, and those of a nested one's exit by IRET: the CPU makes a #GP of such an NMI, on the current stack.
 #ifdef __x86_64__
 
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/trap/nmi_block.h"
-#include "nmisafe/trap/shadow_stack_x86_64.h"
+#include "nmisafe/trap/nmi_shadow_stack_x86_64.h"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/vectors.h"
@@ -49,6 +53,7 @@ trap_code nmisafe_trap_nmi_entry
 // same first instruction goes on here, if the NMI interrupted the kernel.
     .globl  nmisafe_trap_nmi_entered
 nmisafe_trap_nmi_entered:
+    lower_shadow_stack AT_HEAD(NMI_BLOCK_SSP)
     cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     nmisafe_trap_nmi_nested
     .cfi_remember_state
@@ -68,6 +73,7 @@ nmisafe_trap_nmi_entered:
     cmpq    $.Lend - nmisafe_trap_nmi_entry, %rax
     jb      .Linterrupted_here
 .Lframe_is_whole:
+    keep_interrupted_ssp AT_FRAME(NMI_BLOCK_INTERRUPTED_SSP)
     movl    $X86_MSR_GS_BASE, %ecx
     rdmsr
     cmpl    %eax, AT_FRAME(NMI_BLOCK_GS_BASE)
@@ -83,11 +89,6 @@ nmisafe_trap_nmi_entered:
     call    nmisafe_trap_nmi
     .globl  nmisafe_trap_nmi_exit
 nmisafe_trap_nmi_exit:
-#ifdef NMISAFE_SHADOW_STACK
-    leaq    NMI_NESTED_SIZE - FRAME_SIZE(%rsp), %rsp
-    prepare_shadow_stack_for_iret
-    leaq    FRAME_SIZE - NMI_NESTED_SIZE(%rsp), %rsp
-#endif
     leaq    NMI_NESTED_SIZE + RETURN_FRAME_END(%rsp), %rsp
     .cfi_def_cfa_offset -RETURN_FRAME_END
     cmpl    $0, NMI_BLOCK_PENDING - RETURN_FRAME_END(%rsp)
@@ -113,6 +114,9 @@ nmisafe_trap_nmi_window:
     testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
     jnz     .Lreturn_without_latch
 #endif
+    .set    frame_in_exit, -RETURN_FRAME_END - FRAME_SIZE
+    .set    block_in_exit, -RETURN_FRAME_END
+    free_shadow_stack frame_in_exit, block_in_exit
     .rept   HARDWARE_FRAME / 8
     pushq   -8 - RETURN_FRAME_END(%rsp) // SS, RSP, RFLAGS, CS, RIP: both sides go down together
     .cfi_adjust_cfa_offset 8
@@ -141,6 +145,7 @@ nmisafe_trap_nmi_iret:
     .globl  nmisafe_trap_nmi_redo
 nmisafe_trap_nmi_redo:
     movl    $0, AT_STACK(NMI_BLOCK_PENDING)
+    return_to_shadow_stack NMI_NESTED_SIZE
     cmpl    $0, AT_STACK(NMI_BLOCK_HAS_FOREIGN_GS)
     je      .Lrun_again
     movl    $X86_MSR_GS_BASE, %ecx
@@ -172,12 +177,16 @@ nmisafe_trap_nmi_redo:
     movq    AT_FRAME(NMI_BLOCK_RETURN_FRAME + \offset), %rax
     movq    %rax, FRAME_IP + \offset(%rsp)
     .endr
+    renew_interrupted_ssp AT_FRAME(NMI_BLOCK_INTERRUPTED_SSP)
     jmp     .Lframe_is_whole
 
 #ifdef NMISAFE_TRAP_CONTROLS
 // The control: the next NMI's frame lies over this one.
 .Lwithout_latch:
     addq    $NMI_STRIDE, AT_FRAME(NMI_BLOCK_IST)
+#ifdef NMISAFE_SHADOW_STACK
+    subq    $NMI_SHADOW_STRIDE, AT_FRAME(NMI_BLOCK_SSP)
+#endif
     jmp     .Lframe_is_whole
 
 .Lreturn_without_latch:
@@ -195,6 +204,7 @@ nmisafe_trap_nmi_redo:
 nmisafe_trap_nmi_nested:
     .cfi_restore_state
     subq    $NMI_STRIDE, AT_HEAD(NMI_STRIDE + NMI_BLOCK_IST) // level 1: the TSS. Others: the head above
+    lower_shadow_stack AT_HEAD(NMI_STRIDE + NMI_BLOCK_SSP)
     cmpl    $1, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     .Llevel_2
     push_reg rax
@@ -206,6 +216,7 @@ nmisafe_trap_nmi_nested:
 .Llevel_2:
     .cfi_hardware_frame 0
     subq    $NMI_STRIDE, AT_HEAD(2 * NMI_STRIDE + NMI_BLOCK_IST)
+    lower_shadow_stack AT_HEAD(2 * NMI_STRIDE + NMI_BLOCK_SSP)
     cmpl    $2, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     .Lstop_nested
     pushq   %rax
@@ -217,6 +228,14 @@ nmisafe_trap_nmi_nested:
 #define SAVED_RAX 16
 #define SAVED_RCX 8
 #define SAVED_RDX 0
+// What goes below the interrupted RSP, from there: the words for the return, RAX, RCX, RDX.
+#define NESTED_COPY_CS -8
+#ifdef NMISAFE_SHADOW_STACK
+#define NESTED_COPY_IP -16
+#else
+#define NESTED_COPY_IP -8
+#endif
+#define NESTED_COPY (NESTED_COPY_IP - 32)
 #define NESTED_FRAME(word) FRAME_##word - FRAME_IP + 24(%rsp)
 .Llowered:
     .cfi_hardware_frame 24
@@ -236,12 +255,12 @@ nmisafe_trap_nmi_nested:
     cmpq    NMI_BLOCK_OTHER_END(%rdx), %rax
     ja      .Lremember
     movq    NMI_BLOCK_OTHER_REDO_SP(%rdx), %rsp
-    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rdx)
+    raise_nested
     jmp     *NMI_BLOCK_OTHER_REDO(%rdx)
 
 .Lredo_nested:
     leaq    -NMI_NESTED_SIZE(%rdx), %rsp // this frame is not needed any more,
-    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rdx) // so the next may lie there
+    raise_nested                        // so the next may lie there
     jmp     nmisafe_trap_nmi_redo
 
 // The way back leads over the interrupted stack: once the IST entry is raised, the next NMI's frame lies over
@@ -254,19 +273,25 @@ nmisafe_trap_nmi_nested:
     movl    %cs, %eax
     cmpw    %ax, NESTED_FRAME(CS)
     jne     .Lnot_plain
+    leave_nested_shadow_stack
+#ifdef NMISAFE_SHADOW_STACK
+    movq    NESTED_FRAME(SP), %rcx
+    movq    NESTED_FRAME(CS), %rax
+    movq    %rax, NESTED_COPY_CS(%rcx)
+#endif
     movq    NESTED_FRAME(IP), %rax
-    movq    %rax, -8(%rcx)
+    movq    %rax, NESTED_COPY_IP(%rcx)
     movq    NESTED_FRAME(FLAGS), %rax
-    movq    %rax, -16(%rcx)
+    movq    %rax, NESTED_COPY_IP - 8(%rcx)
     .irp    offset, SAVED_RAX, SAVED_RCX, SAVED_RDX
     movq    \offset(%rsp), %rax
-    movq    %rax, \offset - 40(%rcx)
+    movq    %rax, \offset + NESTED_COPY(%rcx)
     .endr
-    leaq    -40(%rcx), %rsp
-    .cfi_def_cfa %rsp, 40
-    .cfi_offset %rip, -8
+    leaq    NESTED_COPY(%rcx), %rsp
+    .cfi_def_cfa %rsp, -NESTED_COPY
+    .cfi_offset %rip, NESTED_COPY_IP
     .cfi_restore %rsp
-    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rdx)
+    raise_nested
     popq    %rdx
     .cfi_adjust_cfa_offset -8
     popq    %rcx
@@ -275,7 +300,11 @@ nmisafe_trap_nmi_nested:
     .cfi_adjust_cfa_offset -8
     popfq
     .cfi_adjust_cfa_offset -8
+#ifdef NMISAFE_SHADOW_STACK
+    lretq
+#else
     ret
+#endif
 
 .Lnot_plain:
     .cfi_hardware_frame 24
@@ -284,7 +313,7 @@ nmisafe_trap_nmi_nested:
     movq    %rax, \offset - 64(%rcx)
     .endr
     leaq    -64(%rcx), %rsp
-    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rdx)
+    raise_nested
     popq    %rdx
     .cfi_adjust_cfa_offset -8
     popq    %rcx

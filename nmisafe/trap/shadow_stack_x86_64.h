@@ -38,16 +38,16 @@
     jz      \none
 .endm
 
-/// Makes the words that IRET or the far return will compare equal to the frame's. RCX: SSP.
-/// RSP -> trap_frame. Uses RDX.
-.macro follow_frame
+/// Makes the words that IRET or the far return will compare equal to the frame's. RCX: SSP; the trap_frame
+/// at \frame(%rsp). Uses RDX.
+.macro follow_frame frame=0
     jump_if_removed NMISAFE_WITHOUT_SHADOW_STEP, .Lfollowed\@
-    movq    FRAME_IP(%rsp), %rdx
+    movq    \frame + FRAME_IP(%rsp), %rdx
     cmpq    X86_SHADOW_IP(%rcx), %rdx   // equal but for a handler that moved it
     je      .Lsame_ip\@
     wrssq   %rdx, X86_SHADOW_IP(%rcx)
 .Lsame_ip\@:
-    movq    FRAME_CS(%rsp), %rdx
+    movq    \frame + FRAME_CS(%rsp), %rdx
     cmpq    X86_SHADOW_CS(%rcx), %rdx
     je      .Lfollowed\@
     wrssq   %rdx, X86_SHADOW_CS(%rcx)
@@ -81,18 +81,14 @@
     cmpl    $NMISAFE_RETURN_IRET, %eax
     je      .Ldone\@
     jump_if_removed NMISAFE_WITHOUT_SHADOW_TOKEN, .Ldone\@
-    movq    X86_SHADOW_SSP(%rcx), %rsi  // RDX: this stack's token; RSI: the interrupted SSP
-    wrssq   %rsi, -X86_SHADOW_SIZE + X86_SHADOW_SSP(%rsi)
+    movq    X86_SHADOW_SSP(%rcx), %rsi
+    leaq    -X86_SHADOW_SIZE(%rsi), %rdx
+    wrssq   %rsi, X86_SHADOW_SSP(%rdx)
     movq    X86_SHADOW_IP(%rcx), %rdi
-    wrssq   %rdi, -X86_SHADOW_SIZE + X86_SHADOW_IP(%rsi)
+    wrssq   %rdi, X86_SHADOW_IP(%rdx)
     movq    X86_SHADOW_CS(%rcx), %rdi
-    wrssq   %rdi, -X86_SHADOW_SIZE + X86_SHADOW_CS(%rsi)
-    leaq    -X86_SHADOW_SIZE + X86_SHADOW_TOKEN_64_BIT(%rsi), %rdi
-    wrssq   %rdi, -X86_SHADOW_SIZE - 8(%rsi)
-    rstorssp -X86_SHADOW_SIZE - 8(%rsi)
-    movl    $1, %edi
-    incsspq %rdi
-    wrssq   %rdx, (%rdx)                // not busy
+    wrssq   %rdi, X86_SHADOW_CS(%rdx)
+    leave_shadow_stack words=rdx, scratch=rdi
     jmp     .Ldone\@
 .Lcalled\@:
     jump_if_removed NMISAFE_WITHOUT_SHADOW_CALL, .Lfollow\@
@@ -111,13 +107,16 @@
 #endif
 .endm
 
-/// Before an IRET that is none of the above's, as the NMI's: it frees the token itself. Uses RCX and RDX.
-.macro prepare_shadow_stack_for_iret
-#ifdef NMISAFE_SHADOW_STACK
-    read_shadow_stack none=.Ldone\@
-    follow_frame
-.Ldone\@:
-#endif
+/// Leaves the shadow stack of an event for another one: \words, a register, is where SSP is to be, RCX where it
+/// is. Below \words a token for RSTORSSP is written. Then the one that was left is free. Uses \scratch and RCX.
+.macro leave_shadow_stack words:req, scratch:req
+    leaq    X86_SHADOW_TOKEN_64_BIT(%\words), %\scratch
+    wrssq   %\scratch, -8(%\words)
+    rstorssp -8(%\words)
+    movq    $1, %\scratch
+    incsspq %\scratch
+    leaq    X86_SHADOW_SIZE(%rcx), %rcx
+    wrssq   %rcx, (%rcx)                // not busy
 .endm
 
 #endif // __ASSEMBLER__
