@@ -46,6 +46,8 @@ constexpr struct {
     {"hostile-tasks", hostile_tasks},
 #ifdef __x86_64__
     {"user-attacks", user_attacks},
+    {"user-every-instruction", user_every_instruction},
+    {"nmi-from-user", nmi_from_user},
 #endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -46,6 +46,8 @@ void user_roads();
 void hostile_tasks();
 #ifdef __x86_64__
 void user_attacks();
+void user_every_instruction();
+void nmi_from_user(); // user_every_instruction.cpp
 #endif
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();

@@ -2,6 +2,7 @@
 // x86-64: the NMI of kernels with user mode. From ring 0 it is the trap module's.
 #ifdef __x86_64__
 
+#include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/user/entry_macros_x86_64.h"
 #include "nmisafe/x86/flags.h"
@@ -50,9 +51,18 @@ trap_code nmisafe_user_nmi_entry
     leaq    8 + FRAME_BELOW_IP + HARDWARE_SIZE(%rdi), %rbx // the block; C++ preserves RBX
     movq    %rsp, NMI_BLOCK_OTHER_REDO_SP(%rbx)
     cld
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
+    jz      .Lrun_nmi
+    addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // a nested one is none to the entry
+#endif
 .Lrun_nmi:
     movq    %rsp, %rdi                  // arg 1: trap_frame*
     call    nmisafe_trap_nmi
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
+    jnz     .Lraised
+#endif
     cmpl    $0, NMI_BLOCK_PENDING(%rbx)
     .globl  nmisafe_user_nmi_window
 nmisafe_user_nmi_window:
@@ -60,6 +70,7 @@ nmisafe_user_nmi_window:
     .globl  nmisafe_user_nmi_raise
 nmisafe_user_nmi_raise:
     addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // nothing of this NMI lies on the NMI's stack
+.Lraised:
     xorl    %eax, %eax
     jmp     nmisafe_user_return
 // Where an NMI between the two labels goes on: RDX is the block.

@@ -34,6 +34,10 @@ constexpr std::string_view attack_paths =
     "first-event mov-ss flags step canonical bad-return bad-nmi-return refused";
 constexpr std::string_view attack_paths_without_nmis =
     "first-event mov-ss flags step canonical bad-return refused";
+constexpr std::string_view user_roads =
+    "breakpoint int-80 page-fault debug syscall syscall-iret nmi-stack bad-return";
+constexpr std::string_view user_roads_of_control =
+    "breakpoint int-80 debug syscall syscall-iret nmi-stack bad-return";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -82,7 +86,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
 
-    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall", .paths_without_nmis = "vectors events syscall", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
+    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall signals stepping", .paths_without_nmis = "vectors events syscall signals stepping", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
     {.experiment = "hostile-tasks", .policies = "near", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .what = "random hostile tasks beside NMIs: any registers, flags, selectors, stack and code; each return is compared with what the task had, each task run twice ends alike, none has a kernel address it was not given"},
     {.experiment = "hostile-tasks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .processors = 2},
@@ -101,6 +105,13 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_64"},
+
+    {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_64", .what = "an NMI at every instruction boundary of the roads from ring 3 into the kernel and back: INT3, INT 0x80, a page fault, a single step, SYSCALL, a return that faults, an NMI"},
+    {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "nmi-from-user", .policies = always_safe, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64", .what = "an NMI in user mode, with another one pended at every instruction of its way"},
+    {.experiment = "nmi-from-user", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "nmi-from-user", .policies = "iret", .latched = true, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
 
     {.experiment = "threads", .policies = always_safe, .options = "late=1", .paths = "preemption grace-period joining", .paths_without_nmis = "joining", .processors = 5, .counts_boundaries = true, .timeout_seconds = 150, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere; a grace period costs a CPU with one preempt-disabled section after the other no more than one of them, and a CPU may come up while all are waited for"},
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},

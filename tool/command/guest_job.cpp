@@ -96,9 +96,8 @@ void guest_job::end_of_normal_run() {
         finish();
         return;
     }
-    const std::optional<address_range>& text = normal_.outcome.console.text;
     run(logged_, "trace", execution_log_kind::path,
-        text ? std::vector{*text} : std::vector<address_range>(), &guest_job::end_of_trace_run);
+        normal_.outcome.console.text, &guest_job::end_of_trace_run);
 }
 
 void guest_job::end_of_trace_run() {

@@ -49,10 +49,12 @@ std::optional<execution_line> parse_execution_line(std::string_view line) {
     return pc ? std::optional(execution_line{stopped, *pc}) : std::nullopt;
 }
 
-std::optional<std::uint64_t> parse_page_fault_line(std::string_view line) {
+std::optional<std::uint64_t> parse_fault_line(std::string_view line) {
     constexpr std::string_view key = " pc=";
     const std::size_t pc = line.find(key);
-    if (line.find(": v=0e ") == std::string_view::npos || pc == std::string_view::npos) {
+    const bool faulted = line.find(": v=0e ") != std::string_view::npos ||
+                         line.find(": v=0d ") != std::string_view::npos;
+    if (!faulted || pc == std::string_view::npos) {
         return std::nullopt;
     }
     line.remove_prefix(pc + key.size());
@@ -83,7 +85,7 @@ void execution_analysis::feed(std::string_view line) {
     const std::optional<execution_line> parsed = parse_execution_line(line);
     if (!parsed) {
         pending_faulted_ =
-            pending_faulted_ || (pending_ && parse_page_fault_line(line) == pending_);
+            pending_faulted_ || (pending_ && parse_fault_line(line) == pending_);
         return;
     }
     if (parsed->taken_back) {

@@ -40,8 +40,8 @@ struct execution_line {
 // Empty for every other line of the log.
 std::optional<execution_line> parse_execution_line(std::string_view line);
 
-// The instruction at fault in a page fault's line; empty for every other line.
-std::optional<std::uint64_t> parse_page_fault_line(std::string_view line);
+// The instruction at fault in the line of a page fault or a #GP; empty for every other line.
+std::optional<std::uint64_t> parse_fault_line(std::string_view line);
 
 // A code path as executed. Complete once the path has been walked from its begin to its end.
 struct window_trace {

@@ -172,7 +172,7 @@ std::string console_reader::take_record(const record& line) {
         return error;
     }
     if (line.kind == "text") {
-        return take_range(line, "begin", "end", content_.text.emplace());
+        return take_range(line, "begin", "end", content_.text.emplace_back());
     }
     if (line.kind == "done") {
         content_.done = true;

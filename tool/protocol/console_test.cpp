@@ -39,7 +39,7 @@ TEST_CASE("a whole console") {
     CHECK(content.rows[0].number("stack_growth") == 16u);
     CHECK_FALSE(content.rows[0].number("missing"));
     CHECK(content.failures == std::vector<std::string>{"a b at=7"});
-    CHECK(content.text->end == 0x20);
+    CHECK(content.text.back().end == 0x20);
     CHECK(content.windows.at("p").begin == 0x11);
     CHECK(content.measures.at("nmi-entry").range.end == 2);
     CHECK(content.measures.at("nmi-entry").items == 1);

@@ -28,6 +28,7 @@ constexpr uintptr_t recorded_text = 256 * 1024;
 
 checkpoint way_out;
 uint8_t recorded_ips[recorded_text / 8];
+uint8_t recorded_others[page_size / 8];
 
 /// Compared word by word: a nested NMI on the same stack leaves its own frame here.
 bool same_frame(const trap_frame& a, const trap_frame& b) {
@@ -41,6 +42,14 @@ bool same_frame(const trap_frame& a, const trap_frame& b) {
 
 const trap_frame* outer_frame;
 trap_frame outer_copy;
+
+void set_bit(uint8_t* bits, uintptr_t number) {
+    bits[number / 8] = static_cast<uint8_t>(bits[number / 8] | 1U << number % 8);
+}
+
+bool is_set(const uint8_t* bits, uintptr_t number) {
+    return (bits[number / 8] >> number % 8 & 1) != 0;
+}
 
 /// Whether the interrupted code was on the stack that this NMI has just begun anew: then the frame
 /// of an NMI in progress is overwritten. On x86-32 an NMI stays on the interrupted stack.
@@ -58,7 +67,7 @@ void on_nmi(trap_frame& frame) {
     ++scene.count.handled;
     scene.honoured = scene.tickets;
     scene.sender_honoured = scene.sender_tickets;
-    const bool overwritten = runs_over_nmi_stack(frame);
+    const bool overwritten = !scene.distrusts_sp && runs_over_nmi_stack(frame);
     if (scene.in_handler || overwritten) {
         ++scene.count.nested;
         if (overwritten || (outer_frame != nullptr && !same_frame(*outer_frame, outer_copy)))
@@ -243,14 +252,16 @@ void print_row(const char* path, bool delivered_at_once, extra_number extra) {
     line.put('\n');
 }
 
-void print_recorded(const char* path) {
+namespace {
+
+void print_recorded(const char* path, const uint8_t* bits, uintptr_t size, uintptr_t begin) {
     unsigned on_line = 0;
-    for (uintptr_t offset = 0; offset < recorded_text; ++offset) {
-        if ((recorded_ips[offset / 8] >> offset % 8 & 1) == 0)
+    for (uintptr_t offset = 0; offset < size; ++offset) {
+        if (!is_set(bits, offset))
             continue;
         if (on_line == 0)
             print("@rips path=", path, " list=");
-        print(on_line == 0 ? "" : ",", hex{text_address(kernel_text_begin) + offset});
+        print(on_line == 0 ? "" : ",", hex{begin + offset});
         if (++on_line == 16) {
             print("\n");
             on_line = 0;
@@ -258,6 +269,13 @@ void print_recorded(const char* path) {
     }
     if (on_line != 0)
         print("\n");
+}
+
+} // namespace
+
+void print_recorded(const char* path) {
+    print_recorded(path, recorded_ips, recorded_text, text_address(kernel_text_begin));
+    print_recorded(path, recorded_others, page_size, scene.other_text);
 }
 
 void print_window(const char* path, const char* begin, const char* end) {
@@ -271,17 +289,22 @@ void print_measure(const char* name, const char* from, const char* to, uint32_t 
 }
 
 void record_address(uintptr_t ip) {
+    if (scene.other_text != 0 && ip - scene.other_text < page_size) {
+        set_bit(recorded_others, ip - scene.other_text);
+        return;
+    }
     const uintptr_t offset = ip - text_address(kernel_text_begin);
     if (ip >= text_address(kernel_text_begin) && ip < text_address(kernel_text_end) &&
         offset < recorded_text)
-        recorded_ips[offset / 8] =
-            static_cast<uint8_t>(recorded_ips[offset / 8] | 1U << offset % 8);
+        set_bit(recorded_ips, offset);
     else
         fail("an NMI was delivered outside the kernel's text", text_address(kernel_text_begin), ip);
 }
 
 void clear_recorded() {
     for (auto& byte : recorded_ips)
+        byte = 0;
+    for (auto& byte : recorded_others)
         byte = 0;
 }
 

@@ -50,6 +50,12 @@ struct nmi_scene {
 
     /// The return addresses of NMIs that were delivered at once: one bit for each byte of text.
     shared_flag record_ip;
+
+    /// A page of code outside of the kernel's text that is recorded too: a task's. 0: none.
+    uintptr_t other_text;
+
+    /// The interrupted stack pointer may be a task's, anything at all: no sign of a stack run over.
+    bool distrusts_sp;
 };
 
 extern nmi_scene scene;

@@ -5,6 +5,8 @@
 //   vectors    INT n for each of the 256 vectors but NMI and those with an error code
 //   events     a page fault, #GP, an interrupt, a single step
 //   nmi        an NMI whose handler hits a breakpoint and faults
+//   signals    an exception becomes a signal: the frame is edited, the handler returns by a system call
+//   stepping   TF set all along
 //   syscall    SYSCALL or SYSENTER, back by SYSRET or SYSEXIT and, with a changed frame, by IRET
 #include "kernel/common/controls.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
@@ -238,6 +240,53 @@ void system_calls() {
 
 #endif
 
+// --- signals and steps --------------------------------------------------------------------------
+
+// INT3; nop; a jump over the handler; the handler, which passes its context to system call 1
+constexpr uint8_t signal_code[] = {0xcc, 0x90, 0xeb, 0x0a,
+#ifdef __x86_64__
+                                   0x48, // mov %rsi, %rdi
+#else
+                                   0x90, // mov %esi, %edi
+#endif
+                                   0x89, 0xf7, 0xb8, 0x01, 0x00, 0x00, 0x00, 0xcd, 0x80};
+constexpr uintptr_t signal_handler_offset = 4;
+
+/// The task's frame is edited, it runs its handler, and has all as it was when that has returned.
+void signals() {
+    trap::set_handler(X86_VECTOR_UD, [](trap_frame& frame) {
+        task& which = *current_task();
+        if (which.exceptions != 1 || which.system_calls != 1)
+            fail("signals and returns from them", 1, which.exceptions << 8 | which.system_calls);
+        which.signal_handler = 0;
+        return note(frame) && handle_user_exception(frame);
+    });
+    run_and_compare(instructions(signal_code), [](task& which) {
+        reset_user_memory();
+        which.signal_handler = user_code + signal_handler_offset;
+    });
+}
+
+constexpr uint8_t stepped_code[] = {0x90, 0xcd, 0x80, 0x90, 0x90}; // nop; int $0x80; nop; nop
+uintptr_t steps[4];
+
+/// A debugger: each instruction of the task is stepped, and INT n with the one behind it.
+void stepping() {
+    constexpr uintptr_t expected[] = {1, 4, 5};
+    trap::set_handler(X86_VECTOR_DB, [](trap_frame& frame) {
+        if (handled < 4)
+            steps[handled] = frame.ip - user_code;
+        return note(frame);
+    });
+    run_and_compare(instructions(stepped_code), 3, 0, [](task& which) {
+        which.frame.trap.ax = 100; // a system call that does nothing
+        which.frame.trap.flags |= X86_FLAGS_TF;
+    });
+    for (unsigned i = 0; i < 3; ++i)
+        if (steps[i] != expected[i])
+            fail("the place of a step", expected[i], steps[i]);
+}
+
 } // namespace
 
 void user_roads() {
@@ -256,6 +305,12 @@ void user_roads() {
     set_user_scene(nullptr);
     system_calls();
     print_row("syscall");
+    set_user_scene(nullptr);
+    signals();
+    print_row("signals");
+    set_user_scene(nullptr);
+    stepping();
+    print_row("stepping");
 }
 
 } // namespace kernel

@@ -45,9 +45,10 @@ void make_space() {
     lazy_page = allocate_page();
 }
 
-void write_code(user_instructions code) {
-    auto* const memory = static_cast<uint8_t*>(user_memory(*space, user_code, false));
-    __builtin_memset(memory, 0x90, page_size);
+void write_code(user_instructions code, uintptr_t offset) {
+    auto* const page = static_cast<uint8_t*>(user_memory(*space, user_code, false));
+    __builtin_memset(page, 0x90, page_size);
+    uint8_t* const memory = page + offset;
     latest_size = code.size < sizeof(latest_code) ? code.size : sizeof(latest_code);
     __builtin_memcpy(latest_code, code.bytes, latest_size);
     __builtin_memcpy(memory, code.bytes, code.size);
@@ -70,11 +71,11 @@ void set_user_scene(void (*nmi_body)(x86::trap_frame&)) {
     reset_user_memory();
 }
 
-task make_task(user_instructions code) {
-    write_code(code);
+task make_task(user_instructions code, uintptr_t offset) {
+    write_code(code, offset);
     task made{};
     made.space = space;
-    made.frame = make_user_frame(user_code, user_data_end - 64);
+    made.frame = make_user_frame(user_code + offset, user_data_end - 64);
     auto* const registers = reinterpret_cast<uintptr_t*>(&made.frame.trap);
     for (uintptr_t i = 0; i < register_count; ++i)
         registers[i] = static_cast<uintptr_t>(0x1234'5678'9abc'0000 + i * 0x0101'0101'0101'0101);
@@ -110,6 +111,12 @@ uintptr_t map_last_user_page() {
     __builtin_memcpy(memory + page_size - latest_size, latest_code, latest_size);
     return end;
 }
+
+#ifdef __x86_64__
+uintptr_t nmi_stack_end() {
+    return reinterpret_cast<uintptr_t>(this_cpu().nmi_block);
+}
+#endif
 
 void* in_user_memory(uintptr_t address) {
     return user_memory(*space, address, false);
@@ -209,8 +216,8 @@ void expect_end(const task& begun, const task& ended, user_instructions code, ui
         fail("the vector that ended the task", X86_VECTOR_UD, ended.vector);
     const x86::trap_frame& before = begun.frame.trap;
     const x86::trap_frame& after = ended.frame.trap;
-    if (after.ip != user_code + code.size)
-        fail("where the task ended", user_code + code.size, after.ip);
+    if (after.ip != before.ip + code.size)
+        fail("where the task ended", before.ip + code.size, after.ip);
     for (uintptr_t i = 0; i < register_count; ++i) {
         const uintptr_t expected = reinterpret_cast<const uintptr_t*>(&before)[i];
         const uintptr_t found = reinterpret_cast<const uintptr_t*>(&after)[i];

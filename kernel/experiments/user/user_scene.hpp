@@ -31,8 +31,8 @@ constexpr user_instructions instructions(const uint8_t (&bytes)[size]) {
 }
 
 /// A task that runs the instructions, followed by UD2, with a different pattern in every register and
-/// in both bases. @context thread
-task make_task(user_instructions code);
+/// in both bases. They lie so many bytes into the page. @context thread
+task make_task(user_instructions code, uintptr_t offset = 0);
 
 /// Sees to `user_data` being all 0, and to `user_lazy` not being mapped. @context thread
 void reset_user_memory();
@@ -43,6 +43,11 @@ void map_lazy_user_page();
 /// Maps the last page below the end of the user's half, with the code of make_task()'s latest at its end.
 /// @return that end. @context thread
 uintptr_t map_last_user_page();
+
+#ifdef __x86_64__
+/// The end of this CPU's NMI stack: where its frames begin. @context any
+uintptr_t nmi_stack_end();
+#endif
 
 /// Where the task's memory at an address is. @context thread
 void* in_user_memory(uintptr_t address);
