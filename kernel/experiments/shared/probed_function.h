@@ -3,7 +3,7 @@
 #ifndef KERNEL_EXPERIMENTS_SHARED_PROBED_FUNCTION_H
 #define KERNEL_EXPERIMENTS_SHARED_PROBED_FUNCTION_H
 
-#define PROBE_SLOTS 96
+#define PROBE_SLOTS 112
 #define PROBE_SLOT_SIZE 32
 
 // Which of the sweep's probes an instruction has.
