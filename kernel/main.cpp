@@ -114,6 +114,7 @@ bool take_out_defences(text names) {
         {"cap", defence::cap},
         {"target", defence::target},
         {"endbr", defence::endbr},
+        {"early", defence::early},
     };
     constexpr struct {
         text name;

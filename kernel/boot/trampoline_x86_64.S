@@ -4,20 +4,25 @@
 // one has left by then.
 #ifdef __x86_64__
 
+#include "kernel/boot/early_vectors.h"
 #include "kernel/boot/layout.h"
 #include "nmisafe/x86/flags.h"
 
 #define PHYSICAL(symbol) (symbol - KERNEL_IMAGE_BASE)
-#define COPIED(symbol) (symbol - kernel_trampoline_begin + KERNEL_TRAMPOLINE)
 
     .section .rodata
     .code16
     .globl  kernel_trampoline_begin, kernel_trampoline_end
 kernel_trampoline_begin:                // runs as a copy at KERNEL_TRAMPOLINE
+    lidtl   %cs:TRAMPOLINE_OFFSET(.Learly_register) // before this one an NMI is the firmware's
+    .globl  kernel_trampoline_armed
+kernel_trampoline_armed:
     cli
     cld
     xorw    %ax, %ax
     movw    %ax, %ds
+    movw    %ax, %ss
+    movl    $TRAMPOLINE_STACK_TOP, %esp // until then at 0xfffa and up: SP is 0 after INIT
     lgdtl   COPIED(trampoline_gdt_register)
     movl    %cr0, %eax
     orl     $X86_CR0_PE, %eax
@@ -26,6 +31,32 @@ kernel_trampoline_begin:                // runs as a copy at KERNEL_TRAMPOLINE
 trampoline_gdt_register:
     .word   4 * 8 - 1
     .long   PHYSICAL(boot_gdt)
+.Learly_register:
+    .word   EARLY_TABLE_SIZE - 1
+    .long   COPIED(.Learly_vectors)
+
+    .balign 16
+.Learly_vectors:
+    early_table .Learly_real, .Learly_protected, KERNEL_BOOT_CODE_32_SELECTOR
+    .word   COPIED(.Learly_long), KERNEL_CODE_SELECTOR, PRESENT_INTERRUPT_GATE, 0
+    .long   0, 0
+.Lhigh_vectors:                         // the same at the direct map's addresses
+    .skip   EARLY_GATE_64
+    .word   COPIED(.Learly_long), KERNEL_CODE_SELECTOR, PRESENT_INTERRUPT_GATE
+    .word   KERNEL_DIRECT_BASE >> 16 & 0xffff
+    .long   KERNEL_DIRECT_BASE >> 32, 0
+    .globl  kernel_early_nmis
+kernel_early_nmis:
+    .long   0
+.Learly_real:
+    early_real_handler kernel_early_nmis
+    .code32
+.Learly_protected:
+    early_protected_handler kernel_early_nmis, KERNEL_BOOT_CODE_32_SELECTOR, PHYSICAL(trampoline_protected_mode)
+    .code64
+.Learly_long:                           // at either address
+    lock incl kernel_early_nmis(%rip)
+    iretq
 kernel_trampoline_end:
 
     .section kernel_boot_text, "ax", @progbits
@@ -47,12 +78,24 @@ trampoline_protected_mode:
     xorl    %eax, %eax
     movl    %eax, %fs
     movl    %eax, %gs
+    lidt    .Lhigh_register(%rip)       // all that an NMI needs, at addresses of either page tables
+    lgdt    .Lhigh_gdt_register(%rip)
+    movq    $boot_stack_top, %rsp
     movq    kernel_starting_top_table, %rax
     movq    %rax, %cr3                  // the kernel's own tables: the stack is mapped there only
     movq    kernel_starting_stack, %rsp
     xorl    %ebp, %ebp
     call    kernel_other_cpu_main
     ud2
+
+    .section .rodata
+    .balign 8
+.Lhigh_register:
+    .word   EARLY_TABLE_SIZE - 1
+    .quad   KERNEL_DIRECT_BASE + COPIED(.Lhigh_vectors)
+.Lhigh_gdt_register:
+    .word   4 * 8 - 1
+    .quad   boot_gdt
 #endif // __x86_64__
 
     .section .note.GNU-stack, "", @progbits

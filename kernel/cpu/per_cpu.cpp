@@ -34,4 +34,8 @@ cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
     __atomic_add_fetch(&running, 1, __ATOMIC_SEQ_CST);
 }
 
+void leave_running_cpus() {
+    __atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
+}
+
 } // namespace kernel

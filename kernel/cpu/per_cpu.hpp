@@ -95,4 +95,7 @@ cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id);
 /// is asked whatever all CPUs are. @context boot of that CPU: KERNEL_JOIN_TEXT
 void join_running_cpus();
 
+/// The CPU that came up last is not counted any more. @context thread, while nobody asks all CPUs
+void leave_running_cpus();
+
 } // namespace kernel

@@ -25,6 +25,7 @@ constexpr struct {
     {"events-under-nmi", events_under_nmi},
     {"asking-under-nmi", asking_under_nmi},
     {"from-outside", from_outside},
+    {"start-under-nmi", start_under_nmi},
     {"threads", threads},
     {"costs", costs},
     {"patch-costs", patch_costs},

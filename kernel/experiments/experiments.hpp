@@ -25,6 +25,7 @@ void vectors();
 void events_under_nmi();
 void asking_under_nmi();
 void from_outside();
+void start_under_nmi();
 void threads();
 void costs();
 void patch_costs();

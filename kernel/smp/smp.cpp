@@ -2,6 +2,7 @@
 #include "kernel/smp/smp.hpp"
 #include "kernel/devices/wake.hpp"
 
+#include "kernel/common/controls.hpp"
 #include "kernel/common/join_text.hpp"
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
@@ -24,6 +25,8 @@ uintptr_t kernel_starting_top_table;
 uintptr_t kernel_starting_stack;
 
 extern const char kernel_trampoline_begin[];
+extern const char kernel_trampoline_armed[]; // behind its first instruction, which loads IDTR
+extern const char kernel_early_nmis[];
 extern const char kernel_trampoline_end[];
 }
 
@@ -38,6 +41,8 @@ uint32_t started; // id of the latest CPU that takes work
 
 uint32_t apic_ids[most_cpus]; // of those to be started
 uint32_t to_start;
+uint32_t prepared;          // id of the latest CPU that has its stacks
+uintptr_t stacks[most_cpus]; // of the CPUs' first threads
 
 /// Runs what another CPU asked for. @context thread
 void take_mail() {
@@ -73,12 +78,31 @@ bool has_started(uint32_t id, uint32_t microseconds) {
     return false;
 }
 
+/// NMIs that CPUs met on their way here, before the kernel's IDT: the word is in the trampoline's page.
+uint32_t& early_nmis() {
+    return *static_cast<uint32_t*>(physical_to_virtual(
+        KERNEL_TRAMPOLINE + static_cast<uintptr_t>(kernel_early_nmis - kernel_trampoline_begin)));
+}
+
+/// A control: without the table for NMIs before the kernel's IDT.
+void disarm_trampoline() {
+    constexpr uint8_t nop = 0x90;
+    auto* const code = static_cast<uint8_t*>(physical_to_virtual(KERNEL_TRAMPOLINE));
+    for (ptrdiff_t i = 0; i < kernel_trampoline_armed - kernel_trampoline_begin; ++i)
+        code[i] = nop;
+}
+
 /// INIT, then one or two start-up messages. [intel/vol3 8.4.4.1]
 void start(uint32_t id, uint32_t apic_id) {
     starting = &set_up_per_cpu(id, apic_id);
     prepare_descriptor_tables(*starting);
-    set_up_interrupt_stacks(*starting);
-    kernel_starting_stack = allocate_stack();
+    if (id > prepared) {
+        set_up_interrupt_stacks(*starting);
+        stacks[id] = allocate_stack();
+        prepared = id;
+    }
+    kernel_starting_stack = stacks[id];
+    started = 0;
     send_init(apic_id);
     delay_microseconds(10'000);
     send_startup(apic_id, KERNEL_TRAMPOLINE);
@@ -95,6 +119,8 @@ void start(uint32_t id, uint32_t apic_id) {
 extern "C" [[noreturn, gnu::noinline]] void kernel_joined() {
     start_cet(this_cpu());
     set_up_threads();
+    if (__atomic_exchange_n(&early_nmis(), 0, __ATOMIC_ACQ_REL) != 0)
+        send_nmi(this_cpu().id);
     __atomic_store_n(&started, this_cpu().id, __ATOMIC_RELEASE);
     idle();
 }
@@ -121,6 +147,8 @@ void start_other_cpus(const machine& found) {
     for (uint32_t i = 0; i < found.cpus && to_start < most_cpus - 1; ++i)
         if (found.apic_ids[i] != this_cpu().apic_id)
             apic_ids[to_start++] = found.apic_ids[i];
+    if (is_removed(defence::early))
+        disarm_trampoline();
     const uint32_t late = option_number("late", 0);
     while (cpu_count() + late <= to_start)
         start_next_cpu();
@@ -132,6 +160,15 @@ bool start_next_cpu() {
         return false;
     start(id, apic_ids[id - 1]);
     return true;
+}
+
+void stop_last_cpu() {
+    const uint32_t id = cpu_count() - 1;
+    if (id == 0)
+        panic("the first CPU does not stop", nullptr, id);
+    wait(id);
+    leave_running_cpus();
+    stop_by_init(cpu_at(id).apic_id);
 }
 
 void run_on(uint32_t cpu_id, void (*function)(void*), void* argument) {

@@ -3,7 +3,7 @@
 // takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
 // -singlestep a boundary is the end of a block.
 //
-//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=machine-check|smi|nmi,log=FILE
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=machine-check|smi|nmi,cpu=N,log=FILE
 //
 // begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
 // to 1 when a pass has had fewer instructions than there were passes. The log has a line "path N", N the
@@ -56,6 +56,7 @@ constexpr int interrupt_nmi = 0x200;
 constexpr int interrupt_machine_check = 0x1000;
 
 uint64_t begin_address, end_address, done_address;
+unsigned which_cpu;
 int event;
 FILE* out;
 
@@ -86,11 +87,13 @@ void end_pass() {
         fprintf(out, "%#llx\n", static_cast<unsigned long long>(address));
     fflush(out);
     pass = passes_in_firmware = 0;
-    async_run_on_cpu(qemu_get_cpu(0), tell_the_guest, 0);
+    async_run_on_cpu(qemu_get_cpu(static_cast<int>(which_cpu)), tell_the_guest, 0);
 }
 
 /// Before each instruction.
-void on_instruction(unsigned, void* where) {
+void on_instruction(unsigned cpu, void* where) {
+    if (cpu != which_cpu)
+        return;
     const auto address = reinterpret_cast<uint64_t>(where);
     if (!in_pass && address == begin_address) {
         in_pass = true;
@@ -108,7 +111,7 @@ void on_instruction(unsigned, void* where) {
     walked.push_back(address);
     if (instructions++ == pass) {
         raised = true;
-        async_run_on_cpu(qemu_get_cpu(0), raise_event, 0);
+        async_run_on_cpu(qemu_get_cpu(static_cast<int>(which_cpu)), raise_event, 0);
     }
 }
 
@@ -139,6 +142,8 @@ bool take(const std::string& name, const std::string& value) {
                 : value == "smi"         ? interrupt_smi
                 : value == "nmi"         ? interrupt_nmi
                                          : 0;
+    else if (name == "cpu")
+        which_cpu = static_cast<unsigned>(number);
     else if (name == "log")
         out = fopen(value.c_str(), "w");
     else

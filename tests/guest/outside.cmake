@@ -20,3 +20,8 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} machine-check .iret --policy iret --expected control)
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
+foreach(arch IN LISTS paging_archs)
+    nmisafe_add_outside_test(${arch} nmi .start --experiment start-under-nmi)
+    nmisafe_add_outside_test(${arch} nmi .start.without-early --experiment start-under-nmi
+        --variant=-controls --without early --expected control)
+endforeach()
