@@ -91,7 +91,7 @@ def is_test(name):
 
 
 def is_control(name):
-    return any(mark in name for mark in (*SHARED, "damage ", ": control", ".iret"))
+    return any(mark in name for mark in (*SHARED, "damage ", ": control", ".iret", ".without-"))
 
 
 def check(text, there):
