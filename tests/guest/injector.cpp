@@ -3,7 +3,10 @@
 // takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
 // -singlestep a boundary is the end of a block.
 //
-//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=machine-check|smi|nmi,cpu=N,log=FILE
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,log=FILE
+//
+// EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
+// SMI in an NMI's handler.
 //
 // begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
 // to 1 when a pass has had fewer instructions than there were passes. The log has a line "path N", N the
@@ -18,7 +21,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 extern "C" {
@@ -67,7 +72,60 @@ bool in_firmware;             // an instruction of this pass was below the kerne
 uint64_t passes_in_firmware;
 std::vector<uint64_t> walked; // this pass
 
+// --- whether NMIs are blocked -------------------------------------------------------------------
+
+constexpr uint32_t nmis_blocked = 1 << 2; // of hflags2
+
+/// Words and strings of the emulator's own memory, where an address may be none.
+class own_memory {
+  public:
+    own_memory() : file_(open("/proc/self/mem", O_RDONLY)) {}
+    ~own_memory() { close(file_); }
+    own_memory(const own_memory&) = delete;
+    own_memory& operator=(const own_memory&) = delete;
+    uint64_t word(uint64_t address) const {
+        uint64_t value = 0;
+        return pread(file_, &value, sizeof value, static_cast<off_t>(address)) == sizeof value ? value
+                                                                                            : 0;
+    }
+    bool is(uint64_t address, const char* text) const {
+        char found[32] = {};
+        return pread(file_, found, sizeof found - 1, static_cast<off_t>(address)) > 0 &&
+               strcmp(found, text) == 0;
+    }
+
+  private:
+    int file_;
+};
+
+constexpr uint64_t word_size = sizeof(uint64_t);
+
+/// Where hflags2 is in a CPU: the description by which the emulator saves and restores it, a list of
+/// fields that begin with a name, has it. 0 if it is not as here.
+uint64_t find_hflags2() {
+    constexpr unsigned longest_description = 32, longest_field = 32, most_fields = 400;
+    constexpr uint64_t offset_in_field = 2 * word_size;
+    const own_memory memory;
+    const auto description = reinterpret_cast<uint64_t>(dlsym(RTLD_DEFAULT, "vmstate_x86_cpu"));
+    for (unsigned i = 0; description != 0 && i < longest_description; ++i) {
+        const uint64_t fields = memory.word(description + i * word_size);
+        if (!memory.is(memory.word(fields), "env.regs"))
+            continue;
+        uint64_t size = word_size; // of a field: the second one is known too
+        while (size < longest_field * word_size && !memory.is(memory.word(fields + size), "env.eip"))
+            size += word_size;
+        for (uint64_t field = fields; field < fields + most_fields * size; field += size)
+            if (memory.is(memory.word(field), "env.hflags2"))
+                return memory.word(field + offset_in_field);
+    }
+    return 0;
+}
+
+uint64_t hflags2_offset; // 0: NMIs stay blocked where they are
+
 void raise_event(cpu_state* cpu, uint64_t) {
+    if (hflags2_offset != 0)
+        *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &= ~nmis_blocked;
     cpu_interrupt(cpu, event);
 }
 
@@ -138,17 +196,19 @@ bool take(const std::string& name, const std::string& value) {
     else if (name == "done")
         done_address = number;
     else if (name == "event")
-        event = value == "machine-check" ? interrupt_machine_check
-                : value == "smi"         ? interrupt_smi
-                : value == "nmi"         ? interrupt_nmi
-                                         : 0;
+        event = value == "machine-check"                       ? interrupt_machine_check
+                : value == "smi"                               ? interrupt_smi
+                : value == "nmi" || value == "unblocked-nmi" ? interrupt_nmi
+                                                               : 0;
     else if (name == "cpu")
         which_cpu = static_cast<unsigned>(number);
     else if (name == "log")
         out = fopen(value.c_str(), "w");
     else
         return false;
-    return true;
+    if (value == "unblocked-nmi")
+        hflags2_offset = find_hflags2();
+    return value != "unblocked-nmi" || hflags2_offset != 0;
 }
 
 } // namespace

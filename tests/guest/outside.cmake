@@ -17,7 +17,11 @@ endfunction()
 
 foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} machine-check "")
-    nmisafe_add_outside_test(${arch} machine-check .iret --policy iret --expected control)
+    nmisafe_add_outside_test(${arch} machine-check .iret --policy iret --variant=-controls --without latch
+        --expected control)
+    nmisafe_add_outside_test(${arch} unblocked-nmi "")
+    nmisafe_add_outside_test(${arch} unblocked-nmi .without-latch --variant=-controls --without latch
+        --expected control)
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
 foreach(arch IN LISTS paging_archs)
