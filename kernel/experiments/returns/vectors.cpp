@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // vectors: each entry stub leads to the handler of its vector, on the right stack, with an error
 // code of 0 or the CPU's, and back. #DB and #MC also inside an NMI, with another NMI pending: they
-// do not let it in.
+// do not let it in, and neither does an interrupt there.
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/per_cpu.hpp"
+#include "kernel/cpu/vectors.hpp"
+#include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/windows.h"
@@ -19,7 +21,7 @@ using nmisafe::x86::trap_frame;
 
 trap_frame seen;
 uintptr_t seen_at;
-uint32_t calls;
+shared_count calls;
 bool counted_as_nmi;
 
 bool note(trap_frame& frame) {
@@ -91,6 +93,18 @@ void general_protection() {
     ++scene.count.boundaries;
 }
 
+/// One NMI, whose handler raises another. It is abandoned in a control.
+void expect_two_nmis() {
+    const uint32_t before = scene.count.handled;
+    ++scene.count.boundaries;
+    if (run_guarded([] {
+            raise_nmi_here();
+            settle();
+        }) &&
+        scene.count.handled - before != 2)
+        fail("NMIs handled", 2, scene.count.handled - before);
+}
+
 uint32_t in_nmi_vector;
 
 void raise_in_nmi(trap_frame&) {
@@ -104,12 +118,33 @@ void in_nmi(uint8_t vector) {
     in_nmi_vector = vector;
     calls = 0;
     scene.body = raise_in_nmi;
-    const uint32_t before = scene.count.handled;
+    expect_two_nmis();
+}
+
+/// A handler that lets interrupts in: one comes, with another NMI pending, and its return lets that one
+/// in no more than any other. (I11)
+void let_interrupt_in(trap_frame&) {
+    if (calls != 0)
+        return;
     raise_nmi_here();
-    settle();
-    if (scene.count.handled - before != 2)
-        fail("NMIs handled", 2, scene.count.handled - before);
-    ++scene.count.boundaries;
+    send_interrupt(this_cpu().id, first_experiment_vector);
+    nmisafe::x86::enable_interrupts();
+    if (!wait_for([] { return calls != 0; }))
+        fail("interrupts in an NMI handler", 1, 0);
+    nmisafe::x86::disable_interrupts();
+}
+
+void interrupt_in_nmi() {
+    calls = 0;
+    nmisafe::trap::set_handler(first_experiment_vector, [](trap_frame&) {
+        ++calls;
+        end_of_interrupt();
+        return true;
+    });
+    scene.body = let_interrupt_in;
+    expect_two_nmis();
+    if (calls != 1)
+        fail("interrupts in an NMI handler", 1, calls);
 }
 
 } // namespace
@@ -123,6 +158,7 @@ void vectors() {
     general_protection();
     in_nmi(X86_VECTOR_DB);
     in_nmi(X86_VECTOR_MC);
+    interrupt_in_nmi();
     print_row(nullptr);
 }
 
