@@ -20,13 +20,16 @@ EXPERIMENTS = {
     "from-outside": ({"begin": "window_outside_begin", "end": "window_outside_end", "cpu": 0}, ""),
     "start-under-nmi": ({"begin": 0x8000, "end": "kernel_joined", "cpu": 1}, "late=1"),
 }
+COMMON = {"x86_32": {"done": "outside_done"},
+          "x86_64": {"done": "outside_done", "spare": "raise_nmi_vector"}}
+COMMON["x86_32_pae"] = COMMON["x86_32"]
 
 
-def arguments(elf, experiment):
+def arguments(elf, experiment, arch):
     listed = subprocess.check_output(["nm", elf], text=True)
     found = {words[2]: words[0] for words in map(str.split, listed.splitlines()) if len(words) == 3}
     return {name: value if isinstance(value, int) else "0x" + found[value]
-            for name, value in {**EXPERIMENTS[experiment][0], "done": "outside_done"}.items()}
+            for name, value in {**EXPERIMENTS[experiment][0], **COMMON[arch]}.items()}
 
 
 def one_instruction_a_block(program):
@@ -44,7 +47,7 @@ def run(options):
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     console, walk = out / "console.log", out / "walk.log"
-    injector = {**arguments(elf, options.experiment), "event": options.event, "log": str(walk)}
+    injector = {**arguments(elf, options.experiment, options.arch), "event": options.event, "log": str(walk)}
     words = f"experiment={options.experiment} policy={options.policy} event={options.event} " + \
         EXPERIMENTS[options.experiment][1]
     if options.without:
@@ -109,6 +112,8 @@ def main():
             for line in console.splitlines() if line.startswith("@row")]
     walks = [part.split() for part in walk.split("path ")[1:]]
     paths = PATHS if options.experiment == "from-outside" else (None,)
+    if options.event == "unblocked-nmi":
+        paths += ("int-2",)
     if [row.get("path") for row in rows] != list(paths) or len(walks) != len(paths):
         failures.append(f"{len(rows)} rows, {len(walks)} walks")
     for row, walked in zip(rows, walks):

@@ -3,9 +3,9 @@
 // takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
 // -singlestep a boundary is the end of a block.
 //
-//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,log=FILE
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,log=FILE
 //
-// EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
+// spare: an instruction behind which no event is raised. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
 // SMI in an NMI's handler.
 //
 // begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
@@ -61,6 +61,7 @@ constexpr int interrupt_nmi = 0x200;
 constexpr int interrupt_machine_check = 0x1000;
 
 uint64_t begin_address, end_address, done_address;
+uint64_t spared_address = 1; // none
 unsigned which_cpu;
 int event;
 FILE* out;
@@ -169,6 +170,8 @@ void on_instruction(unsigned cpu, void* where) {
     walked.push_back(address);
     if (instructions++ == pass) {
         raised = true;
+        if (address == spared_address)
+            return;
         async_run_on_cpu(qemu_get_cpu(static_cast<int>(which_cpu)), raise_event, 0);
     }
 }
@@ -193,6 +196,8 @@ bool take(const std::string& name, const std::string& value) {
         begin_address = number;
     else if (name == "end")
         end_address = number;
+    else if (name == "spare")
+        spared_address = number;
     else if (name == "done")
         done_address = number;
     else if (name == "event")

@@ -16,4 +16,11 @@ calling_window window_ask_synchronise, ask_synchronise_action
 calling_window window_ask_grace_period, ask_grace_period_action
 calling_window window_outside, outside_action
 
+/// void raise_nmi_vector(void): INT 2, whose handler an NMI may interrupt
+    .globl  raise_nmi_vector
+    .type   raise_nmi_vector, @function
+raise_nmi_vector:
+    int     $2
+    ret
+
     .section .note.GNU-stack, "", @progbits

@@ -24,6 +24,7 @@ extern const char window_grace_period_begin[], window_grace_period_end[];
 extern const char window_ask_synchronise_begin[], window_ask_synchronise_end[];
 [[NMISAFE_ASSEMBLY_CALL]] void window_ask_grace_period();
 extern const char window_ask_grace_period_begin[], window_ask_grace_period_end[];
+[[NMISAFE_ASSEMBLY_CALL]] void raise_nmi_vector();
 [[NMISAFE_ASSEMBLY_CALL]] void window_outside();
 extern const char window_outside_begin[], window_outside_end[];
 

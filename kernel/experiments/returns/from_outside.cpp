@@ -5,6 +5,8 @@
 //
 //   breakpoint, page-fault                a thread takes the trap
 //   nmi-breakpoint, nmi-page-fault        an NMI handler does: from before the NMI until after it
+//   int-2                                 the same begun by INT 2, which blocks no NMIs; on x86-64 not
+//                                         before the entry's first instruction, where no latch can help
 //
 // All registers of who takes the trap must come back. The handler of #MC raises an NMI, hits INT3 and
 // takes a page fault: the NMI must land in it if a thread was interrupted, and not before the end of
@@ -45,7 +47,9 @@ constexpr outside_path paths[] = {
     {"page-fault", true, false},
     {"nmi-breakpoint", false, true},
     {"nmi-page-fault", true, true},
+    {"int-2", false, true},
 };
+constexpr const outside_path* int_2 = &paths[4];
 constexpr uint32_t most_passes = 10000;
 constexpr uint32_t passes_at_the_end = 2; // until the emulator's word is seen
 
@@ -135,7 +139,8 @@ bool sweep() {
             ++without_event;
     } while (__atomic_load_n(&outside_done, __ATOMIC_ACQUIRE) == 0 &&
              scene.count.boundaries < most_passes);
-    // Where the path's own NMI is about to be delivered the other one is merged with it.
+    // Where the path's own NMI is about to be delivered the other one is merged with it; INT 2 is the
+    // instruction behind which none is raised.
     const uint32_t merged = with_nmi && path->in_nmi ? 1 : 0;
     if (!with_smi && without_event > passes_at_the_end + merged)
         fail("passes without the event", passes_at_the_end + merged, without_event);
@@ -149,7 +154,9 @@ bool sweep() {
 } // namespace
 
 extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
-    if (path->in_nmi)
+    if (path == int_2)
+        raise_nmi_vector();
+    else if (path->in_nmi)
         raise_nmi_here();
     else
         round_trip();
@@ -159,6 +166,8 @@ void from_outside() {
     nmisafe::x86::disable_interrupts();
     for (const outside_path& which : paths) {
         path = &which;
+        if (path == int_2 && option("event") != "unblocked-nmi")
+            continue; // its handler is like an NMI's but for that
         if (!sweep())
             return;
     }
