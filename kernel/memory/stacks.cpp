@@ -18,6 +18,9 @@ constexpr uintptr_t largest_stack = slot_size - page_size;
 uintptr_t stack_pages;
 uint32_t stacks_in_use;
 
+// Of each CPU that has been started: kept when it is started again.
+uintptr_t tops_of_interrupts[most_cpus][static_cast<unsigned>(interrupt_stack::count)];
+
 } // namespace
 
 void set_up_stacks() {
@@ -110,7 +113,10 @@ void set_up_interrupt_stacks(cpu& owner) {
         if (stack != interrupt_stack::double_fault)
             continue; // the CPU would never use it
 #endif
-        set_interrupt_stack(owner, stack, allocate_stack());
+        uintptr_t& top = tops_of_interrupts[owner.id][which];
+        if (top == 0)
+            top = allocate_stack();
+        set_interrupt_stack(owner, stack, top);
     }
 #ifdef NMISAFE_SHADOW_STACK
     if (!uses_shadow_stacks())

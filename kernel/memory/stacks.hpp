@@ -24,7 +24,8 @@ uintptr_t allocate_shadow_stack();
 uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip);
 #endif
 
-/// Gives a CPU the stacks for its NMI, #DF, #MC and #DB. @context boot, before that CPU runs
+/// Gives a CPU the stacks for its NMI, #DF, #MC and #DB, or the same ones again. @context boot, before that
+/// CPU runs
 void set_up_interrupt_stacks(cpu& owner);
 
 /// The top of the stack that `sp` is on; `sp` itself if it is on none of these. @context any

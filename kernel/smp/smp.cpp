@@ -41,8 +41,7 @@ uint32_t started; // id of the latest CPU that takes work
 
 uint32_t apic_ids[most_cpus]; // of those to be started
 uint32_t to_start;
-uint32_t prepared;          // id of the latest CPU that has its stacks
-uintptr_t stacks[most_cpus]; // of the CPUs' first threads
+uintptr_t stacks[most_cpus]; // of the first threads of CPUs that have been started
 
 /// Runs what another CPU asked for. @context thread
 void take_mail() {
@@ -96,11 +95,9 @@ void disarm_trampoline() {
 void start(uint32_t id, uint32_t apic_id) {
     starting = &set_up_per_cpu(id, apic_id);
     prepare_descriptor_tables(*starting);
-    if (id > prepared) {
-        set_up_interrupt_stacks(*starting);
+    set_up_interrupt_stacks(*starting);
+    if (stacks[id] == 0)
         stacks[id] = allocate_stack();
-        prepared = id;
-    }
     kernel_starting_stack = stacks[id];
     started = 0;
     send_init(apic_id);

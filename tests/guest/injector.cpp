@@ -5,7 +5,7 @@
 //
 //   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,log=FILE
 //
-// spare: an instruction behind which no event is raised. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
+// spare: an instruction of a 64-bit guest before which no event is raised. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
 // SMI in an NMI's handler.
 //
 // begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
@@ -15,6 +15,7 @@
 //
 // QEMU's plugin interface raises no events. Debian's emulators export what their own devices call, so
 // that is declared here and called: work queued for a CPU is done between two instructions.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -47,6 +48,13 @@ cpu_state* qemu_get_cpu(int index);
 void async_run_on_cpu(cpu_state*, void (*)(cpu_state*, uint64_t), uint64_t);
 void cpu_interrupt(cpu_state*, int);
 int cpu_memory_rw_debug(cpu_state*, uint64_t, void*, size_t, bool);
+struct byte_array {
+    uint8_t* data;
+    unsigned size;
+};
+byte_array* g_byte_array_new();
+void g_byte_array_unref(byte_array*);
+int x86_cpu_gdb_read_register(cpu_state*, byte_array*, int number);
 
 } // extern "C"
 
@@ -61,7 +69,7 @@ constexpr int interrupt_nmi = 0x200;
 constexpr int interrupt_machine_check = 0x1000;
 
 uint64_t begin_address, end_address, done_address;
-uint64_t spared_address = 1; // none
+uint64_t spared_address; // 0: none
 unsigned which_cpu;
 int event;
 FILE* out;
@@ -124,7 +132,20 @@ uint64_t find_hflags2() {
 
 uint64_t hflags2_offset; // 0: NMIs stay blocked where they are
 
+uint64_t instruction_pointer(cpu_state* cpu) {
+    constexpr int rip = 16;
+    byte_array* const bytes = g_byte_array_new();
+    const int size = x86_cpu_gdb_read_register(cpu, bytes, rip);
+    uint64_t value = 0;
+    memcpy(&value, bytes->data, std::min<size_t>(sizeof value, static_cast<size_t>(size)));
+    g_byte_array_unref(bytes);
+    return value;
+}
+
+/// What was pending has been delivered by now: so the next instruction may be a handler's first.
 void raise_event(cpu_state* cpu, uint64_t) {
+    if (spared_address != 0 && instruction_pointer(cpu) == spared_address)
+        return;
     if (hflags2_offset != 0)
         *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &= ~nmis_blocked;
     cpu_interrupt(cpu, event);
@@ -170,8 +191,6 @@ void on_instruction(unsigned cpu, void* where) {
     walked.push_back(address);
     if (instructions++ == pass) {
         raised = true;
-        if (address == spared_address)
-            return;
         async_run_on_cpu(qemu_get_cpu(static_cast<int>(which_cpu)), raise_event, 0);
     }
 }

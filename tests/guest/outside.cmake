@@ -20,6 +20,10 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} machine-check .iret --policy iret --variant=-controls --without latch
         --expected control)
     nmisafe_add_outside_test(${arch} unblocked-nmi "")
+    if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} unblocked-nmi .first-instruction
+            --stops "an NMI's frame was overwritten by a nested one's")
+    endif()
     nmisafe_add_outside_test(${arch} unblocked-nmi .without-latch --variant=-controls --without latch
         --expected control)
     nmisafe_add_outside_test(${arch} smi "")

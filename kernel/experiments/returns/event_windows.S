@@ -16,7 +16,7 @@ calling_window window_ask_synchronise, ask_synchronise_action
 calling_window window_ask_grace_period, ask_grace_period_action
 calling_window window_outside, outside_action
 
-/// void raise_nmi_vector(void): INT 2, whose handler an NMI may interrupt
+/// void raise_nmi_vector(void): INT 2, which blocks no NMIs
     .globl  raise_nmi_vector
     .type   raise_nmi_vector, @function
 raise_nmi_vector:

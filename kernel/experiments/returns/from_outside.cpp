@@ -5,8 +5,7 @@
 //
 //   breakpoint, page-fault                a thread takes the trap
 //   nmi-breakpoint, nmi-page-fault        an NMI handler does: from before the NMI until after it
-//   int-2                                 the same begun by INT 2, which blocks no NMIs; on x86-64 not
-//                                         before the entry's first instruction, where no latch can help
+//   int-2                                 the same begun by INT 2, which blocks no NMIs
 //
 // All registers of who takes the trap must come back. The handler of #MC raises an NMI, hits INT3 and
 // takes a page fault: the NMI must land in it if a thread was interrupted, and not before the end of
@@ -14,7 +13,7 @@
 //
 // An NMI that the CPU takes although it blocks NMIs, as it may behind an SMI or a faulting IRET: it must be
 // held back to the end of the one in progress, at each instruction from the first of its entry to its
-// final IRET, and then be handled.
+// final IRET, and then be handled. On x86-64 not before the very first one: no latch can help there.
 //
 // Option event=machine-check, smi or unblocked-nmi says what is raised. The emulator sets outside_done
 // when it has come to the path's end; without it the experiment shows nothing, and fails.
@@ -139,8 +138,8 @@ bool sweep() {
             ++without_event;
     } while (__atomic_load_n(&outside_done, __ATOMIC_ACQUIRE) == 0 &&
              scene.count.boundaries < most_passes);
-    // Where the path's own NMI is about to be delivered the other one is merged with it; INT 2 is the
-    // instruction behind which none is raised.
+    // Where the path's own NMI has just been delivered none is raised on x86-64; x86-32 has no such place
+    // but merges the two there.
     const uint32_t merged = with_nmi && path->in_nmi ? 1 : 0;
     if (!with_smi && without_event > passes_at_the_end + merged)
         fail("passes without the event", passes_at_the_end + merged, without_event);
