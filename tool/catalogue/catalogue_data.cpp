@@ -84,7 +84,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .image = "controls", .paths = "handlers hooks"},
     {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .image = "controls", .paths = "cr2"},
 
-    {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB and #MC in an NMI keep the next one out"},
+    {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB, #MC and an interrupt in an NMI keep the next one out"},
+    {.experiment = "vectors", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch"},
 
     {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall signals stepping", .paths_without_nmis = "vectors events syscall signals stepping", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
