@@ -13,8 +13,8 @@ namespace nmisafe::user {
 struct user_frame {
     x86::trap_frame trap;
 
-    uint64_t& sp() { return trap.sp; }
-    uint64_t& ss() { return trap.ss; }
+    [[NMISAFE_TRAP_INLINE]] uint64_t& sp() { return trap.sp; }
+    [[NMISAFE_TRAP_INLINE]] uint64_t& ss() { return trap.ss; }
 };
 #else
 struct user_frame {
@@ -22,8 +22,8 @@ struct user_frame {
     x86::trap_frame trap;
     uint32_t user_sp, user_ss; ///< Pushed by the CPU.
 
-    uint32_t& sp() { return user_sp; }
-    uint32_t& ss() { return user_ss; }
+    [[NMISAFE_TRAP_INLINE]] uint32_t& sp() { return user_sp; }
+    [[NMISAFE_TRAP_INLINE]] uint32_t& ss() { return user_ss; }
 };
 #endif
 

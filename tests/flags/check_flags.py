@@ -69,12 +69,14 @@ def sources(root, every_module):
 
 def problems_of(root, compiler, chosen, folder, more=(), files=None):
     """What is wrong with a set of flags, as sentences; and what came of it. `files`: only these sources."""
+    assembly_flags = [f"-I{root}", f"-I{root}/tests/flags", "-DNMISAFE_TRAP_RETURN_CAPTURE",
+                      *[flag for flag in chosen.flags.split() if flag.startswith(("-fcf", "-D"))]]
     flags = [*flag_sets.BASE, *chosen.flags.split(), f"-I{root}", f"-I{root}/tests/flags",
              "-DNMISAFE_TRAP_RETURN_CAPTURE", *more]
     objects, outputs = [], []
     for source in files or sources(root, chosen.every_module):
         output = str(folder / (source.replace("/", ".") + ".o"))
-        wanted = flags if source.endswith(".cpp") else [f"-I{root}", "-DNMISAFE_TRAP_RETURN_CAPTURE"]
+        wanted = flags if source.endswith(".cpp") else assembly_flags
         done = compiler.run([*wanted, "-c", str(root / source), "-o", output], folder)
         if done.returncode != 0 or done.stderr:
             outputs.append((source, done.stderr))
