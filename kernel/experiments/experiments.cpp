@@ -21,6 +21,7 @@ constexpr struct {
     {"interrupt-storm", interrupt_storm},
     {"nmi-state", nmi_state},
     {"nmi-like", nmi_like},
+    {"nmi-latch", nmi_latch},
     {"vectors", vectors},
     {"events-under-nmi", events_under_nmi},
     {"asking-under-nmi", asking_under_nmi},

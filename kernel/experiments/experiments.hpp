@@ -21,6 +21,7 @@ void not_plain();
 void interrupt_storm();
 void nmi_state();
 void nmi_like();
+void nmi_latch();
 void vectors();
 void events_under_nmi();
 void asking_under_nmi();

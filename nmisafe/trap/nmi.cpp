@@ -31,8 +31,8 @@ nmi_handler on_nmi;
 static_assert(offsetof(platform::cpu_state, nmi_pending) ==
               offsetof(platform::cpu_state, nmi_latch) + NMI_PENDING);
 
-/// How a nested NMI goes back; IF in the image: no NMI's handler was interrupted, so nothing is to be
-/// kept from it.
+/// How a nested NMI goes back; IF in the image: no NMI's handler was interrupted, so nothing is to
+/// be kept from it.
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t plan_nested(const x86::trap_frame& frame) {
     constexpr uintptr_t decided = decided_flags | X86_FLAGS_RF | X86_FLAGS_IF;
     return is_plain(frame.flags, frame.cs, x86::read_cs(), decided) ? NMISAFE_NMI_NESTED
@@ -78,8 +78,11 @@ nmisafe_trap_nmi(x86::trap_frame* frame) {
         cpu.nmi_pending = 1;
         return plan_nested(*frame);
     }
-    cpu.nmi_latch = 1;
-    cpu.nmi_pending = 0;
+    // In this order: one in between is a peer, and leaves nothing pending.
+    __atomic_store_n(&cpu.nmi_pending, 0, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu.nmi_latch, 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 #endif
     x86::increment(cpu.nmi_in_progress);
     const uintptr_t cr2 = x86::read_cr2();

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT
-// x86-64: the block at the top of an NMI's IST stack, for assembly (the offsets) and C++ (the struct); the
-// assertions hold them together. The IST entry of the NMI points at the block, P, when no NMI is in progress.
+// x86-64: the block at the top of an NMI's IST stack, for assembly (the offsets) and C++ (the
+// struct); the assertions hold them together. The IST entry of the NMI points at the block, P, when
+// no NMI is in progress.
 //
 //   P + 0xb4  tss            the CPU's TSS: its descriptor in the GDT points here
 //   P + 0x40  return_frame   what the NMI's last IRET pops
-//   P         scratch        what an #MC that lands on that IRET may write below RSP; IST entry -> here
-//   P - 0xb0  struct trap_frame of the NMI in progress
-//   P - S     head of level 1: where the IST entry points while an NMI is in progress. Below it the frame of
-//             a nested NMI; from it up words at the block's own offsets: a level that is not 0, and what the
-//             entry's first instruction changes in place of the TSS. Both lie below the frame above.
+//   P         scratch        what an #MC that lands on that IRET may write below RSP; IST entry ->
+//   here P - 0xb0  struct trap_frame of the NMI in progress P - S     head of level 1: where the
+//   IST entry points while an NMI is in progress. Below it the frame of
+//             a nested NMI; from it up words at the block's own offsets: a level that is not 0, and
+//             what the entry's first instruction changes in place of the TSS. Both lie below the
+//             frame above.
 //   P - 2S    head of level 2, for an NMI nested in the nested one's entry
 //   P - 3S    head of level 3: an NMI here stops the machine
 //   P - NMI_NESTED_SIZE      the stack of the C++ side begins
 #ifndef NMISAFE_TRAP_NMI_BLOCK_H
 #define NMISAFE_TRAP_NMI_BLOCK_H
 
-/// Which IST entry is the NMI's, 1 to 7: one for all CPUs, an immediate of the entry's first instruction.
+/// Which IST entry is the NMI's, 1 to 7: one for all CPUs, an immediate of the entry's first
+/// instruction.
 #ifndef NMISAFE_TRAP_NMI_IST
 #define NMISAFE_TRAP_NMI_IST 1
 #endif
@@ -62,29 +65,29 @@ namespace nmisafe::trap {
 inline constexpr uint8_t nmi_ist = NMISAFE_TRAP_NMI_IST;
 static_assert(nmi_ist >= 1 && nmi_ist <= 7);
 
-/// An exit from NMIs that is not this module's, as of one from user mode: an NMI that lands between begin and end
-/// goes to redo, with RSP = nmi_block::other_redo_sp, RDX = the block, IST lowered; other registers are
-/// anything. All 0 if there is none.
+/// An exit from NMIs that is not this module's, as of one from user mode: an NMI that lands between
+/// begin and end goes to redo, with RSP = nmi_block::other_redo_sp, RDX = the block, IST lowered;
+/// other registers are anything. All 0 if there is none.
 struct other_nmi_exit {
     uintptr_t begin; ///< The first instruction after the test of `pending`.
     uintptr_t end;   ///< The instruction that raises the IST entry.
     uintptr_t redo;
 };
 
-/// What an NMI needs before it can trust anything else. Lies on memory that is always mapped, in one page,
-/// above smallest_nmi_stack bytes of stack; an I/O permission bitmap may follow it.
+/// What an NMI needs before it can trust anything else. Lies on memory that is always mapped, in
+/// one page, above smallest_nmi_stack bytes of stack; an I/O permission bitmap may follow it.
 struct [[gnu::packed]] alignas(16) nmi_block {
     uint64_t scratch[8];
     uint64_t return_frame[5];
     uint32_t level;   ///< 0; not 0 in the heads of the levels below.
     uint32_t pending; ///< An NMI came while another was in progress: its handler is to run again.
     uint64_t gs_base; ///< This CPU's, whatever GS base was interrupted.
-    uint64_t foreign_gs;      ///< What the NMI in progress found instead,
-    uint64_t has_foreign_gs;  ///< if it did.
-    uint64_t other_redo_sp;   ///< Of the NMI in progress, if it has another exit than this module's.
+    uint64_t foreign_gs;     ///< What the NMI in progress found instead,
+    uint64_t has_foreign_gs; ///< if it did.
+    uint64_t other_redo_sp;  ///< Of the NMI in progress, if it has another exit than this module's.
     other_nmi_exit other_exit;
-    uint64_t saved_cr3;       ///< For an entry that isolates page tables.
-    uint32_t padding;         ///< The IST entries are aligned, not the TSS.
+    uint64_t saved_cr3; ///< For an entry that isolates page tables.
+    uint32_t padding;   ///< The IST entries are aligned, not the TSS.
     x86::tss_64 tss;
 #ifdef NMISAFE_SHADOW_STACK
     uint32_t more_padding;
@@ -129,23 +132,23 @@ static_assert(offsetof(nmi_block, tss) + offsetof(x86::tss_64, ist) + 8 * (nmi_i
 
 // A level's head must not reach into the frame of the level above it, nor into the 64 bytes below
 // that frame that an #MC's return may write. The word that the first instruction changes may.
-static_assert(NMI_STRIDE % 16 == 0 &&
-              NMI_STRIDE - (NMI_BLOCK_IST + 8) >= sizeof(x86::trap_frame));
+static_assert(NMI_STRIDE % 16 == 0 && NMI_STRIDE - (NMI_BLOCK_IST + 8) >= sizeof(x86::trap_frame));
 static_assert(NMI_STRIDE - (NMI_BLOCK_PENDING + 4) >= sizeof(x86::trap_frame) + 64);
 
 /// What the library itself needs of the NMI's stack below the block, in bytes.
 inline constexpr uint32_t smallest_nmi_stack = 2048 + sizeof(x86::trap_frame) + NMI_NESTED_SIZE;
 
-/// Initialises the block of a CPU and the words below it: the NMI's IST entry points at it, the TSS has no
-/// I/O bitmap; all else of the TSS is kept. The embedder then makes the TSS descriptor point at block.tss, and
-/// the NMI's gate name nmi_ist. Also for a CPU that is started again.
-/// @context that CPU has no NMI in progress that will go on: boot, or before it runs. Panics if the block is not
-/// aligned or does not lie in one page.
+/// Initialises the block of a CPU and the words below it: the NMI's IST entry points at it, the TSS
+/// has no I/O bitmap; all else of the TSS is kept. The embedder then makes the TSS descriptor point
+/// at block.tss, and the NMI's gate name nmi_ist. Also for a CPU that is started again.
+/// @context that CPU has no NMI in progress that will go on: boot, or before it runs. Panics if the
+/// block is not aligned or does not lie in one page.
 void set_up_nmi_block(nmi_block& block, uintptr_t gs_base);
 
-/// Forgets the NMI in progress, and one that is pending: for who leaves an NMI's handler for good, other than by
-/// its return. Without it each later NMI of the CPU would only be remembered. NMIs stay blocked as they are:
-/// an IRET unblocks them, which must be on another stack than the NMI's. @context nmi
+/// Forgets the NMI in progress, and one that is pending: for who leaves an NMI's handler for good,
+/// other than by its return. Without it each later NMI of the CPU would only be remembered. NMIs
+/// stay blocked as they are: an IRET unblocks them, which must be on another stack than the NMI's.
+/// @context nmi
 void abandon_nmi(nmi_block& block);
 
 } // namespace nmisafe::trap
@@ -163,8 +166,8 @@ void abandon_nmi();
 
 namespace nmisafe::trap {
 
-/// What the library itself needs of any other trap stack, in bytes: a frame, the dispatch at -O0, and a
-/// trap nested in the handler. The handlers' own need comes on top.
+/// What the library itself needs of any other trap stack, in bytes: a frame, the dispatch at -O0,
+/// and a trap nested in the handler. The handlers' own need comes on top.
 inline constexpr uint32_t smallest_stack = 2048;
 
 } // namespace nmisafe::trap
