@@ -73,7 +73,7 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
         return;
     }
     top -= sizeof(user::ist_top);
-    *reinterpret_cast<user::ist_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0, 0, 0};
+    *reinterpret_cast<user::ist_top*>(top) = {reinterpret_cast<uintptr_t>(&owner), 0};
     owner.nmi_block->tss.ist[static_cast<unsigned>(which) - 1] = top;
 }
 

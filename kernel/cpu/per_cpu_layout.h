@@ -8,8 +8,8 @@
 #define CPU_ID 0x08
 #define CPU_PREEMPT_COUNT 0x10
 #define CPU_USER 0x28
-#define CPU_NMI_IN_PROGRESS 0x50
-#define CPU_NMI_LIKE_IN_PROGRESS 0x54
+#define CPU_NMI_IN_PROGRESS 0x40
+#define CPU_NMI_LIKE_IN_PROGRESS 0x44
 #else
 #define CPU_SELF 0x00
 #define CPU_ID 0x04

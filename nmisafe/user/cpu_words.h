@@ -7,11 +7,8 @@
 #ifdef __x86_64__
 #define USER_STACK_TOP 0x00
 #define USER_SCRATCH 0x08
-#define USER_KERNEL_CR3 0x10
-#define USER_USER_CR3 0x18
 #define IST_TOP_GS_BASE 0x00
 #define IST_TOP_HAS_FSGSBASE 0x08
-#define IST_TOP_KERNEL_CR3 0x10
 #else
 #define USER_STACK_TOP 0x00
 #endif
@@ -29,8 +26,6 @@ struct cpu_words {
     uintptr_t stack_top;
 #ifdef __x86_64__
     uintptr_t scratch; ///< The user's RSP, from SYSCALL until it is in the frame.
-    uintptr_t kernel_cr3; ///< With NMISAFE_USER_KERNEL_CR3: what entries load,
-    uintptr_t user_cr3;   ///< and returns to user mode. Both as the running thread has them.
 #endif
 };
 static_assert(offsetof(cpu_words, stack_top) == USER_STACK_TOP);
@@ -45,20 +40,15 @@ struct sysenter_top {
 
 #ifdef __x86_64__
 static_assert(offsetof(cpu_words, scratch) == USER_SCRATCH);
-static_assert(offsetof(cpu_words, kernel_cr3) == USER_KERNEL_CR3);
-static_assert(offsetof(cpu_words, user_cr3) == USER_USER_CR3);
 
 /// At the address that the IST entry of #DB, #MC and #DF points to, for each its own, just above the
 /// frame: how these find the CPU, whatever GS is. 16-byte aligned, always mapped.
 struct ist_top {
     uintptr_t gs_base;
     uintptr_t has_fsgsbase; ///< 1: CR4.FSGSBASE is set on this CPU.
-    uintptr_t kernel_cr3;   ///< With NMISAFE_USER_KERNEL_CR3: page tables with all of the kernel.
-    uintptr_t unused;       // keeps the stack aligned
 };
-static_assert(sizeof(ist_top) == 32 && offsetof(ist_top, gs_base) == IST_TOP_GS_BASE);
+static_assert(sizeof(ist_top) == 16 && offsetof(ist_top, gs_base) == IST_TOP_GS_BASE);
 static_assert(offsetof(ist_top, has_fsgsbase) == IST_TOP_HAS_FSGSBASE);
-static_assert(offsetof(ist_top, kernel_cr3) == IST_TOP_KERNEL_CR3);
 #endif
 
 } // namespace nmisafe::user

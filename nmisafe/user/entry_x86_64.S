@@ -8,9 +8,9 @@
 //      No event but NMI, #MC and #DB can come meanwhile: IF and TF are in the mask.
 //   3. MOV SS holds a #DB back until after the next instruction. If that is SYSCALL or INT n, the #DB comes
 //      before the first instruction here, from ring 0.
-// What it does not: GS base, and with NMISAFE_USER_KERNEL_CR3 CR3, are the user's at each entry until
-// changed below, and again before each return. The saved CS says which they are for every event that
-// cannot land in between; #DB, #MC, #DF and NMI can, so they look for themselves.
+// What it does not: GS base is the user's at each entry until changed below, and again before each
+// return. The saved CS says whose it is for every event that cannot land in between; #DB, #MC, #DF and NMI
+// can, so they look for themselves.
 //
 // The stack on the call into C++ is struct trap_frame, at the end of the thread's stack.
 #ifdef __x86_64__
@@ -36,14 +36,6 @@
 #endif
 #ifdef NMISAFE_USER_CLAC
     clac                                // the gate leaves AC, by which user code could turn off SMAP
-#endif
-.endm
-
-/// The user's page tables, in which this code, the stack and the CPU's words are too. RAX is free.
-.macro load_user_cr3
-#ifdef NMISAFE_USER_KERNEL_CR3
-    movq    %gs:CPU_WORD(USER_USER_CR3), %rax
-    movq    %rax, %cr3
 #endif
 .endm
 
@@ -118,7 +110,6 @@ end_trap_code nmisafe_user_stubs
 trap_code nmisafe_user_common
     .cfi_hardware_frame FRAME_BELOW_IP
     swapgs
-    load_kernel_cr3
     push_registers
     cld                                 // the ABI wants DF=0; the user may not
     dispatch nmisafe_user_dispatch
@@ -129,7 +120,6 @@ end_trap_code nmisafe_user_common
 trap_code nmisafe_user_page_fault_common
     .cfi_hardware_frame FRAME_BELOW_IP
     swapgs
-    load_kernel_cr3
     push_registers
     cld
     dispatch nmisafe_user_dispatch_page_fault
@@ -141,7 +131,6 @@ end_trap_code nmisafe_user_page_fault_common
 trap_code nmisafe_user_nmi_like_common
     .cfi_hardware_frame FRAME_BELOW_IP
     swapgs
-    load_kernel_cr3
     move_to_thread_stack
     push_registers
     cld
@@ -150,8 +139,8 @@ trap_code nmisafe_user_nmi_like_common
 end_trap_code nmisafe_user_nmi_like_common
 
 // ---------------------------------------------------------------------------------------------------
-// #DB, #MC and #DF from ring 0 (#DF from anywhere): GS base and CR3 may be the user's, whatever CS
-// says. They are set to what the IST stack's own top says, and put back as they were found.
+// #DB, #MC and #DF from ring 0 (#DF from anywhere): GS base may be the user's, whatever CS says. It
+// is set to what the IST stack's own top says, and put back as it was found.
 //
 //   IST pointer ->  | ist_top    |
 //                   | trap_frame |  <- RSP below
@@ -159,11 +148,6 @@ trap_code nmisafe_user_anywhere_common
     .cfi_hardware_frame FRAME_BELOW_IP
     push_registers
     cld
-#ifdef NMISAFE_USER_KERNEL_CR3
-    movq    %cr3, %r14                  // C++ preserves RBX, RBP, R12 to R15
-    movq    FRAME_SIZE + IST_TOP_KERNEL_CR3(%rsp), %rax
-    movq    %rax, %cr3
-#endif
 #ifdef NMISAFE_TRAP_CONTROLS
     movq    FRAME_SIZE + IST_TOP_GS_BASE(%rsp), %r12 // as if GS base were found to be right
     movq    %r12, %rbx
@@ -205,9 +189,6 @@ trap_code nmisafe_user_anywhere_common
     shrq    $32, %rdx
     wrmsr
 .Lgs_is_back:
-#ifdef NMISAFE_USER_KERNEL_CR3
-    movq    %r14, %cr3
-#endif
     movl    %ebp, %eax
     jmp     nmisafe_trap_return
 end_trap_code nmisafe_user_anywhere_common
@@ -238,7 +219,6 @@ trap_code nmisafe_user_return_fault
     pop_reg rax
     jne     nmisafe_trap_common
     swapgs                              // it was swapped before the IRET
-    load_kernel_cr3
     popq    FRAME_SIZE - FRAME_IP(%rsp) // the vector, to I-16
     popq    FRAME_SIZE - FRAME_IP(%rsp) // the error code, to I-8
     leaq    32(%rsp), %rsp
@@ -278,10 +258,6 @@ trap_code nmisafe_user_syscall
     begin_entry
     swapgs
     movq    %rsp, %gs:CPU_WORD(USER_SCRATCH)
-#ifdef NMISAFE_USER_KERNEL_CR3
-    movq    %gs:CPU_WORD(USER_KERNEL_CR3), %rsp
-    movq    %rsp, %cr3
-#endif
     movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
     .globl  nmisafe_user_syscall_on_stack
 nmisafe_user_syscall_on_stack:
@@ -307,7 +283,6 @@ nmisafe_user_return:
 .Lreturn_iret:
     pop_registers_but_ax_cx
     pop_reg rcx
-    load_user_cr3
     pop_reg rax
     addq    $FRAME_BELOW_IP, %rsp
     .cfi_adjust_cfa_offset -FRAME_BELOW_IP
@@ -321,7 +296,6 @@ nmisafe_user_iret:
 .Lfast:
     pop_registers_but_ax_cx
     pop_reg rcx
-    load_user_cr3
     pop_reg rax
     movq    FRAME_SP - FRAME_VECTOR(%rsp), %rsp
     .globl  nmisafe_user_sysret

@@ -11,11 +11,9 @@
 //
 // SYSRET wants the code's selector 8 above the data's, SYSEXIT 8 below. [intel/vol2 SYSRET, SYSEXIT]
 //
-// Options, each a macro that is defined or not:
+// An option, a macro that is defined or not:
 //
 //   NMISAFE_USER_CLAC           CLAC at every entry: for kernels with CR4.SMAP
-//   NMISAFE_USER_KERNEL_CR3     the user's page tables lack parts of the kernel: entries load
-//                               cpu_words::kernel_cr3, returns cpu_words::user_cr3
 //   NMISAFE_USER_KERNEL_FS      x86-32: what entries load FS with, 0 if it is not defined
 //   NMISAFE_USER_VIRTUAL_8086   x86-32: ring 3 may get into virtual-8086 mode, as under QEMU 7.2, whose
 //                               IRET does not look at the privilege: events there become a #GP

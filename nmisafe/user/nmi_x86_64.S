@@ -32,7 +32,6 @@ trap_code nmisafe_user_nmi_entry
     pushq   $X86_VECTOR_NMI
     .cfi_adjust_cfa_offset 8
     swapgs
-    load_kernel_cr3
     push_reg rdi
     movq    %rsp, %rdi
     .cfi_def_cfa_register %rdi
