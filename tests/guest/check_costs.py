@@ -18,7 +18,7 @@ NOT_SHOWN = {"breakpoint-return": 31, "marker-to-probe": 11}
 GROWTH = 1.05
 # Of the other widths, compilers and policies. With clang what keeps the stack aligned is around a dormant
 # marker.
-GOALS = {"nmi-entry": 40, "nmi-exit": 20, "nmi-entry-to-handler": 80, "nmi-exit-from-handler": 80,
+GOALS = {"nmi-entry": 40, "nmi-exit": 30, "nmi-entry-to-handler": 80, "nmi-exit-from-handler": 80,
          "breakpoint-return": 60, "breakpoint-roundtrip": 120, "vmalloc-fault": 250,
          "patched-breakpoint-roundtrip": 133, "patched-breakpoint-1000": 140,
          "kprobe-emulated": 400, "kprobe-copied": 600,
