@@ -46,8 +46,8 @@ constexpr struct {
     {"refused-in-nmi", refused_in_nmi},
     {"user-roads", user_roads},
     {"hostile-tasks", hostile_tasks},
-#ifdef __x86_64__
     {"user-attacks", user_attacks},
+#ifdef __x86_64__
     {"user-every-instruction", user_every_instruction},
     {"nmi-from-user", nmi_from_user},
 #endif

@@ -46,8 +46,8 @@ void module_mutated();
 void refused_in_nmi();
 void user_roads();
 void hostile_tasks();
+void user_attacks(); // user_attacks_x86_32.cpp on x86-32
 #ifdef __x86_64__
-void user_attacks();
 void user_every_instruction();
 void nmi_from_user(); // user_every_instruction.cpp
 #endif

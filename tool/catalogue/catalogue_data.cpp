@@ -109,6 +109,11 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = always_safe, .paths = "step nested-task bad-return bad-segment far-away refused", .paths_without_nmis = "step nested-task bad-return bad-segment far-away refused", .counts_boundaries = true, .architectures = "x86_32", .what = "what a hostile task tries: SYSENTER with TF and NT, SYSEXIT to the kernel, returns and selectors that fault or must not be"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "nested-task", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-segment", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_32"},
 
     {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_64", .what = "an NMI at every instruction boundary of the roads from ring 3 into the kernel and back: INT3, INT 0x80, a page fault, a single step, SYSCALL, a return that faults, an NMI"},
     {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},

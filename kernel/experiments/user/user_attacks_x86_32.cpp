@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// x86-32: user-attacks, as user_attacks.cpp: what a hostile task tries, by name.
+//
+//   step         a single step over SYSENTER, which leaves TF: the kernel is not stepped, the task
+//   is nested-task  SYSENTER with NT: an IRET of the kernel would switch tasks bad-return   an
+//   image whose CS makes IRET fault (CVE-2015-5157) bad-segment  one whose DS, ES, FS or GS cannot
+//   be loaded far-away     SYSEXIT to an address that is the kernel's, on a stack that is refused
+//   images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
+#ifdef __i386__
+#include "kernel/boot/layout.h"
+#include "kernel/console/command_line.hpp"
+#include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/user/user_scene.hpp"
+#include "nmisafe/x86/registers.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace nmisafe;
+using x86::trap_frame;
+
+constexpr uint8_t sysenter_code[] = {0x0f, 0x34, 0x90};
+constexpr uintptr_t returns_to = user_code + 2;
+constexpr uintptr_t nothing = 100; // a system call that does nothing
+
+uint32_t steps_in_kernel;
+
+bool on_exception(trap_frame& frame) {
+    if (handle_user_exception(frame))
+        return true;
+    static_cast<void>(expect_own_gs("GS in a handler"));
+    if (frame.vector == X86_VECTOR_DB) {
+        ++steps_in_kernel;
+        return true;
+    }
+    fail("an exception in ring 0: vector, IP", frame.vector, frame.ip);
+    abandon_task();
+}
+
+void begin() {
+    set_user_scene(nullptr);
+    for (const int vector : {X86_VECTOR_DB, X86_VECTOR_UD, X86_VECTOR_GP, 10, 11, 12})
+        trap::set_handler(static_cast<uint8_t>(vector), on_exception);
+    steps_in_kernel = 0;
+}
+
+task make_sysenter_task(uintptr_t more_flags) {
+    task made = make_task(instructions(sysenter_code));
+    made.frame.trap.ax = nothing;
+    made.frame.trap.dx = returns_to;
+    made.frame.trap.cx = made.frame.sp();
+    made.frame.trap.flags |= more_flags;
+    return made;
+}
+
+void expect_vector(const task& ended, uintptr_t vector, uintptr_t ip) {
+    if (ended.end != task_end::faulted || ended.vector != vector)
+        fail("the vector that ended the task", vector, ended.vector);
+    if (ended.frame.trap.ip != ip)
+        fail("where the task ended", ip, ended.frame.trap.ip);
+    ++scene.count.boundaries;
+}
+
+void step() {
+    begin();
+    task which = make_sysenter_task(X86_FLAGS_TF);
+    if (run_task_guarded(which))
+        expect_vector(which, X86_VECTOR_DB, returns_to + 1);
+    if (steps_in_kernel != 1)
+        fail("steps in the kernel", 1, steps_in_kernel);
+}
+
+void nested_task() {
+    begin();
+    // By IRET: a frame that SYSEXIT cannot return to.
+    task which = make_sysenter_task(X86_FLAGS_NT);
+    which.on_system_call = [](task&, trap_frame& frame) { frame.cx = 0; };
+    if (run_task_guarded(which))
+        expect_vector(which, X86_VECTOR_UD, user_code + sizeof(sysenter_code));
+}
+
+/// Runs a task that begins with an image which cannot be loaded; the rest of the image is as it
+/// was.
+template <typename Change>
+void expect_image_fault(uintptr_t error, Change change) {
+    task begun = make_task(instructions(sysenter_code));
+    change(begun.frame);
+    task which = begun;
+    if (!run_task_guarded(which))
+        return;
+    expect_vector(which, X86_VECTOR_GP, begun.frame.trap.ip);
+    if (which.error != error)
+        fail("the error code", error, which.error);
+    if (which.frame.trap.bx != begun.frame.trap.bx || which.frame.trap.bp != begun.frame.trap.bp ||
+        which.frame.trap.ax != begun.frame.trap.ax || which.frame.user_sp != begun.frame.user_sp)
+        fail("a register of the task", begun.frame.user_sp, which.frame.user_sp);
+}
+
+void bad_return() {
+    begin();
+    expect_image_fault(KERNEL_DATA_SELECTOR,
+                       [](user::user_frame& frame) { frame.trap.cs = KERNEL_DATA_SELECTOR | 3; });
+    expect_image_fault(0x7f0, [](user::user_frame& frame) { frame.trap.cs = 0x7f3; });
+    expect_image_fault(0, [](user::user_frame& frame) { frame.trap.cs = 3; });
+}
+
+void bad_segment() {
+    begin();
+    constexpr uint32_t beyond = 0x7f3;
+    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.ds = beyond; });
+    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.es = beyond; });
+    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.fs = beyond; });
+    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.gs = beyond; });
+}
+
+void far_away() {
+    begin();
+    task which = make_sysenter_task(0);
+    which.on_system_call = [](task&, trap_frame& frame) {
+        frame.ip = frame.dx = KERNEL_DIRECT_BASE + 0x1000;
+        frame.cx = user::user_frame_of(frame).sp() = KERNEL_PAGES_BASE + 0x1000;
+    };
+    if (run_task_guarded(which))
+        expect_vector(which, X86_VECTOR_PF, KERNEL_DIRECT_BASE + 0x1000);
+    if (which.frame.user_sp != KERNEL_PAGES_BASE + 0x1000)
+        fail("the task's stack pointer", KERNEL_PAGES_BASE + 0x1000, which.frame.user_sp);
+}
+
+template <typename Change>
+void expect_refused(user::refusal why, Change change) {
+    task which = make_task(instructions(sysenter_code));
+    change(which.frame);
+    const uintptr_t sp = which.frame.user_sp;
+    static_cast<void>(run_task_guarded(which));
+    if (which.end != task_end::refused || which.value != static_cast<uintptr_t>(why))
+        fail("why the image was refused", static_cast<uintptr_t>(why), which.value);
+    if (which.frame.user_sp != sp)
+        fail("the stack pointer of the task", sp, which.frame.user_sp);
+    ++scene.count.boundaries;
+}
+
+void refused() {
+    begin();
+    // First: without the check it is the one that comes back, with half of the kernel's ESP.
+    expect_refused(user::refusal::stack_segment,
+                   [](user::user_frame& frame) { frame.user_ss = KERNEL_USER_STACK_16_SELECTOR; });
+    if (option("without") == "user-refusal")
+        return; // no way back from the others
+    expect_refused(user::refusal::code_level,
+                   [](user::user_frame& frame) { frame.trap.cs = KERNEL_CODE_SELECTOR; });
+    for (const uint32_t flags : {uint32_t{X86_FLAGS_IOPL}, uint32_t{X86_FLAGS_VM}})
+        expect_refused(user::refusal::flags,
+                       [flags](user::user_frame& frame) { frame.trap.flags |= flags; });
+    expect_refused(user::refusal::flags,
+                   [](user::user_frame& frame) { frame.trap.flags &= ~uint32_t{X86_FLAGS_IF}; });
+}
+
+constexpr struct {
+    const char* name;
+    const char* defence; // the control that shows this part
+    void (*run)();
+} parts[] = {
+    {"step", "user-step", step},
+    {"nested-task", "user-mask", nested_task},
+    {"bad-return", "user-fixup", bad_return},
+    {"bad-segment", "user-fixup", bad_segment},
+    {"far-away", nullptr, far_away},
+    {"refused", "user-refusal", refused},
+};
+
+} // namespace
+
+void user_attacks() {
+    x86::disable_interrupts();
+    const text without = option("without");
+    const text part = option("part");
+    for (const auto& which : parts) {
+        if (!without.empty() && (which.defence == nullptr || without != which.defence))
+            continue;
+        if (!part.empty() && part != which.name)
+            continue;
+        which.run();
+        print_row(which.name);
+    }
+}
+
+} // namespace kernel
+#endif // __i386__
