@@ -9,7 +9,7 @@ ENDBR = "endbr64"
 # Whose address is taken, but by no indirect branch that is tracked.
 NOT_BRANCHED_TO = (
     "kernel_try_(read|write)$",                       # compared with where a fault came from
-    "kernel_leave_task$",                             # a frame's IP
+    "kernel_leave_task$",                             # the end of a window, printed
     "(refused_site|refused_probe_site|patch_cost_sites)$",  # patched
 )
 
