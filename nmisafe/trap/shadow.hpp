@@ -27,7 +27,8 @@ inline constexpr uintptr_t sti_length = 1;
     if (frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_near_shadowed) &&
         frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_far_shadowed)) [[likely]]
         return;
-    if (!defended(NMISAFE_WITHOUT_REWIND))
+    // User mode may jump to any address: a step reports it before the instruction there is fetched.
+    if ((frame.cs & X86_RPL_MASK) != 0 || !defended(NMISAFE_WITHOUT_REWIND))
         return;
     frame.ip -= sti_length;
     frame.flags &= ~decltype(frame.flags){X86_FLAGS_IF};

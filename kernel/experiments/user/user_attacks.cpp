@@ -5,7 +5,7 @@
 //                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it (CVE-2018-8897)
 //   mov-ss        the same with MOV SS under a watchpoint before SYSCALL, INT3 and INT 0x80
 //   flags         SYSCALL with TF, NT, DF and AC set
-//   step          single steps over SYSCALL
+//   step          single steps over SYSCALL, and of jumps to where the kernel takes frames back by an instruction
 //   canonical     SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
 //   bad-return    an image whose CS or RIP makes IRET fault (CVE-2015-5157)
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
@@ -17,6 +17,7 @@
 #include "kernel/devices/hpet.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
+#include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -173,6 +174,23 @@ bool note_step(trap_frame& frame) {
     return true;
 }
 
+/// A step of a jump into the kernel is reported with the kernel's RIP, before the fetch faults.
+void step_into_kernel() {
+    constexpr uint8_t jump[] = {0xff, 0xe0}; // jmp *%rax
+    constexpr uintptr_t fetch_by_user = 0x15; // present, by user mode, a fetch
+    for (const char* const place : {nmisafe_trap_near_shadowed, nmisafe_trap_far_shadowed}) {
+        handled = 0;
+        task which = make_task(instructions(jump));
+        which.frame.trap.ax = reinterpret_cast<uintptr_t>(place);
+        which.frame.trap.flags |= X86_FLAGS_TF;
+        run_task(which);
+        if (handled != 1)
+            fail("steps of a jump into the kernel", 1, handled);
+        expect_fault(which, X86_VECTOR_PF, fetch_by_user, reinterpret_cast<uintptr_t>(place));
+        ++scene.count.boundaries;
+    }
+}
+
 void step() {
     begin();
     constexpr uint8_t code[] = {0x90, 0x0f, 0x05, 0x90, 0x90}; // nop; syscall; nop; nop
@@ -189,6 +207,7 @@ void step() {
     if (handled != 3)
         fail("steps", 3, handled);
     ++scene.count.boundaries;
+    step_into_kernel();
 }
 
 // --- canonical ----------------------------------------------------------------------------------
