@@ -24,7 +24,7 @@ constinit nmi_scene scene{};
 namespace {
 
 constexpr uint32_t explained_failures = 5;
-constexpr uintptr_t recorded_text = 256 * 1024;
+constexpr uintptr_t recorded_text = 512 * 1024;
 
 checkpoint way_out;
 uint8_t recorded_ips[recorded_text / 8];
