@@ -7,8 +7,8 @@
 //   2. Every gate is an interrupt gate: IF, TF, NT and RF are clear on entry. DF and AC are not.
 //   3. After an NMI no other one is delivered until an IRET has run: that is nmisafe_trap_nmi_iret,
 //      or another IRET counted in cpu_state::iret_returns.
-// What it does not guarantee: the data segment registers. Until the entry of user mode exists DS, ES
-// and SS are the kernel's everywhere; GS, which finds the CPU's own data, is not trusted by the NMI.
+// What it does not guarantee: the data segment registers. Here DS, ES and SS are taken for the kernel's: the
+// stubs of the module user see to that. GS, which finds the CPU's own data, is not trusted by the NMI.
 //
 // The stack on the call into C++ is struct trap_frame, drawn in x86/trap_frame.h.
 #ifdef __i386__
@@ -82,8 +82,8 @@ trap_code nmisafe_trap_page_fault_common
 end_trap_code nmisafe_trap_page_fault_common
 
 // ---------------------------------------------------------------------------------------------------
-// The common path. A frame from user mode gets no further than C++ as yet: the entry of user mode
-// would load the kernel's data segments here, and its return the user's before the IRET.
+// The common path. Frames from user mode have one of their own, in the module user, which loads the kernel's data
+// segments.
 trap_code nmisafe_trap_common
     .cfi_hardware_frame FRAME_BELOW_IP
     push_registers

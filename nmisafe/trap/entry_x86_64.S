@@ -10,8 +10,8 @@
 //   4. After an NMI no other one is delivered until an IRET has run: that is nmisafe_trap_nmi_iret,
 //      or another IRET counted in cpu_state::iret_returns.
 // What it does not guarantee: GS base may be anything while the CPU is in ring 0, as soon as a kernel
-// has user mode. Here only the NMI copes with that. #DB and #MC will have to when the entry of user mode
-// exists; until then every event but the NMI interrupts code whose GS base is the kernel's.
+// has user mode. Here only the NMI copes with that: a kernel with user mode has the stubs of the module user
+// in front of these, and by them every event but the NMI gets here with the kernel's GS base.
 //
 // The stack on the call into C++ is struct trap_frame, drawn in x86/trap_frame.h. It is a multiple of
 // 16 bytes and so is its address: the call is aligned for the ABI.
@@ -85,8 +85,7 @@ trap_code nmisafe_trap_page_fault_common
 end_trap_code nmisafe_trap_page_fault_common
 
 // ---------------------------------------------------------------------------------------------------
-// The common path. A frame from user mode gets no further than C++ as yet: the entry of user mode
-// would swap GS here, and its return swap back before the IRET.
+// The common path. Frames from user mode have one of their own, in the module user, which swaps GS.
 trap_code nmisafe_trap_common
     .cfi_hardware_frame FRAME_BELOW_IP
     push_registers

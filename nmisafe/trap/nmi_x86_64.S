@@ -20,8 +20,10 @@
 // What stays open, each only to an NMI that comes at that very boundary although NMIs are blocked there (after
 // an SMI, on a CPU whose RSM unblocks them):
 //   - the boundary before the first instruction: the frame at P is overwritten.
-//   - level 1: the boundaries before its first four instructions; level 2: before its first six.
-// It is noticed, and stops the machine by name.
+//   - level 1: the boundaries before its first four instructions; level 2: before its first seven. By the entry of
+//     the module user two more each, and those of its ENDBR and CLAC.
+// It is noticed, and stops the machine by name; but not before the first instruction of the module user's entry,
+// and not if an #MC or a step has come in between, whose handler the NMI then interrupts (docs/caveats.md).
 //
 // With shadow stacks (shadow_stack_x86_64.h) the levels have some of their own, upwards from level 0's, by the
 // interrupt SSP table in the block. Open at level 0 are then the boundaries up to the instruction that moves the

@@ -22,7 +22,7 @@ namespace nmisafe::user {
 /// One per CPU, at NMISAFE_USER_CPU, on memory that is always mapped, in the user's page tables too.
 struct cpu_words {
     /// The end of the running thread's frames from user mode, a multiple of 16. The TSS's RSP0
-    /// (x86-32: ESP0) is the same: set_stack_top() writes this one alone.
+    /// (x86-32: ESP0) is the same.
     uintptr_t stack_top;
 #ifdef __x86_64__
     uintptr_t scratch; ///< The user's RSP, from SYSCALL until it is in the frame.

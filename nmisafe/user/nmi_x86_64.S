@@ -12,7 +12,8 @@
     .cfi_sections .debug_frame
 
 // From ring 3 the frame moves to the thread's stack, and there is no work before the return, because NMIs are
-// blocked until it. The first instruction is that of the module trap's entry, whose rules hold here too: nmi_x86_64.S.
+// blocked until it. The first instruction (behind ENDBR) is that of the module trap's entry, whose rules hold here
+// too: nmi_x86_64.S.
 #define AT_HEAD(offset) HARDWARE_SIZE + (offset)(%rsp)
 trap_code nmisafe_user_nmi_entry
     .cfi_hardware_frame 0
@@ -75,6 +76,7 @@ nmisafe_user_nmi_raise:
 // Where an NMI between the two labels goes on: RDX is the block.
     .globl  nmisafe_user_nmi_redo
 nmisafe_user_nmi_redo:
+    indirect_target
     movq    %rdx, %rbx
 .Lnmi_again:
     movl    $0, NMI_BLOCK_PENDING(%rbx)
