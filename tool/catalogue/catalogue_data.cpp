@@ -127,7 +127,7 @@ constexpr catalogue_entry entries[] = {
 
     {.experiment = "marker-in-nmi", .policies = always_safe, .paths = "turning-on turning-off grace-period own-marker", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true, .what = "the RFC's test: trace_mark in the NMI handler, with the INT3 on it for 10 ms at each step while NMIs keep being raised; its probe is called or not, as it should"},
     {.experiment = "marker-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "turning-on turning-off", .processors = 2},
-    {.experiment = "marker-in-nmi", .policies = "iret", .latched = true, .paths = "turning-on turning-off", .processors = 2, .counts_boundaries = true},
+    {.experiment = "marker-in-nmi", .policies = "iret", .latched = true, .paths = "turning-on turning-off", .paths_without_nmis = "grace-period", .processors = 2, .counts_boundaries = true},
     {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "grace", .paths = "grace-period", .processors = 2},
     {.experiment = "marker-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "cap", .paths = "own-marker", .processors = 2},
 

@@ -91,7 +91,8 @@ TEST_CASE("the real catalogue is consistent") {
         const auto paths = split_words(entry.paths);
         for (std::string_view quiet : split_words(entry.paths_without_nmis)) {
             CAPTURE(quiet);
-            CHECK(std::find(paths.begin(), paths.end(), quiet) != paths.end());
+            // A latched entry's paths are those that must need the latch.
+            CHECK((entry.latched || std::find(paths.begin(), paths.end(), quiet) != paths.end()));
         }
         for (std::string_view arch : split_words(entry.architectures)) {
             CHECK((arch == "x86_64" || arch == "x86_32" || arch == "x86_32_pae"));
