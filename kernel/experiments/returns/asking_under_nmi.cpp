@@ -17,16 +17,8 @@
 namespace kernel {
 namespace {
 
-using nmisafe::x86::trap_frame;
 
 shared_count asked_here; // by mistake
-
-void body(trap_frame& frame) {
-    sweep_event();
-    if (first_of_pass(frame))
-        raise_nmi_here();
-    hit_breakpoint();
-}
 
 void prepare() {
     begin_pass(true);
@@ -42,7 +34,7 @@ void check() {
 
 const swept_path synchronise_path = {
     "synchronise",
-    body,
+    raise_second_and_hit_breakpoint,
     {[] { window_ask_synchronise(); }, prepare, both_handled, check},
     window_ask_synchronise_begin,
     window_ask_synchronise_end,
@@ -50,7 +42,7 @@ const swept_path synchronise_path = {
 
 const swept_path grace_period_path = {
     "grace-period",
-    body,
+    raise_second_and_hit_breakpoint,
     {[] { window_ask_grace_period(); }, prepare, both_handled, check},
     window_ask_grace_period_begin,
     window_ask_grace_period_end,

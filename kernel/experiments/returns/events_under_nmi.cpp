@@ -33,13 +33,6 @@ bool on_event(trap_frame&) {
     return true;
 }
 
-void body(trap_frame& frame) {
-    sweep_event();
-    if (first_of_pass(frame))
-        raise_nmi_here();
-    hit_breakpoint();
-}
-
 void prepare() {
     begin_pass(true);
     events = 0;
@@ -107,13 +100,13 @@ void check_answer() {
 
 const swept_path paths[] = {
     {"debug",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_debug(); }, prepare, both_handled, check_event},
      window_debug_begin,
      window_debug_end,
      true},
     {"machine-check",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_machine_check(); }, prepare, both_handled, check_event},
      window_machine_check_begin,
      window_machine_check_end,
@@ -137,31 +130,31 @@ const swept_path paths[] = {
 
 const swept_path interrupt_paths[] = {
     {"wake",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_wake(); }, prepare, both_handled, check_interrupt},
      window_wake_begin,
      window_wake_end,
      true},
     {"tick",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_tick(); }, prepare, both_handled, check_interrupt},
      window_tick_begin,
      window_tick_end,
      true},
     {"synchronise",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_synchronise(); }, prepare, both_handled, check_interrupt},
      window_synchronise_begin,
      window_synchronise_end,
      true},
     {"flush",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_flush(); }, prepare, both_handled, check_interrupt},
      window_flush_begin,
      window_flush_end,
      true},
     {"grace-period",
-     body,
+     raise_second_and_hit_breakpoint,
      {[] { window_grace_period(); }, prepare_answer, both_handled, check_answer},
      window_grace_period_begin,
      window_grace_period_end,

@@ -65,13 +65,6 @@ void nmi_page_fault_body(trap_frame& frame) {
     touch_page(1);
 }
 
-void thread_breakpoint_body(trap_frame& frame) {
-    sweep_event();
-    if (first_of_pass(frame))
-        raise_nmi_here();
-    hit_breakpoint();
-}
-
 void thread_page_fault_body(trap_frame& frame) {
     sweep_event();
     if (first_of_pass(frame))
@@ -142,13 +135,13 @@ const swept_path paths[] = {
      window_nmi_page_fault_end,
      false},
     {"thread-breakpoint",
-     thread_breakpoint_body,
+     raise_second_and_hit_breakpoint,
      {breakpoint_window, prepare_and_record, both_handled, check_thread_breakpoint},
      window_breakpoint_begin,
      window_breakpoint_end,
      true},
     {"thread-breakpoint-if",
-     thread_breakpoint_body,
+     raise_second_and_hit_breakpoint,
      {[] { window_breakpoint_if(); }, prepare_and_record, both_handled, check_thread_breakpoint},
      window_breakpoint_if_begin,
      window_breakpoint_if_end,
@@ -168,6 +161,13 @@ bool first_of_pass(const trap_frame& frame) {
     if (handlers_in_pass == 1)
         first_ip = frame.ip;
     return handlers_in_pass == 1;
+}
+
+void raise_second_and_hit_breakpoint(trap_frame& frame) {
+    sweep_event();
+    if (first_of_pass(frame))
+        raise_nmi_here();
+    hit_breakpoint();
 }
 
 void begin_pass(bool record) {

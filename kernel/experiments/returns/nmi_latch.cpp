@@ -68,13 +68,6 @@ void check_entry() {
 // --- redo: three NMIs, of which the hardware or the latch may merge two
 // ---------------------------
 
-void redo_body(trap_frame& frame) {
-    sweep_event();
-    if (first_of_pass(frame))
-        raise_nmi_here();
-    hit_breakpoint();
-}
-
 bool settled() {
     return handlers_in_pass >= 2;
 }
@@ -176,7 +169,7 @@ void nmi_latch() {
     if (option("mode") != "let-in") {
         sweep_path("entry-to-exit", entry_body,
                    {software_nmi, prepare, both_handled, check_entry, !latched});
-        sweep_path("redo", redo_body, {software_nmi, prepare, settled, check_redo, !latched});
+        sweep_path("redo", raise_second_and_hit_breakpoint, {software_nmi, prepare, settled, check_redo, !latched});
         if (!latched)
             return;
         storm();

@@ -30,6 +30,9 @@ extern shared_count handlers_in_pass;
 /// ended.
 bool first_of_pass(const nmisafe::x86::trap_frame& frame);
 
+/// A body: the first of a pass raises the second; each hits a breakpoint. @context nmi
+void raise_second_and_hit_breakpoint(nmisafe::x86::trap_frame& frame);
+
 /// For a plan: nothing has been handled yet; the address of the next handler is recorded.
 void begin_pass(bool record);
 bool both_handled();
