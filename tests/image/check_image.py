@@ -56,10 +56,11 @@ def symbols(nm, image):
     return table, names
 
 
-def instructions(objdump, image):
-    """Every instruction as (address, mnemonic, operands)."""
+def instructions(objdump, image, begin=0):
+    """Every instruction from address `begin` on as (address, mnemonic, operands). In front of the kernel's text
+    lies what the boot loader reads: addresses, that may read as any instruction."""
     text = subprocess.check_output(
-        [objdump, "-d", "--no-show-raw-insn", image], text=True)
+        [objdump, "-d", "--no-show-raw-insn", f"--start-address={begin:#x}", image], text=True)
     for line in text.splitlines():
         match = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
         if match:
@@ -109,7 +110,7 @@ def main():
     failures = []
 
     table, names = symbols(options.nm, options.image)
-    code = list(instructions(options.objdump, options.image))
+    code = list(instructions(options.objdump, options.image, table.get("kernel_text_begin", 0)))
     if len(code) < 1000:
         failures.append(f"only {len(code)} instructions found")
 
@@ -196,4 +197,5 @@ def main():
     return 1 if failures else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
