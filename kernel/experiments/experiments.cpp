@@ -47,10 +47,8 @@ constexpr struct {
     {"user-roads", user_roads},
     {"hostile-tasks", hostile_tasks},
     {"user-attacks", user_attacks},
-#ifdef __x86_64__
     {"user-every-instruction", user_every_instruction},
     {"nmi-from-user", nmi_from_user},
-#endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},

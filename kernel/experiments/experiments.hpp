@@ -47,10 +47,8 @@ void refused_in_nmi();
 void user_roads();
 void hostile_tasks();
 void user_attacks(); // user_attacks_x86_32.cpp on x86-32
-#ifdef __x86_64__
 void user_every_instruction();
 void nmi_from_user(); // user_every_instruction.cpp
-#endif
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

@@ -218,6 +218,13 @@ end_trap_code nmisafe_user_segment_fault_common
 // so that its caller drops the return address.
 trap_code nmisafe_user_unblock_nmis
     .cfi_def_cfa %esp, 4
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_USER_WITHOUT_UNBLOCKING, %ss:nmisafe_user_removed
+    jz      .Lunblock
+    pushl   (%esp)
+    ret
+.Lunblock:
+#endif
     pushfl
     pushl   %cs
     pushl   8(%esp)

@@ -34,10 +34,18 @@ constexpr std::string_view attack_paths =
     "first-event mov-ss flags step canonical bad-return bad-nmi-return refused";
 constexpr std::string_view attack_paths_without_nmis =
     "first-event mov-ss flags step canonical bad-return refused";
-constexpr std::string_view user_roads =
-    "breakpoint int-80 page-fault debug syscall syscall-iret nmi-stack bad-return";
-constexpr std::string_view user_roads_of_control =
-    "breakpoint int-80 debug syscall syscall-iret nmi-stack bad-return";
+constexpr std::string_view attack_paths_32 =
+    "step mov-ss nested-task bad-return bad-segment bad-nmi-return far-away refused";
+constexpr std::string_view attack_paths_32_without_nmis =
+    "step mov-ss nested-task bad-return bad-segment far-away refused";
+constexpr std::string_view user_roads_64 =
+    "breakpoint int-80 page-fault debug signal syscall syscall-iret nmi-stack bad-return";
+constexpr std::string_view user_roads_of_control_64 =
+    "breakpoint int-80 debug signal syscall syscall-iret nmi-stack bad-return";
+constexpr std::string_view user_roads_32 =
+    "breakpoint int-80 page-fault debug signal syscall syscall-iret syscall-step bad-segment bad-return";
+constexpr std::string_view user_roads_of_control_32 =
+    "breakpoint int-80 debug signal syscall syscall-iret syscall-step bad-segment bad-return";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -109,18 +117,23 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_64"},
-    {.experiment = "user-attacks", .policies = always_safe, .paths = "step nested-task bad-return bad-segment far-away refused", .paths_without_nmis = "step nested-task bad-return bad-segment far-away refused", .counts_boundaries = true, .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths_32, .paths_without_nmis = attack_paths_32_without_nmis, .counts_boundaries = true, .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "step", .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "nested-task", .architectures = "x86_32"},
-    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-segment", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-segment bad-nmi-return", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_32"},
 
-    {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_64", .what = "an NMI at every instruction boundary of the roads from ring 3 into the kernel and back: INT3, INT 0x80, a page fault, a single step, SYSCALL, a return that faults, an NMI"},
-    {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
-    {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
-    {.experiment = "nmi-from-user", .policies = always_safe, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64", .what = "an NMI in user mode, with another one pended at every instruction of its way"},
-    {.experiment = "nmi-from-user", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
-    {.experiment = "nmi-from-user", .policies = "iret", .latched = true, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads_64, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_64", .what = "an NMI at every instruction boundary of the roads from ring 3 into the kernel and back: INT3, INT 0x80, a page fault, a single step, a signal, SYSCALL or SYSENTER, a return that faults"},
+    {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads_32, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_32"},
+    {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control_64, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control_32, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
+    {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control_64, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control_32, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
+    {.experiment = "nmi-from-user", .policies = always_safe, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .what = "an NMI in user mode, with another one pended at every instruction of its way"},
+    {.experiment = "nmi-from-user", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "nmi", .counts_boundaries = true, .instruction_count = true},
+    {.experiment = "nmi-from-user", .policies = "iret", .latched = true, .paths = "nmi", .counts_boundaries = true, .instruction_count = true},
 
     {.experiment = "threads", .policies = always_safe, .options = "late=1", .paths = "preemption grace-period joining", .paths_without_nmis = "joining", .processors = 5, .counts_boundaries = true, .timeout_seconds = 150, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere; a grace period costs a CPU with one preempt-disabled section after the other no more than one of them, and a CPU may come up while all are waited for"},
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},

@@ -13,10 +13,8 @@
 #ifdef __x86_64__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
-#include "kernel/devices/apic.hpp"
-#include "kernel/devices/hpet.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/user/user_scene.hpp"
+#include "kernel/experiments/user/user_attacks_shared.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -28,30 +26,10 @@ using namespace nmisafe;
 using x86::trap_frame;
 
 constexpr uint8_t syscall_code[] = {0x0f, 0x05};
-constexpr uintptr_t nothing = 100; // a system call that does nothing
-constexpr uintptr_t canary = 0x5a5a5a5a5a5a5a5a;
 
 uint32_t handled;
 
-/// Exceptions in ring 0 where there must be none: the task has led the kernel astray.
-bool on_exception(trap_frame& frame) {
-    if (handle_user_exception(frame))
-        return true;
-    static_cast<void>(expect_own_gs("GS in a handler"));
-    fail("an exception in ring 0: vector, IP", frame.vector, frame.ip);
-    abandon_task();
-}
-
-void begin() {
-    set_user_scene(nullptr);
-    for (const int vector : {X86_VECTOR_DB, X86_VECTOR_UD, X86_VECTOR_GP, 10, 11, 12})
-        trap::set_handler(static_cast<uint8_t>(vector), on_exception);
-    handled = 0;
-}
-
 // --- first-event --------------------------------------------------------------------------------
-
-uintptr_t kernel_words[8]; // where the task's RSP points
 
 bool end_step_in_kernel(trap_frame& frame) {
     ++handled;
@@ -65,14 +43,13 @@ bool end_step_in_kernel(trap_frame& frame) {
 }
 
 void first_event() {
-    begin();
+    set_attack_scene();
     trap::set_handler(X86_VECTOR_DB, end_step_in_kernel);
+    handled = 0;
     x86::write_msr(X86_MSR_SYSCALL_MASK, user::syscall_mask & ~uintptr_t{X86_FLAGS_TF});
-    for (auto& word : kernel_words)
-        word = canary;
     task begun = make_task(instructions(syscall_code));
-    begun.frame.trap.ax = nothing;
-    begun.frame.trap.sp = reinterpret_cast<uintptr_t>(&kernel_words[8]);
+    begun.frame.trap.ax = attack_call;
+    aim_stack_at_kernel(begun);
     give_decoy(begun);
     task ended = begun;
     ended.frame.trap.flags |= X86_FLAGS_TF;
@@ -83,66 +60,18 @@ void first_event() {
     }
     if (handled == 0)
         fail("#DB in the kernel", 1, handled);
-    for (const uintptr_t word : kernel_words)
-        if (word != canary)
-            fail("a word of the kernel's", canary, word);
+    expect_kernel_words();
     user::set_up_syscalls(KERNEL_CODE_SELECTOR);
     ++scene.count.boundaries;
-}
-
-// --- mov-ss -------------------------------------------------------------------------------------
-
-/// MOV SS from the watched word, and an entry right behind: the #DB comes in the task or in the kernel.
-bool on_watched(trap_frame& frame) {
-    ++handled;
-    static_cast<void>(expect_own_gs("GS in #DB"));
-    return frame.vector == X86_VECTOR_DB;
-}
-
-void mov_ss() {
-    begin();
-    constexpr uint8_t with_syscall[] = {0x8e, 0x13, 0x0f, 0x05}; // mov (%rbx), %ss; syscall
-    constexpr uint8_t with_int3[] = {0x8e, 0x13, 0xcc};
-    constexpr uint8_t with_int[] = {0x8e, 0x13, 0xcd, 0x80};
-    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0x70000; // DR0, 2 bytes, read or written
-    trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });
-    trap::set_handler(X86_VECTOR_DB, on_watched);
-    for (const auto code : {instructions(with_syscall), instructions(with_int3),
-                            instructions(with_int)}) {
-        task begun = make_task(code);
-        begun.frame.trap.ax = nothing;
-        begun.frame.trap.bx = user_data;
-        begun.frame.trap.sp = reinterpret_cast<uintptr_t>(&kernel_words[8]);
-        give_decoy(begun);
-        *static_cast<uint16_t*>(in_user_memory(user_data)) = KERNEL_USER_DATA_SELECTOR;
-        for (auto& word : kernel_words)
-            word = canary;
-        x86::write_breakpoint_address(0, user_data);
-        trap::set_debug_control(watch_word);
-        handled = 0;
-        task ended = begun;
-        const bool completed = run_task_guarded(ended);
-        trap::set_debug_control(X86_DR7_DISARMED);
-        if (completed)
-            expect_end(begun, ended, code, USER_REGISTER(cx) | USER_REGISTER(r11));
-        // Bochs drops a #DB that INT n is due to be preceded by.
-        const bool is_syscall = code.bytes[2] == syscall_code[0];
-        if (handled > 1 || (is_syscall && handled == 0))
-            fail("hits of the watched word", 1, handled);
-        for (const uintptr_t word : kernel_words)
-            if (word != canary)
-                fail("a word of the kernel's", canary, word);
-        ++scene.count.boundaries;
-    }
 }
 
 // --- flags and step -----------------------------------------------------------------------------
 
 void flags() {
-    begin();
+    set_attack_scene();
     constexpr uintptr_t hostile = X86_FLAGS_NT | X86_FLAGS_DF | X86_FLAGS_AC | X86_FLAGS_ID;
     task begun = make_task(instructions(syscall_code));
-    begun.frame.trap.ax = nothing;
+    begun.frame.trap.ax = attack_call;
     begun.frame.trap.flags |= hostile;
     begun.on_system_call = [](task&, trap_frame& frame) {
         const uintptr_t now = x86::read_flags();
@@ -192,11 +121,12 @@ void step_into_kernel() {
 }
 
 void step() {
-    begin();
+    set_attack_scene();
     constexpr uint8_t code[] = {0x90, 0x0f, 0x05, 0x90, 0x90}; // nop; syscall; nop; nop
     trap::set_handler(X86_VECTOR_DB, note_step);
+    handled = 0;
     task ended = make_task(instructions(code));
-    ended.frame.trap.ax = nothing;
+    ended.frame.trap.ax = attack_call;
     ended.frame.trap.flags |= X86_FLAGS_TF;
     run_task(ended);
     // Behind the first NOP; behind SYSCALL and the NOP that IRET lets run; behind the last.
@@ -213,11 +143,11 @@ void step() {
 // --- canonical ----------------------------------------------------------------------------------
 
 void canonical() {
-    begin();
+    set_attack_scene();
     constexpr uintptr_t end_of_half = uintptr_t{1} << 47;
     task which = make_task(instructions(syscall_code));
     which.frame.trap.ip = map_last_user_page() - sizeof(syscall_code);
-    which.frame.trap.ax = nothing;
+    which.frame.trap.ax = attack_call;
     give_decoy(which);
     if (run_task_guarded(which))
         expect_fault(which, X86_VECTOR_GP, 0, end_of_half);
@@ -226,70 +156,18 @@ void canonical() {
 
 // --- returns that fault -------------------------------------------------------------------------
 
-struct bad_image {
-    uintptr_t ip, cs;
-    uintptr_t error; // of the #GP
-};
-
-constexpr bad_image bad_images[] = {
-    {user_code, 0xfffb, 0xfff8},                                 // beyond the GDT
-    {user_code, KERNEL_USER_DATA_SELECTOR, 0x20},                // no code
-    {user_code, KERNEL_CODE_SELECTOR | 3, KERNEL_CODE_SELECTOR}, // the kernel's
-    {user_code, 3, 0},                                           // none
-    {uintptr_t{1} << 47, KERNEL_USER_CODE_SELECTOR, 0},          // not canonical
-};
-
 const bad_image* image;
 
-void damage(trap_frame& frame) {
-    frame.ip = image->ip;
-    frame.cs = image->cs;
-}
-
 void bad_return() {
-    begin();
+    set_attack_scene();
     for (const bad_image& each : bad_images) {
         image = &each;
         task which = make_task(instructions(syscall_code));
-        which.frame.trap.ax = nothing;
-        which.on_system_call = [](task&, trap_frame& frame) { damage(frame); };
+        which.frame.trap.ax = attack_call;
+        which.on_system_call = [](task&, trap_frame& frame) { damage_image(frame, *image); };
         give_decoy(which);
         if (run_task_guarded(which))
             expect_fault(which, X86_VECTOR_GP, each.error, each.ip);
-        ++scene.count.boundaries;
-    }
-}
-
-/// As if a descriptor had gone meanwhile. Not the scene's handler, which takes a changed frame for harm.
-void damage_in_nmi(trap_frame& frame) {
-    ++scene.count.handled;
-    if (user::is_from_user(frame))
-        damage(frame);
-}
-
-void bad_nmi_return() {
-    // mov %esi, (%rdi): the local APIC's command; a jump, behind which QEMU looks for NMIs
-    constexpr uint8_t write_word[] = {0x89, 0x37, 0xeb, 0x00, 0x90};
-    begin();
-    trap::set_nmi_handler(damage_in_nmi);
-    for (const bad_image& each : bad_images) {
-        image = &each;
-        task which = make_task(instructions(write_word));
-        local_apic::command_high() = local_apic::id() & 0xff000000;
-        which.frame.trap.di = user_apic + 0x300;
-        which.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
-        give_decoy(which);
-        ++scene.count.raised;
-        if (run_task_guarded(which))
-            expect_fault(which, X86_VECTOR_GP, each.error, each.ip);
-        // And the next NMI comes at once.
-        const uint32_t before = scene.count.handled;
-        raise_nmi_here();
-        const uint32_t start = ticks();
-        while (scene.count.handled == before && ticks() - start < ticks_in(100'000))
-            wait_a_little();
-        if (scene.count.handled == before)
-            fail("NMIs after a return that faulted", before + 1, before);
         ++scene.count.boundaries;
     }
 }
@@ -316,11 +194,11 @@ constexpr refused_image refused_images[] = {
 const refused_image* to_refuse;
 
 void refused() {
-    begin();
+    set_attack_scene();
     for (const refused_image& each : refused_images) {
         to_refuse = &each;
         task which = make_task(instructions(syscall_code));
-        which.frame.trap.ax = nothing;
+        which.frame.trap.ax = attack_call;
         which.on_system_call = [](task&, trap_frame& frame) {
             frame.cs = to_refuse->cs;
             frame.ss = to_refuse->ss;
@@ -335,33 +213,21 @@ void refused() {
     }
 }
 
+constexpr attack attacks[] = {
+    {"first-event", first_event, {"user-gap", "user-gs"}},
+    {"mov-ss", attack_behind_mov_ss, {}}, // this and canonical: on Bochs only
+    {"flags", flags, {"user-mask"}},
+    {"step", step, {"user-step"}},
+    {"canonical", canonical, {"user-canonical"}},
+    {"bad-return", bad_return, {"user-fixup"}},
+    {"bad-nmi-return", attack_by_nmi_return, {"user-fixup", "user-unblocking"}},
+    {"refused", refused, {"user-refusal"}},
+};
+
 } // namespace
 
 void user_attacks() {
-    constexpr struct {
-        text name;
-        void (*run)();
-        text controls[2]; // the defences without which it shows harm; mov-ss and canonical on Bochs only
-    } parts[] = {
-        {"first-event", first_event, {"user-gap", "user-gs"}},
-        {"mov-ss", mov_ss, {}},
-        {"flags", flags, {"user-mask"}},
-        {"step", step, {"user-step"}},
-        {"canonical", canonical, {"user-canonical"}},
-        {"bad-return", bad_return, {"user-fixup"}},
-        {"bad-nmi-return", bad_nmi_return, {"user-fixup", "user-unblocking"}},
-        {"refused", refused, {"user-refusal"}},
-    };
-    x86::disable_interrupts();
-    const text without = option("without");
-    const text only = option("part");
-    for (const auto& part : parts) {
-        const bool is_control = without == part.controls[0] || without == part.controls[1];
-        if (only.empty() ? without.empty() || is_control : only == part.name) {
-            part.run();
-            print_row(part.name.begin());
-        }
-    }
+    run_attacks(attacks);
 }
 
 } // namespace kernel

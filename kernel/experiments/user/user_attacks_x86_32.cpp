@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 // x86-32: user-attacks, as user_attacks.cpp: what a hostile task tries, by name.
 //
-//   step         a single step over SYSENTER, which leaves TF: the kernel is not stepped, the task
-//   is nested-task  SYSENTER with NT: an IRET of the kernel would switch tasks bad-return   an
-//   image whose CS makes IRET fault (CVE-2015-5157) bad-segment  one whose DS, ES, FS or GS cannot
-//   be loaded far-away     SYSEXIT to an address that is the kernel's, on a stack that is refused
-//   images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
+//   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the kernel, with
+//                  the task's GS; the kernel is not stepped, the task is
+//   mov-ss         MOV SS under a watchpoint before SYSENTER, INT3 and INT 0x80 (CVE-2018-8897)
+//   nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
+//   bad-return     an image whose CS makes IRET fault (CVE-2015-5157)
+//   bad-segment    one whose DS, ES, FS or GS cannot be loaded
+//   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
+//   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
+//   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
 #ifdef __i386__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/user/user_scene.hpp"
+#include "kernel/experiments/user/user_attacks_shared.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -21,32 +25,20 @@ using x86::trap_frame;
 
 constexpr uint8_t sysenter_code[] = {0x0f, 0x34, 0x90};
 constexpr uintptr_t returns_to = user_code + 2;
-constexpr uintptr_t nothing = 100; // a system call that does nothing
 
 uint32_t steps_in_kernel;
 
-bool on_exception(trap_frame& frame) {
+bool note_step(trap_frame& frame) {
     if (handle_user_exception(frame))
         return true;
-    static_cast<void>(expect_own_gs("GS in a handler"));
-    if (frame.vector == X86_VECTOR_DB) {
-        ++steps_in_kernel;
-        return true;
-    }
-    fail("an exception in ring 0: vector, IP", frame.vector, frame.ip);
-    abandon_task();
-}
-
-void begin() {
-    set_user_scene(nullptr);
-    for (const int vector : {X86_VECTOR_DB, X86_VECTOR_UD, X86_VECTOR_GP, 10, 11, 12})
-        trap::set_handler(static_cast<uint8_t>(vector), on_exception);
-    steps_in_kernel = 0;
+    static_cast<void>(expect_own_gs("GS in #DB"));
+    ++steps_in_kernel;
+    return true;
 }
 
 task make_sysenter_task(uintptr_t more_flags) {
     task made = make_task(instructions(sysenter_code));
-    made.frame.trap.ax = nothing;
+    made.frame.trap.ax = attack_call;
     made.frame.trap.dx = returns_to;
     made.frame.trap.cx = made.frame.sp();
     made.frame.trap.flags |= more_flags;
@@ -62,8 +54,11 @@ void expect_vector(const task& ended, uintptr_t vector, uintptr_t ip) {
 }
 
 void step() {
-    begin();
+    set_attack_scene();
+    trap::set_handler(X86_VECTOR_DB, note_step);
+    steps_in_kernel = 0;
     task which = make_sysenter_task(X86_FLAGS_TF);
+    give_decoy(which);
     if (run_task_guarded(which))
         expect_vector(which, X86_VECTOR_DB, returns_to + 1);
     if (steps_in_kernel != 1)
@@ -71,7 +66,7 @@ void step() {
 }
 
 void nested_task() {
-    begin();
+    set_attack_scene();
     // By IRET: a frame that SYSEXIT cannot return to.
     task which = make_sysenter_task(X86_FLAGS_NT);
     which.on_system_call = [](task&, trap_frame& frame) { frame.cx = 0; };
@@ -97,7 +92,7 @@ void expect_image_fault(uintptr_t error, Change change) {
 }
 
 void bad_return() {
-    begin();
+    set_attack_scene();
     expect_image_fault(KERNEL_DATA_SELECTOR,
                        [](user::user_frame& frame) { frame.trap.cs = KERNEL_DATA_SELECTOR | 3; });
     expect_image_fault(0x7f0, [](user::user_frame& frame) { frame.trap.cs = 0x7f3; });
@@ -105,7 +100,7 @@ void bad_return() {
 }
 
 void bad_segment() {
-    begin();
+    set_attack_scene();
     constexpr uint32_t beyond = 0x7f3;
     expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.ds = beyond; });
     expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.es = beyond; });
@@ -114,7 +109,7 @@ void bad_segment() {
 }
 
 void far_away() {
-    begin();
+    set_attack_scene();
     task which = make_sysenter_task(0);
     which.on_system_call = [](task&, trap_frame& frame) {
         frame.ip = frame.dx = KERNEL_DIRECT_BASE + 0x1000;
@@ -140,7 +135,7 @@ void expect_refused(user::refusal why, Change change) {
 }
 
 void refused() {
-    begin();
+    set_attack_scene();
     // First: without the check it is the one that comes back, with half of the kernel's ESP.
     expect_refused(user::refusal::stack_segment,
                    [](user::user_frame& frame) { frame.user_ss = KERNEL_USER_STACK_16_SELECTOR; });
@@ -155,33 +150,21 @@ void refused() {
                    [](user::user_frame& frame) { frame.trap.flags &= ~uint32_t{X86_FLAGS_IF}; });
 }
 
-constexpr struct {
-    const char* name;
-    const char* defence; // the control that shows this part
-    void (*run)();
-} parts[] = {
-    {"step", "user-step", step},
-    {"nested-task", "user-mask", nested_task},
-    {"bad-return", "user-fixup", bad_return},
-    {"bad-segment", "user-fixup", bad_segment},
-    {"far-away", nullptr, far_away},
-    {"refused", "user-refusal", refused},
+constexpr attack attacks[] = {
+    {"step", step, {"user-step", "user-gs"}},
+    {"mov-ss", attack_behind_mov_ss, {}},
+    {"nested-task", nested_task, {"user-mask"}},
+    {"bad-return", bad_return, {"user-fixup"}},
+    {"bad-segment", bad_segment, {"user-fixup"}},
+    {"bad-nmi-return", attack_by_nmi_return, {"user-fixup", "user-unblocking"}},
+    {"far-away", far_away, {}},
+    {"refused", refused, {"user-refusal"}},
 };
 
 } // namespace
 
 void user_attacks() {
-    x86::disable_interrupts();
-    const text without = option("without");
-    const text part = option("part");
-    for (const auto& which : parts) {
-        if (!without.empty() && (which.defence == nullptr || without != which.defence))
-            continue;
-        if (!part.empty() && part != which.name)
-            continue;
-        which.run();
-        print_row(which.name);
-    }
+    run_attacks(attacks);
 }
 
 } // namespace kernel

@@ -4,16 +4,18 @@
 //
 //   breakpoint, int-80, page-fault, debug   the task takes one; an NMI lands at each boundary, its handler
 //                                           raises another NMI and hits INT3
-//   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET
-//   nmi-stack                               SYSCALL with RSP pointing into the NMI's stack, DF set
+//   signal                                  INT3 becomes a signal, whose handler returns by INT 0x80
+//   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER, SYSEXIT
+//   nmi-stack                               x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
 //                                           (CVE-2015-3291)
+//   syscall-step                            x86-32: a step of SYSENTER, which leaves TF as it is
 //   bad-return                              the return to the task faults, the task is ended for it
+//   bad-segment                             x86-32: the same with a selector that cannot be loaded
 //
 // nmi-from-user: an NMI interrupts the task; the second one is pended at each boundary of its way. Without a
 // trace: all from a task's address to the kernel's is too much for a log.
 //
 // After each the task has all its registers.
-#ifdef __x86_64__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
@@ -24,7 +26,7 @@
 #include "kernel/experiments/user/user_scene.hpp"
 #include "nmisafe/x86/registers.hpp"
 
-// enter_x86_64.S: where a task's end is certain
+// enter_x86_*.S: where a task's end is certain
 extern "C" const char kernel_leave_task[];
 
 namespace kernel {
@@ -39,48 +41,120 @@ struct road {
     uintptr_t before_end; // so many bytes of it come before the window's end
     uint32_t changed;     // general registers
     void (*prepare)(task&);
+    uintptr_t error = 0; // the code of the #GP that ends the task; 0: it comes to its end
 };
 
 constexpr uint8_t breakpoint_code[] = {0xcc, 0x90};
 constexpr uint8_t int_80_code[] = {0xcd, 0x80, 0x90};
 constexpr uint8_t page_fault_code[] = {0xc6, 0x03, 0x01, 0x90}; // movb $1, (%rbx)
 constexpr uint8_t debug_code[] = {0x90, 0x90};
-constexpr uint8_t syscall_code[] = {0x0f, 0x05, 0x90};
 constexpr uint8_t nmi_code[] = {0x89, 0x37, 0x90, 0x90}; // mov %esi, (%rdi): the local APIC's command
 constexpr uintptr_t nothing = 100;                       // a system call that does nothing
+constexpr uintptr_t no_selector = 0x7f3;                 // beyond the GDT
+#ifdef __x86_64__
+constexpr uint8_t syscall_code[] = {0x0f, 0x05, 0x90};
+#else
+constexpr uint8_t syscall_code[] = {0x0f, 0x34, 0x90};
+#endif
+
+/// Code of their own each, so that their ways can be told apart in QEMU's log.
+constexpr uintptr_t code_size = 64;
+
+const road* current;
+uintptr_t code; // where its instructions lie
+bool is_nmi;    // the road is the NMI's own
+task begun, ended;
+
+void prepare_nothing(task&) {}
+
+void prepare_page_fault(task& which) {
+    reset_user_memory();
+    which.frame.trap.bx = user_lazy;
+}
+
+void prepare_step(task& which) {
+    which.frame.trap.flags |= X86_FLAGS_TF;
+}
+
+void prepare_signal(task& which) {
+    reset_user_memory();
+    which.signal_handler = code + signal_handler_offset;
+}
+
+void prepare_int_80(task& which) {
+    which.frame.trap.ax = nothing;
+}
+
+#ifdef __x86_64__
 
 void prepare_syscall(task& which) {
     which.frame.trap.ax = nothing;
 }
 
+void prepare_syscall_iret(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task& of, trap_frame& frame) { frame.r11 = of.frame.trap.r11; };
+}
+
+void prepare_nmi_stack(task& which) {
+    prepare_syscall(which);
+    which.frame.trap.sp = nmi_stack_end() - 0x40;
+    which.frame.trap.flags |= X86_FLAGS_DF;
+}
+
+constexpr uint32_t syscall_changes = USER_REGISTER(cx) | USER_REGISTER(r11);
+constexpr uint32_t syscall_iret_changes = USER_REGISTER(cx);
+
+#else
+
+void prepare_syscall(task& which) {
+    which.frame.trap.ax = nothing;
+    which.frame.trap.dx = code + 2;
+    which.frame.trap.cx = which.frame.sp();
+}
+
+void prepare_syscall_iret(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task&, trap_frame& frame) { frame.cx = 0; };
+}
+
+void prepare_syscall_step(task& which) {
+    prepare_syscall(which);
+    prepare_step(which);
+}
+
+void prepare_bad_segment(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task&, trap_frame& frame) {
+        user::user_frame_of(frame).es = no_selector;
+    };
+}
+
+constexpr uint32_t syscall_changes = 0;
+constexpr uint32_t syscall_iret_changes = USER_REGISTER(cx);
+
+#endif
+
+void prepare_bad_return(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task&, trap_frame& frame) { frame.cs = no_selector; };
+}
+
 constexpr road roads[] = {
-    {"breakpoint", instructions(breakpoint_code), 1, 0, [](task&) {}},
-    {"int-80", instructions(int_80_code), 2, 0, prepare_syscall},
-    {"page-fault", instructions(page_fault_code), 3, 0,
-     [](task& which) {
-         reset_user_memory();
-         which.frame.trap.bx = user_lazy;
-     }},
-    {"debug", instructions(debug_code), 1, 0,
-     [](task& which) { which.frame.trap.flags |= X86_FLAGS_TF; }},
-    {"syscall", instructions(syscall_code), 2, USER_REGISTER(cx) | USER_REGISTER(r11),
-     prepare_syscall},
-    {"syscall-iret", instructions(syscall_code), 2, USER_REGISTER(cx),
-     [](task& which) {
-         prepare_syscall(which);
-         which.on_system_call = [](task& of, trap_frame& frame) { frame.r11 = of.frame.trap.r11; };
-     }},
-    {"nmi-stack", instructions(syscall_code), 2, USER_REGISTER(cx) | USER_REGISTER(r11),
-     [](task& which) {
-         prepare_syscall(which);
-         which.frame.trap.sp = nmi_stack_end() - 0x40;
-         which.frame.trap.flags |= X86_FLAGS_DF;
-     }},
-    {"bad-return", instructions(syscall_code), 0, USER_REGISTER(cx) | USER_REGISTER(r11),
-     [](task& which) {
-         prepare_syscall(which);
-         which.on_system_call = [](task&, trap_frame& frame) { frame.cs = 0xfffb; };
-     }},
+    {"breakpoint", instructions(breakpoint_code), 1, 0, prepare_nothing},
+    {"int-80", instructions(int_80_code), 2, 0, prepare_int_80},
+    {"page-fault", instructions(page_fault_code), 3, 0, prepare_page_fault},
+    {"debug", instructions(debug_code), 1, 0, prepare_step},
+    {"signal", instructions(signal_code), sizeof(signal_code), 0, prepare_signal},
+    {"syscall", instructions(syscall_code), 2, syscall_changes, prepare_syscall},
+    {"syscall-iret", instructions(syscall_code), 2, syscall_iret_changes, prepare_syscall_iret},
+#ifdef __x86_64__
+    {"nmi-stack", instructions(syscall_code), 2, syscall_changes, prepare_nmi_stack},
+#else
+    {"syscall-step", instructions(syscall_code), 2, syscall_changes, prepare_syscall_step},
+    {"bad-segment", instructions(syscall_code), 2, 0, prepare_bad_segment, no_selector & ~3U},
+#endif
+    {"bad-return", instructions(syscall_code), 2, 0, prepare_bad_return, no_selector & ~3U},
 };
 
 constexpr road road_of_nmi = {
@@ -90,15 +164,6 @@ constexpr road road_of_nmi = {
         which.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
         ++scene.count.raised;
     }};
-
-/// Code of their own each, so that their ways can be told apart in QEMU's log.
-constexpr uintptr_t code_size = 64;
-
-const road* current;
-uintptr_t code; // where its instructions lie
-bool is_nmi;        // the road is the NMI's own
-bool is_bad_return; // the task ends by the return
-task begun, ended;
 
 void body(trap_frame& frame) {
     sweep_event();
@@ -112,7 +177,7 @@ void prepare() {
     begun = make_task(current->code, code - user_code);
     current->prepare(begun);
     ended = begun;
-    begun.frame.trap.flags &= ~uint64_t{X86_FLAGS_TF};
+    begun.frame.trap.flags &= ~uintptr_t{X86_FLAGS_TF};
 }
 
 void window() {
@@ -125,8 +190,8 @@ void check() {
     expect_two_handlers(is_nmi ? reinterpret_cast<const char*>(raised_at) : nullptr);
     if (scene.breakpoints != handlers_in_pass)
         fail("breakpoint handlers run", handlers_in_pass, scene.breakpoints);
-    if (is_bad_return)
-        expect_fault(ended, X86_VECTOR_GP, 0xfff8, code + 2);
+    if (current->error != 0)
+        expect_fault(ended, X86_VECTOR_GP, current->error, code + 2);
     else
         expect_end(begun, ended, current->code, current->changed);
 }
@@ -139,13 +204,22 @@ bool map_page(trap_frame& frame, uintptr_t address) {
     return handle_user_page_fault(frame, address) || handle_scene_page_fault(frame, address);
 }
 
-/// From a task nothing but its way is looked at.
-bool pass_user_breakpoint(trap_frame& frame) {
-    return user::is_from_user(frame) || handle_scene_breakpoint(frame);
+/// From a task nothing but its way is looked at, where it does not become a signal.
+bool on_breakpoint(trap_frame& frame) {
+    if (!user::is_from_user(frame))
+        return handle_scene_breakpoint(frame);
+    return current_task()->signal_handler == 0 || handle_user_exception(frame);
+}
+
+/// The UD2 at the end of the task's code is no signal.
+bool on_end(trap_frame& frame) {
+    if (user::is_from_user(frame))
+        current_task()->signal_handler = 0;
+    return handle_user_exception(frame);
 }
 
 bool end_step(trap_frame& frame) {
-    frame.flags &= ~uint64_t{X86_FLAGS_TF};
+    frame.flags &= ~uintptr_t{X86_FLAGS_TF};
     return true;
 }
 
@@ -153,18 +227,18 @@ void set_up(const road& which) {
     current = &which;
     is_nmi = &which == &road_of_nmi;
     code = user_code + (is_nmi ? 0 : static_cast<uintptr_t>(&which - roads) * code_size);
-    is_bad_return = which.before_end == 0;
     set_user_scene(body);
     scene.other_text = user_code;
     scene.distrusts_sp = true;
-    trap::set_handler(X86_VECTOR_BP, pass_user_breakpoint);
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_handler(X86_VECTOR_UD, on_end);
     trap::set_handler(X86_VECTOR_DB, end_step);
     trap::set_page_fault_handler(map_page);
 }
 
 void trace(const road& which) {
     const auto* const begin = reinterpret_cast<const char*>(code);
-    print_window(which.name, begin, is_bad_return ? kernel_leave_task : begin + which.before_end);
+    print_window(which.name, begin, which.error != 0 ? kernel_leave_task : begin + which.before_end);
     prepare();
     scene.record_ip = false;
     window();
@@ -201,4 +275,3 @@ void user_every_instruction() {
 }
 
 } // namespace kernel
-#endif // __x86_64__

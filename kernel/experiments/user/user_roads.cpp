@@ -242,16 +242,6 @@ void system_calls() {
 
 // --- signals and steps --------------------------------------------------------------------------
 
-// INT3; nop; a jump over the handler; the handler, which passes its context to system call 1
-constexpr uint8_t signal_code[] = {0xcc, 0x90, 0xeb, 0x0a,
-#ifdef __x86_64__
-                                   0x48, // mov %rsi, %rdi
-#else
-                                   0x90, // mov %esi, %edi
-#endif
-                                   0x89, 0xf7, 0xb8, 0x01, 0x00, 0x00, 0x00, 0xcd, 0x80};
-constexpr uintptr_t signal_handler_offset = 4;
-
 /// The task's frame is edited, it runs its handler, and has all as it was when that has returned.
 void signals() {
     trap::set_handler(X86_VECTOR_UD, [](trap_frame& frame) {

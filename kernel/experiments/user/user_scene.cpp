@@ -33,6 +33,15 @@ kernel_segments read_segments() {
                    [gs] "=r"(found.gs));
     return found;
 }
+
+constexpr uint16_t decoy_selector = KERNEL_USER_DATA_SELECTOR;
+
+void load_kernel_gs() {
+    asm volatile("mov %[data], %%ds\n\tmov %[data], %%es\n\tmov %[gs], %%gs"
+                 :
+                 : [data] "r"(data_selector), [gs] "r"(KERNEL_PER_CPU_SELECTOR)
+                 : "memory");
+}
 #endif
 
 void make_space() {
@@ -151,8 +160,6 @@ task* guarded;
 
 } // namespace
 
-#ifdef __x86_64__
-
 namespace {
 alignas(64) cpu decoy;
 }
@@ -160,8 +167,19 @@ alignas(64) cpu decoy;
 void give_decoy(task& which) {
     __builtin_memcpy(&decoy, &this_cpu(), sizeof(decoy));
     decoy.self = &decoy;
+#ifdef __x86_64__
     which.gs_base = reinterpret_cast<uintptr_t>(&decoy);
+#else
+    // No selector of the user's has a base of its own: the image lies at its 0.
+    static_assert(sizeof(decoy) <= page_size);
+    if (user_memory(*space, 0, true) == nullptr)
+        map_user(*space, 0, allocate_page(), true, false);
+    __builtin_memcpy(in_user_memory(0), &decoy, sizeof(decoy));
+    which.frame.gs = decoy_selector;
+#endif
 }
+
+#ifdef __x86_64__
 
 bool expect_own_gs(const char* what) {
     const auto own = reinterpret_cast<uintptr_t>(&cpu_at(0));
@@ -175,15 +193,14 @@ bool expect_own_gs(const char* what) {
 
 #else
 
-/// Nothing here may use GS before it is the kernel's: CPU 0 is the one under test.
+/// CPU 0 is the one under test. The decoy stays: what is in progress has counted itself there, and the
+/// return puts the task's GS back.
 bool expect_own_gs(const char* what) {
     const kernel_segments found = read_segments();
     if (found.gs == KERNEL_PER_CPU_SELECTOR)
         return true;
-    asm volatile("mov %[data], %%ds\n\tmov %[data], %%es\n\tmov %[gs], %%gs"
-                 :
-                 : [data] "r"(data_selector), [gs] "r"(KERNEL_PER_CPU_SELECTOR)
-                 : "memory");
+    if (found.gs != decoy_selector)
+        load_kernel_gs();
     fail(what, KERNEL_PER_CPU_SELECTOR, found.gs);
     return false;
 }
@@ -200,6 +217,9 @@ bool run_task_guarded(task& which) {
 
 void abandon_task() {
     static_cast<void>(expect_own_gs("GS when a task is abandoned"));
+#ifdef __i386__
+    load_kernel_gs();
+#endif
     abandon();
 }
 

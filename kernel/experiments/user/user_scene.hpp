@@ -30,6 +30,17 @@ constexpr user_instructions instructions(const uint8_t (&bytes)[size]) {
     return {bytes, size};
 }
 
+/// INT3, a NOP, a jump over the handler of a signal, and that handler: it passes its context to system
+/// call 1.
+inline constexpr uint8_t signal_code[] = {0xcc, 0x90, 0xeb, 0x0a,
+#ifdef __x86_64__
+                                          0x48, // mov %rsi, %rdi
+#else
+                                          0x90, // mov %esi, %edi
+#endif
+                                          0x89, 0xf7, 0xb8, 0x01, 0x00, 0x00, 0x00, 0xcd, 0x80};
+inline constexpr uintptr_t signal_handler_offset = 4;
+
 /// A task that runs the instructions, followed by UD2, with a different pattern in every register and
 /// in both bases. They lie so many bytes into the page. @context thread
 task make_task(user_instructions code, uintptr_t offset = 0);
