@@ -14,6 +14,7 @@
 #define NMISAFE_WITHOUT_DR7 0x20    // leave breakpoints armed in NMI, #DB and #MC
 #define NMISAFE_WITHOUT_GS 0x40     // leave the kernel's GS behind when an NMI returns
 #define NMISAFE_WITHOUT_LATCH 0x80  // let a nested NMI run the handler, over the frame of the other
+#define NMISAFE_WITHOUT_BOUNDARY 0x100 // leave the entry or exit of an NMI as an #MC or #DB finds it
 
 #define NMISAFE_WITHOUT_SHADOW_FAR 0x10000   // return by the near return with a shadow stack
 #define NMISAFE_WITHOUT_SHADOW_STEP 0x20000  // let a handler move IP, and the shadow stack not follow

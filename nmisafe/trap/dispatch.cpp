@@ -8,6 +8,7 @@
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/handlers.hpp"
+#include "nmisafe/trap/nmi_boundary.hpp"
 #include "nmisafe/trap/return_plan.hpp"
 #include "nmisafe/trap/shadow.hpp"
 #include "nmisafe/trap/trap.hpp"
@@ -183,6 +184,7 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 /// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+    const nmi_boundary boundary = hold_nmi_boundary(*frame); // first: who is let in now may cost the NMI its frame
     auto& cpu = contract::this_cpu();
     x86::increment(cpu.nmi_like_in_progress);
     const uintptr_t cr2 = x86::read_cr2();
@@ -198,6 +200,7 @@ nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
     leave_interrupt_shadow(*frame);
     if (x86::read_cr2() != cr2 && defended(NMISAFE_WITHOUT_CR2))
         x86::write_cr2(cr2);
+    leave_nmi_boundary(*frame, boundary);
     x86::decrement(cpu.nmi_like_in_progress);
     rearm_breakpoints(cpu, were_armed);
     return static_cast<uint32_t>(plan_return(*frame));

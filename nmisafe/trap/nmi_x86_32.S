@@ -13,6 +13,9 @@
 //   - from the MOVL on: this one has done all but return. A further one that finds EIP there drops its own frame
 //     and runs the handler with the frame of this one, or, at the IRET, as if it had interrupted what this one
 //     did. So the stack does not grow, however many come.
+// Nor does it matter if what it interrupts is the handler of an #MC or of a step at one of these boundaries: it is
+// remembered by the word and not by EIP, and where the word is clear it runs the handler at once, which honours
+// what was pending.
 // It may also interrupt another trap's entry or return and any state of GS, so: the kernel's own GS selector is
 // loaded and the interrupted one put back. Nothing here may be patched or probed, no memory may be lazily mapped.
 #ifdef __i386__

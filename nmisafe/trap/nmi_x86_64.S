@@ -22,8 +22,9 @@
 //   - the boundary before the first instruction: the frame at P is overwritten.
 //   - level 1: the boundaries before its first four instructions; level 2: before its first seven. By the entry of
 //     the module user two more each, and those of its ENDBR and CLAC.
-// It is noticed, and stops the machine by name; but not before the first instruction of the module user's entry,
-// and not if an #MC or a step has come in between, whose handler the NMI then interrupts (docs/caveats.md).
+// It is noticed, and stops the machine by name; but not before the first instruction of the module user's entry.
+// An NMI may also interrupt the handler of an #MC or of a step that has interrupted one of the boundaries below:
+// nmi_boundary.hpp makes good what the RIP then does not say.
 //
 // With shadow stacks (shadow_stack_x86_64.h) the levels have some of their own, upwards from level 0's, by the
 // interrupt SSP table in the block. Open at level 0 are then the boundaries up to the instruction that moves the
@@ -56,9 +57,13 @@ trap_code nmisafe_trap_nmi_entry
     .globl  nmisafe_trap_nmi_entered
 nmisafe_trap_nmi_entered:
     lower_shadow_stack AT_HEAD(NMI_BLOCK_SSP)
+    .globl  nmisafe_trap_nmi_lowered
+nmisafe_trap_nmi_lowered:
     cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     nmisafe_trap_nmi_nested
     .cfi_remember_state
+    .globl  nmisafe_trap_nmi_outer
+nmisafe_trap_nmi_outer:
     pushq   $0
     .cfi_adjust_cfa_offset 8
     pushq   $X86_VECTOR_NMI
@@ -72,7 +77,7 @@ nmisafe_trap_nmi_entered:
     movq    FRAME_IP(%rsp), %rax
     leaq    nmisafe_trap_nmi_entry(%rip), %rcx
     subq    %rcx, %rax
-    cmpq    $.Lend - nmisafe_trap_nmi_entry, %rax
+    cmpq    $nmisafe_trap_nmi_end - nmisafe_trap_nmi_entry, %rax
     jb      .Linterrupted_here
 .Lframe_is_whole:
     keep_interrupted_ssp AT_FRAME(NMI_BLOCK_INTERRUPTED_SSP)
@@ -203,28 +208,32 @@ nmisafe_trap_nmi_redo:
 // ---------------------------------------------------------------------------------------------------
 // A nested NMI. It lowers the IST entry once more, so that none can write over its own frame either; remembers
 // that it came; and goes back without IRET, so that NMIs are blocked again. Never C++, no state but this.
+    .globl  nmisafe_trap_nmi_nested
 nmisafe_trap_nmi_nested:
     .cfi_restore_state
     subq    $NMI_STRIDE, AT_HEAD(NMI_STRIDE + NMI_BLOCK_IST) // level 1: the TSS. Others: the head above
     lower_shadow_stack AT_HEAD(NMI_STRIDE + NMI_BLOCK_SSP)
     cmpl    $1, AT_HEAD(NMI_BLOCK_LEVEL)
-    jne     .Llevel_2
-    push_reg rax
-    push_reg rcx
-    push_reg rdx
-    leaq    3 * 8 + HARDWARE_FRAME + NMI_STRIDE(%rsp), %rdx
-    jmp     .Llowered
-
-.Llevel_2:
-    .cfi_hardware_frame 0
+    je      nmisafe_trap_nmi_level_1
     subq    $NMI_STRIDE, AT_HEAD(2 * NMI_STRIDE + NMI_BLOCK_IST)
     lower_shadow_stack AT_HEAD(2 * NMI_STRIDE + NMI_BLOCK_SSP)
+    .globl  nmisafe_trap_nmi_level_2
+nmisafe_trap_nmi_level_2:
     cmpl    $2, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     .Lstop_nested
     pushq   %rax
     pushq   %rcx
     pushq   %rdx
     leaq    3 * 8 + HARDWARE_FRAME + 2 * NMI_STRIDE(%rsp), %rdx
+    jmp     .Llowered
+
+    .globl  nmisafe_trap_nmi_level_1
+nmisafe_trap_nmi_level_1:
+    .cfi_hardware_frame 0
+    push_reg rax
+    push_reg rcx
+    push_reg rdx
+    leaq    3 * 8 + HARDWARE_FRAME + NMI_STRIDE(%rsp), %rdx
 
 // RDX = P. RSP -> saved RDX, RCX, RAX, then what the CPU pushed.
 #define SAVED_RAX 16
@@ -350,7 +359,8 @@ nmisafe_trap_nmi_nested_iret:
     movl    AT_FRAME(NMI_BLOCK_LEVEL), %esi // arg 2
     call    nmisafe_trap_nmi_stop
     ud2
-.Lend:
+    .globl  nmisafe_trap_nmi_end
+nmisafe_trap_nmi_end:
 end_trap_code nmisafe_trap_nmi_entry
 
 #endif // __x86_64__

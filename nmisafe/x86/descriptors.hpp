@@ -112,4 +112,21 @@ struct [[gnu::packed]] table_register {
     asm volatile("lldt %[selector]" : : [selector] "r"(selector) : "memory");
 }
 
+/// The address that a system descriptor of long mode, two entries of the table, holds.
+[[NMISAFE_TRAP_INLINE]] constexpr uint64_t system_base(uint64_t low, uint64_t high) {
+    return (low >> 16 & 0xffffff) | (low >> 56) << 24 | high << 32;
+}
+
+#ifdef __x86_64__
+/// Where this CPU's TSS lies. @context any, once TR is loaded
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t read_tss_base() {
+    table_register gdt;
+    uint16_t selector;
+    asm volatile("sgdt %[table]" : [table] "=m"(gdt));
+    asm volatile("str %[selector]" : [selector] "=r"(selector));
+    const auto* const entry = reinterpret_cast<const uint64_t*>(gdt.base + selector);
+    return system_base(entry[0], entry[1]);
+}
+#endif
+
 } // namespace nmisafe::x86

@@ -23,6 +23,13 @@ TEST_CASE("base and limit of a segment are split over the descriptor") {
           0xfe0089dcba980067);
 }
 
+TEST_CASE("a system segment of long mode is put together again") {
+    const uint64_t base = 0xffff9abcfedcba98;
+    const auto low = make_segment(static_cast<uint32_t>(base), 103, segment_type::tss_32,
+                                  segment_width::system);
+    CHECK(system_base(low.bits, base >> 32) == base);
+}
+
 TEST_CASE("a long mode gate splits its target in three") {
     const gate_64 gate = make_gate_64(0xffffffff80123456, 0x08, 3);
     CHECK(gate.low == 0x80128e0300083456);

@@ -144,6 +144,9 @@ class Copy:
         if test.startswith("guest "):
             arch = test.split()[2]
             return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
+        if test.startswith("guest.outside."):
+            arch = test.split(".")[3]
+            return ["nmisafe", "injector", f"kernel_{arch}", f"kernel_{arch}-controls"]
         if test.startswith("guest."):
             return ["nmisafe", f"kernel_{test.rpartition('.')[2]}"]
         if test.startswith("unit."):

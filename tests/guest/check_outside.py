@@ -87,16 +87,18 @@ def judge_coverage(console, walks, elf_range):
     return failures
 
 
-def judge_control(rows, console):
-    """The harm must show where an NMI handler is interrupted, which may be the end of the machine."""
-    if not rows and "experiment=start-under-nmi" in console:
-        print("no row: the machine was reset")
-        return 0
-    nested = [row["path"] for row in rows if row["path"].startswith("nmi-") and int(row["nested"])]
-    panic = re.search("^@panic.*?cpu=", console, re.M)
-    print(f"nested: {' '.join(nested) or 'none'}; {panic[0] if panic else 'no panic'}")
-    began = [row["path"] for row in rows][:2] == list(PATHS[:2])
-    return 0 if began and (nested or panic) else 1
+def judge_control(rows, console, harm):
+    """The harm must show, and where an NMI handler is interrupted: behind the two paths that do no harm."""
+    panic = re.search('^@panic what="(.*?)"', console, re.M)
+    print(f"panic: {panic[1] if panic else 'none'}")
+    if harm == "reset":
+        return 0 if not rows and not panic and "experiment=start-under-nmi" in console else 1
+    harmless = len(rows) >= 2 and not any(int(row[key]) for row in rows[:2] for key in HARMS if key != "unsafe_irets")
+    if harm == "nested":
+        harmful = not panic and any(row["path"].startswith("nmi-") and int(row["nested"]) for row in rows[2:])
+    else:
+        harmful = len(rows) == 2 and panic is not None and re.fullmatch(harm, panic[1])
+    return 0 if harmless and harmful else 1
 
 
 def main():
@@ -108,7 +110,9 @@ def main():
     parser.add_argument("--variant", default="")
     parser.add_argument("--without", default="")
     parser.add_argument("--stops", help="the panic that it ends in")
-    parser.add_argument("--expected", choices=("safe", "control"), default="safe")
+    parser.add_argument("--expected", choices=("safe", "latched"), default="safe",
+                        help="latched: IRETs let NMIs in, and no harm comes of it")
+    parser.add_argument("--harm", help="what the control shows: nested, reset, or the panic it ends in, a pattern")
     parser.add_argument("--limit", type=int, default=300, help="seconds")
     options = parser.parse_args()
 
@@ -122,7 +126,9 @@ def main():
     if [row.get("path") for row in rows] != list(paths) or len(walks) != len(paths):
         failures.append(f"{len(rows)} rows, {len(walks)} walks")
     for row, walked in zip(rows, walks):
-        failures += [f"{harm}={row[harm]} in {row}" for harm in HARMS if int(row[harm])]
+        latched = options.expected == "latched"
+        failures += [f"{harm}={row[harm]} in {row}" for harm in HARMS
+                     if (int(row[harm]) == 0 if latched and harm == "unsafe_irets" else int(row[harm]))]
         if int(row["boundaries"]) - len(walked) not in (0, 1, 2):
             failures.append(f"{row['boundaries']} passes, {len(walked)} instructions")
         # In the last pass, and perhaps in one more, nothing was raised.
@@ -136,8 +142,8 @@ def main():
         stopped = f'@panic what="{options.stops}"' in console
         print("stopped by name" if stopped else console[-2000:])
         return 0 if stopped else 1
-    if options.expected == "control":
-        return judge_control(rows, console)
+    if options.harm:
+        return judge_control(rows, console, options.harm)
     if failures:
         print("\n".join(failures + [line for line in console.splitlines() if re.match("@(fail|panic)", line)]),
               file=sys.stderr)
