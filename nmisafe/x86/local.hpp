@@ -17,4 +17,22 @@ namespace nmisafe::x86 {
     asm volatile("decl %[word]" : [word] "+m"(word) : : "cc");
 }
 
+/// Replaces `expected` by `desired` if the word holds it.
+/// @return what the word held: `expected` says that it was replaced.
+[[NMISAFE_TRAP_INLINE]] inline uint32_t compare_exchange(uint32_t& word, uint32_t expected,
+                                                         uint32_t desired) {
+    asm volatile("cmpxchgl %[desired], %[word]"
+                 : [word] "+m"(word), "+a"(expected)
+                 : [desired] "r"(desired)
+                 : "memory", "cc");
+    return expected;
+}
+
+/// @return what the word holds with `delta` added.
+[[NMISAFE_TRAP_INLINE]] inline uint32_t add_fetch(uint32_t& word, uint32_t delta) {
+    uint32_t sum = delta;
+    asm volatile("xaddl %[sum], %[word]" : [word] "+m"(word), [sum] "+r"(sum) : : "memory", "cc");
+    return sum + delta;
+}
+
 } // namespace nmisafe::x86

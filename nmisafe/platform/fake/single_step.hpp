@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <tuple>
 #include <ucontext.h>
 
 namespace nmisafe::platform::fake {
@@ -29,6 +30,7 @@ namespace stepping {
 
 inline const between* action; // null: nothing is stepped
 inline boundary now;
+inline bool is_over;      // the rest runs on its own
 inline uintptr_t last_ip; // of the instruction that ends at the next boundary; 0: not known
 
 inline bool is_barrier(uintptr_t ip) {
@@ -44,7 +46,7 @@ inline bool is_barrier(uintptr_t ip) {
 }
 
 inline void on_trap(int, siginfo_t*, void* context) {
-    const auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+    auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
 #ifdef __x86_64__
     const auto ip = static_cast<uintptr_t>(registers[REG_RIP]);
 #else
@@ -56,6 +58,8 @@ inline void on_trap(int, siginfo_t*, void* context) {
     last_ip = ip;
     (*action)(now);
     ++now.number;
+    if (is_over)
+        registers[REG_EFL] &= ~static_cast<greg_t>(X86_FLAGS_TF);
 }
 
 /// Beyond the red zone of the function it is inlined into.
@@ -85,25 +89,35 @@ inline void on_trap(int, siginfo_t*, void* context) {
 
 } // namespace stepping
 
-/// Calls `run` and, after each of its instructions, `action`. Not to be nested.
+/// For `action`: this was the last boundary that is of interest.
+inline void stop_stepping() {
+    stepping::is_over = true;
+}
+
+/// Calls `run` and, after each of its instructions, `action`, which may do the same: what it steps
+/// through is then inside what is stepped through here, as an NMI is.
 /// @return the number of boundaries.
 template <typename Run>
 unsigned step_through(Run run, const between& action) {
     struct sigaction mine {};
     struct sigaction others {};
     mine.sa_sigaction = stepping::on_trap;
-    mine.sa_flags = SA_SIGINFO;
-    if (stepping::action != nullptr || sigaction(SIGTRAP, &mine, &others) != 0)
+    mine.sa_flags = SA_SIGINFO | SA_NODEFER;
+    if (sigaction(SIGTRAP, &mine, &others) != 0)
         std::abort();
-    stepping::action = &action;
+    const auto outer =
+        std::tuple(stepping::action, stepping::now, stepping::is_over, stepping::last_ip);
     stepping::now = {};
+    stepping::is_over = false;
     stepping::last_ip = 0;
+    stepping::action = &action;
     stepping::set_trap_flag(true);
     run();
     stepping::set_trap_flag(false);
-    stepping::action = nullptr;
+    const unsigned boundaries = stepping::now.number;
+    std::tie(stepping::action, stepping::now, stepping::is_over, stepping::last_ip) = outer;
     sigaction(SIGTRAP, &others, nullptr);
-    return stepping::now.number;
+    return boundaries;
 }
 
 } // namespace nmisafe::platform::fake
