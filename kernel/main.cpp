@@ -90,6 +90,7 @@ bool take_out_defences(text names) {
         {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
         {"gs", NMISAFE_WITHOUT_GS},   {"latch", NMISAFE_WITHOUT_LATCH},
         {"boundary", NMISAFE_WITHOUT_BOUNDARY},
+        {"tables-back", NMISAFE_WITHOUT_TABLES_BACK},
         {"shadow-far", NMISAFE_WITHOUT_SHADOW_FAR},
         {"shadow-step", NMISAFE_WITHOUT_SHADOW_STEP},
         {"shadow-token", NMISAFE_WITHOUT_SHADOW_TOKEN},
@@ -115,6 +116,7 @@ bool take_out_defences(text names) {
         {"cap", defence::cap},
         {"target", defence::target},
         {"endbr", defence::endbr},
+        {"clac", defence::clac},
         {"early", defence::early},
     };
     constexpr struct {

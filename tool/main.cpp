@@ -64,6 +64,7 @@ int run(int argc, char** argv) {
     add_choice(command, "--policy", options.wanted.policies, policy_names(catalogue()),
                "only this return policy; may be repeated");
     command.add_flag("--all", options.wanted.all, "the self tests too, which crash on purpose");
+    command.add_flag("--no-controls", options.wanted.no_controls, "only rows that must be safe");
     command.add_flag("--list", list, "show the experiments and run nothing");
     command.add_option("--images", options.images, "folder of the kernel images")
         ->capture_default_str()

@@ -13,7 +13,6 @@ namespace kernel {
 using namespace nmisafe;
 
 namespace internal {
-extern x86::table_register interrupt_table_register();
 void set_gate(uint8_t vector, interrupt_stack stack);
 void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user);
 void prepare_task(cpu& owner);

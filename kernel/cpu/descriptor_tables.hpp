@@ -22,6 +22,10 @@ void prepare_descriptor_tables(cpu& owner);
 /// CPU, interrupts off
 void load_descriptor_tables(cpu& mine);
 
+namespace internal {
+nmisafe::x86::table_register interrupt_table_register();
+}
+
 /// Puts all gates of the IDT in place, none with a stack of its own. @context boot, first CPU
 void set_up_interrupt_table();
 

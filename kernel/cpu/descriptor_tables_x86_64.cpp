@@ -16,6 +16,9 @@ using namespace nmisafe;
 
 namespace {
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+alignas(4096) // a page of its own, which user mode's page tables have too
+#endif
 x86::gate_64 interrupt_table[X86_VECTORS];
 
 } // namespace
@@ -83,7 +86,9 @@ void load_task() {
 
 void set_user_stack_top(cpu& mine, uintptr_t top) {
     mine.user.stack_top = top;
+#ifndef NMISAFE_PAGE_TABLE_ISOLATION
     mine.nmi_block->tss.rsp[0] = top;
+#endif
 }
 
 void set_up_fast_system_calls(cpu&, uintptr_t) {

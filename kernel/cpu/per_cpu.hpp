@@ -28,7 +28,13 @@ enum class interrupt_stack : uint8_t { none, nmi, double_fault, machine_check, d
 inline constexpr uint32_t nobody_waits = 0x80000000;
 
 /// Only its own CPU uses it, but for `mailbox`. An NMI may read any of it at any time.
-struct alignas(64) cpu {
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+inline constexpr size_t cpu_alignment = 4096;
+#else
+inline constexpr size_t cpu_alignment = 64;
+#endif
+
+struct alignas(cpu_alignment) cpu {
     cpu* self;
     uint32_t id;
     uint32_t apic_id;
@@ -38,12 +44,18 @@ struct alignas(64) cpu {
     thread* current;        ///< Never null once threads are set up.
     thread* switched_from;  ///< Valid while a switch of threads is under way.
 
+#ifndef NMISAFE_PAGE_TABLE_ISOLATION
     ::nmisafe::user::cpu_words user;
+#else
+    uintptr_t unused[2];
+#endif
     ::nmisafe::platform::cpu_state nmisafe;
     uint32_t lock_checker_off; ///< How deep; counted in the controls image only.
     uint32_t ticks;            ///< Tick interrupts taken.
 
+#ifndef NMISAFE_PAGE_TABLE_ISOLATION
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
+#endif
 #ifdef __x86_64__
     nmisafe::trap::nmi_block* nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
 #ifdef NMISAFE_SHADOW_STACK
@@ -61,6 +73,13 @@ struct alignas(64) cpu {
     void* mail_argument;
 
     uintptr_t experiment[16]; ///< For the experiment that runs.
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    // From here on in the page tables of user mode too.
+    alignas(4096)::nmisafe::user::cpu_words user;
+    nmisafe::x86::segment_descriptor gdt[gdt_entries];
+    alignas(16) uint8_t entry_stack[512];
+#endif
 };
 static_assert(offsetof(cpu, self) == CPU_SELF && offsetof(cpu, id) == CPU_ID);
 static_assert(offsetof(cpu, preempt_count) == CPU_PREEMPT_COUNT);

@@ -7,7 +7,11 @@
 #define CPU_SELF 0x00
 #define CPU_ID 0x08
 #define CPU_PREEMPT_COUNT 0x10
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#define CPU_USER 0x1000 // a page of its own, which user mode's page tables have too
+#else
 #define CPU_USER 0x28
+#endif
 #define CPU_NMI_IN_PROGRESS 0x40
 #define CPU_NMI_LIKE_IN_PROGRESS 0x44
 #else

@@ -49,6 +49,9 @@ constexpr struct {
     {"user-attacks", user_attacks},
     {"user-every-instruction", user_every_instruction},
     {"nmi-from-user", nmi_from_user},
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    {"user-isolation", user_isolation},
+#endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},

@@ -43,6 +43,9 @@ constexpr unsigned most_spaces = 32;
 address_space spaces[most_spaces]; // but the kernel's
 spinlock lock;
 bool no_execute;
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+address_space shared_half; // the upper half of what user mode runs with
+#endif
 
 /// The low word of an entry; with PAE there is a high one, which stays 0.
 uintptr_t& entry_at(uintptr_t table, uintptr_t index) {
@@ -69,6 +72,10 @@ uintptr_t* walk(const address_space& space, uintptr_t address, bool create, unsi
             // The page's own entry decides whether user mode may access it.
             entry = allocate_page() | link_bits(level) |
                     (address < KERNEL_DIRECT_BASE && has_user_links(level) ? entry_user : 0);
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+            if (level == format.levels - 1 && space.task_table != 0)
+                entry_at(space.task_table, index_at(address, level)) = entry;
+#endif
         }
         if ((entry & entry_large) != 0)
             return nullptr;
@@ -124,15 +131,28 @@ void set_up_address_spaces() {
     for (uintptr_t offset = 0; offset < KERNEL_PAGES_SIZE; offset += page_size * table_entries)
         walk(kernel_space(), KERNEL_PAGES_BASE + offset, true);
     switch_to(kernel_space());
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    // The top-level entries that it will ever have: address spaces copy them.
+    shared_half.top_table = allocate_page();
+    walk(shared_half, KERNEL_PAGES_BASE, true);
+    walk(shared_half, KERNEL_IMAGE_BASE, true);
+#endif
 }
 
 address_space* create_address_space() {
     const uintptr_t top_table = allocate_page();
     copy_shared_entries(kernel_space().top_table, top_table);
     add_lazy_areas(top_table);
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    const uintptr_t task_table = allocate_page();
+    copy_shared_entries(shared_half.top_table, task_table);
+#endif
     const locked hold(lock);
     address_space& space = unused_space();
     space.top_table = top_table;
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    space.task_table = task_table;
+#endif
     return &space;
 }
 
@@ -141,6 +161,10 @@ void destroy_address_space(address_space* space) {
         if (entry_at(space->top_table, entry) != 0)
             panic("the low half of an address space is not empty", nullptr, entry);
     const uintptr_t top_table = space->top_table;
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    free_page(space->task_table);
+    space->task_table = 0;
+#endif
     {
         const locked hold(lock); // from here on for_each_top_table() leaves it out
         space->top_table = 0;
@@ -195,6 +219,28 @@ void* user_memory(const address_space& space, uintptr_t virtual_address, bool wr
 #ifdef NMISAFE_SHADOW_STACK
 void map_shadow_stack(address_space& space, uintptr_t virtual_address, uintptr_t physical) {
     map_with(space, virtual_address, physical, x86::page_entry::dirty, true); // dirty, not writable
+}
+#endif
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+void share_with_user_tables(uintptr_t begin, size_t size) {
+    for (uintptr_t page = begin & ~(page_size - 1); page < begin + size; page += page_size) {
+        // The image is mapped with large pages.
+        const uintptr_t* const own = find_entry(kernel_space(), page);
+        const uintptr_t physical = own != nullptr ? *own & entry_address : page - KERNEL_IMAGE_BASE;
+        const uintptr_t* const there = find_entry(shared_half, page);
+        if (there == nullptr || *there == 0)
+            map(shared_half, page, physical, true);
+    }
+}
+
+void for_each_shared_page(void (*function)(uintptr_t page, void* argument), void* argument) {
+    for (const uintptr_t begin : {uintptr_t{KERNEL_PAGES_BASE}, uintptr_t{KERNEL_IMAGE_BASE}})
+        for (uintptr_t page = begin; page - begin < 0x4000'0000; page += page_size) {
+            const uintptr_t* const entry = find_entry(shared_half, page);
+            if (entry != nullptr && *entry != 0)
+                function(page, argument);
+        }
 }
 #endif
 

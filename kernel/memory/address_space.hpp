@@ -12,6 +12,11 @@ namespace kernel {
 /// A top-level table.
 struct address_space {
     uintptr_t top_table; ///< Its physical address: CR3. 0: not in use.
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    /// CR3 in user mode: the same low half, and of the kernel only what share_with_user_tables() names. The kernel's
+    /// own has none.
+    uintptr_t task_table;
+#endif
 };
 
 /// How this kernel pages: chosen when it is built.
@@ -71,6 +76,15 @@ void* user_memory(const address_space& space, uintptr_t virtual_address, bool wr
 #ifdef NMISAFE_SHADOW_STACK
 /// The same for a page of a shadow stack. [intel/vol3 4.6]
 void map_shadow_stack(address_space& space, uintptr_t virtual_address, uintptr_t physical);
+#endif
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+/// Maps the pages of the kernel that have any of these bytes in the user mode's tables of all address spaces too, for
+/// ring 0 alone, where they are not yet. They stay. @context boot, or the thread that starts a CPU
+void share_with_user_tables(uintptr_t begin, size_t size);
+
+/// Calls `function` with each page that is so, in order. @context thread
+void for_each_shared_page(void (*function)(uintptr_t page, void* argument), void* argument);
 #endif
 
 /// Takes a page out, and out of this CPU's TLB; other CPUs may still have it in theirs.

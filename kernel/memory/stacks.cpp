@@ -5,6 +5,7 @@
 #include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/memory/address_space.hpp"
+#include "kernel/memory/user_tables.hpp"
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/trap/nmi_block.h"
 
@@ -118,6 +119,7 @@ void set_up_interrupt_stacks(cpu& owner) {
             top = allocate_stack();
         set_interrupt_stack(owner, stack, top);
     }
+    isolate_page_tables(owner);
 #ifdef NMISAFE_SHADOW_STACK
     if (!uses_shadow_stacks())
         return;

@@ -8,6 +8,7 @@
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/memory/stacks.hpp"
+#include "kernel/memory/user_tables.hpp"
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -96,8 +97,10 @@ void schedule() {
     ring_locks[mine.id].unlock();
     if (next == previous)
         return;
-    if (next->space != previous->space)
+    if (next->space != previous->space) {
+        set_page_tables(mine, *next->space);
         switch_to(*next->space);
+    }
     if (previous->running_task != nullptr)
         save_task_registers(*previous);
     if (next->running_task != nullptr)
@@ -206,6 +209,7 @@ void begin_task_on_thread(task& which, address_space& space) {
     thread& mine = *this_cpu().current;
     mine.running_task = &which;
     mine.space = &space;
+    set_page_tables(this_cpu(), space);
     switch_to(space);
 }
 
@@ -213,6 +217,7 @@ void end_task_on_thread() {
     thread& mine = *this_cpu().current;
     mine.running_task = nullptr;
     mine.space = &kernel_space();
+    set_page_tables(this_cpu(), kernel_space());
     switch_to(kernel_space());
 }
 

@@ -20,6 +20,8 @@
 #define NMISAFE_WITHOUT_SHADOW_STEP 0x20000  // let a handler move IP, and the shadow stack not follow
 #define NMISAFE_WITHOUT_SHADOW_TOKEN 0x40000 // leave the shadow stack of an IST busy
 #define NMISAFE_WITHOUT_SHADOW_LATCH 0x100000 // let a nested NMI find the shadow stack of the outer one
+#define NMISAFE_WITHOUT_TABLES 0x1000000      // let an NMI, #DB or #MC run with the page tables it found
+#define NMISAFE_WITHOUT_TABLES_BACK 0x2000000 // let it leave the kernel's behind
 #define NMISAFE_WITHOUT_SHADOW_CALL 0x80000  // leave out the return address of an emulated CALL there
 
 #ifndef __ASSEMBLER__

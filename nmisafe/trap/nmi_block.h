@@ -33,7 +33,7 @@
 #define NMI_BLOCK_OTHER_BEGIN 0x90
 #define NMI_BLOCK_OTHER_END 0x98
 #define NMI_BLOCK_OTHER_REDO 0xa0
-#define NMI_BLOCK_SAVED_CR3 0xa8
+#define NMI_BLOCK_FOUND_TABLES 0xa8
 #define NMI_BLOCK_TSS 0xb4
 #define NMI_BLOCK_IST (NMI_BLOCK_TSS + 0x24 + 8 * (NMISAFE_TRAP_NMI_IST - 1))
 
@@ -47,6 +47,13 @@
 #define NMI_STRIDE 0x220
 #else
 #define NMI_STRIDE 0x1c0                    // S: from one level to the next
+#endif
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#ifdef NMISAFE_SHADOW_STACK
+#define NMI_BLOCK_KERNEL_TABLES 0x170
+#else
+#define NMI_BLOCK_KERNEL_TABLES 0x120
+#endif
 #endif
 #define NMI_NESTED_SIZE (3 * NMI_STRIDE + 64) // three levels, and the last one's frame
 
@@ -86,16 +93,27 @@ struct [[gnu::packed]] alignas(16) nmi_block {
     uint64_t has_foreign_gs; ///< if it did.
     uint64_t other_redo_sp;  ///< Of the NMI in progress, if it has another exit than this module's.
     other_nmi_exit other_exit;
-    uint64_t saved_cr3; ///< For an entry that isolates page tables.
-    uint32_t padding;   ///< The IST entries are aligned, not the TSS.
+    uint64_t found_tables; ///< CR3 when the NMI in progress came: with isolated page tables.
+    uint32_t padding;      ///< The IST entries are aligned, not the TSS.
     x86::tss_64 tss;
-#ifdef NMISAFE_SHADOW_STACK
+#if defined NMISAFE_SHADOW_STACK || defined NMISAFE_PAGE_TABLE_ISOLATION
     uint32_t more_padding;
+#endif
+#ifdef NMISAFE_SHADOW_STACK
     uint64_t interrupted_ssp; ///< Of the code that the NMI in progress interrupted.
     uint64_t shadow_stack;    ///< The token of level 0's shadow stack; 0 if there is none.
     uint64_t ssp_table[8];    ///< IA32_INTERRUPT_SSP_TABLE_ADDR points here; the NMI's word is the library's.
 #endif
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    /// What the NMI's handler runs with, whatever CR3 is when it comes: page tables with all of the kernel. The
+    /// embedder's, not 0 once NMIs can come.
+    uint64_t kernel_tables;
+#endif
 };
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+static_assert(offsetof(nmi_block, kernel_tables) == NMI_BLOCK_KERNEL_TABLES);
+#endif
 
 #ifdef NMISAFE_SHADOW_STACK
 static_assert(offsetof(nmi_block, interrupted_ssp) == NMI_BLOCK_INTERRUPTED_SSP);
@@ -124,7 +142,7 @@ static_assert(offsetof(nmi_block, other_redo_sp) == NMI_BLOCK_OTHER_REDO_SP);
 static_assert(offsetof(nmi_block, other_exit) == NMI_BLOCK_OTHER_BEGIN);
 static_assert(offsetof(nmi_block, other_exit.end) == NMI_BLOCK_OTHER_END);
 static_assert(offsetof(nmi_block, other_exit.redo) == NMI_BLOCK_OTHER_REDO);
-static_assert(offsetof(nmi_block, saved_cr3) == NMI_BLOCK_SAVED_CR3);
+static_assert(offsetof(nmi_block, found_tables) == NMI_BLOCK_FOUND_TABLES);
 static_assert(offsetof(nmi_block, tss) == NMI_BLOCK_TSS);
 static_assert(offsetof(nmi_block, tss) + offsetof(x86::tss_64, ist) + 8 * (nmi_ist - 1) ==
                   NMI_BLOCK_IST &&

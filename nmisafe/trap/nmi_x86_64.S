@@ -35,6 +35,7 @@
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/trap/nmi_shadow_stack_x86_64.h"
+#include "nmisafe/trap/nmi_tables_x86_64.h"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/vectors.h"
@@ -89,6 +90,7 @@ nmisafe_trap_nmi_outer:
     jne     .Lforeign_gs
     movl    $0, AT_FRAME(NMI_BLOCK_HAS_FOREIGN_GS)
 .Lgs_is_kernel:
+    load_kernel_tables_in_nmi
     movq    %rsp, %rdi                  // arg 1: trap_frame*
     leaq    FRAME_SIZE - NMI_NESTED_SIZE(%rsp), %rsp // below the levels
     .cfi_def_cfa_offset NMI_NESTED_SIZE
@@ -117,6 +119,7 @@ nmisafe_trap_nmi_window:
     movl    NMI_BLOCK_FOREIGN_GS + 4 - RETURN_FRAME_END(%rsp), %edx
     wrmsr
 .Lgs_is_back:
+    put_back_tables -RETURN_FRAME_END
 #ifdef NMISAFE_TRAP_CONTROLS
     testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
     jnz     .Lreturn_without_latch
@@ -152,6 +155,7 @@ nmisafe_trap_nmi_iret:
     .globl  nmisafe_trap_nmi_redo
 nmisafe_trap_nmi_redo:
     movl    $0, AT_STACK(NMI_BLOCK_PENDING)
+    load_kernel_tables_again %rsp, NMI_NESTED_SIZE
     return_to_shadow_stack NMI_NESTED_SIZE
     cmpl    $0, AT_STACK(NMI_BLOCK_HAS_FOREIGN_GS)
     je      .Lrun_again
@@ -351,6 +355,7 @@ nmisafe_trap_nmi_nested_iret:
     movl    AT_FRAME(NMI_BLOCK_LEVEL), %ebx
     imulq   $NMI_STRIDE, %rbx
     leaq    FRAME_SIZE(%rsp, %rbx), %rbx // P
+    load_kernel_tables_again %rbx, 0
     movl    $X86_MSR_GS_BASE, %ecx
     movl    NMI_BLOCK_GS_BASE(%rbx), %eax
     movl    NMI_BLOCK_GS_BASE + 4(%rbx), %edx

@@ -7,6 +7,9 @@
 #ifdef __x86_64__
 #define USER_STACK_TOP 0x00
 #define USER_SCRATCH 0x08
+#define USER_KERNEL_TABLES 0x10             // with NMISAFE_PAGE_TABLE_ISOLATION
+#define USER_TASK_TABLES 0x18
+#define USER_ENTRY_STACK 0x20
 #define IST_TOP_GS_BASE 0x00
 #define IST_TOP_HAS_FSGSBASE 0x08
 #else
@@ -22,10 +25,17 @@ namespace nmisafe::user {
 /// One per CPU, at NMISAFE_USER_CPU, on memory that is always mapped, in the user's page tables too.
 struct cpu_words {
     /// The end of the running thread's frames from user mode, a multiple of 16. The TSS's RSP0
-    /// (x86-32: ESP0) is the same.
+    /// (x86-32: ESP0) is the same, but with isolated page tables.
     uintptr_t stack_top;
 #ifdef __x86_64__
-    uintptr_t scratch; ///< The user's RSP, from SYSCALL until it is in the frame.
+    uintptr_t scratch; ///< The user's RSP, from SYSCALL until it is in the frame, and before SYSRET.
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    uintptr_t kernel_tables; ///< CR3 of the running thread in the kernel: set_page_tables().
+    uintptr_t task_tables;   ///< And in user mode.
+    /// Where the TSS's RSP0 points, for ever: the end of a stack that is mapped in user mode's tables. Here events
+    /// begin and returns end. A multiple of 16, smallest_entry_stack bytes below it.
+    uintptr_t entry_stack;
+#endif
 #endif
 };
 static_assert(offsetof(cpu_words, stack_top) == USER_STACK_TOP);
@@ -40,6 +50,14 @@ struct sysenter_top {
 
 #ifdef __x86_64__
 static_assert(offsetof(cpu_words, scratch) == USER_SCRATCH);
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+static_assert(offsetof(cpu_words, kernel_tables) == USER_KERNEL_TABLES &&
+              offsetof(cpu_words, task_tables) == USER_TASK_TABLES);
+static_assert(offsetof(cpu_words, entry_stack) == USER_ENTRY_STACK);
+
+/// A frame, the fault of the IRET that pops it, and what the return of an #MC there writes.
+inline constexpr uint32_t smallest_entry_stack = 256;
+#endif
 
 /// At the address that the IST entry of #DB, #MC and #DF points to, for each its own, just above the
 /// frame: how these find the CPU, whatever GS is. 16-byte aligned, always mapped.

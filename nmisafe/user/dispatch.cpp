@@ -191,6 +191,14 @@ void set_up_nmi(trap::nmi_block& block) {
                         .redo = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_redo)};
 }
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel, uintptr_t task) {
+    words.kernel_tables = kernel;
+    words.task_tables = task;
+    block.kernel_tables = kernel;
+}
+#endif
+
 void enter(user_frame& frame) {
     prepare_return(frame);
     nmisafe_user_enter(&frame);

@@ -13,5 +13,13 @@
 #define CPU_WORD(offset) (NMISAFE_USER_CPU + (offset))
 #define HARDWARE_SIZE (FRAME_SIZE - FRAME_IP)
 
+/// From user mode, GS the kernel's: CR3 becomes that of the thread in the kernel, if there are two.
+.macro load_kernel_tables scratch:req
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    %gs:CPU_WORD(USER_KERNEL_TABLES), %\scratch
+    movq    %\scratch, %cr3
+#endif
+.endm
+
 #endif // __ASSEMBLER__
 #endif

@@ -10,11 +10,13 @@
 //      before the first instruction here, from ring 0.
 // What it does not: GS base is the user's at each entry until changed below, and again before each
 // return. The saved CS says whose it is for every event that cannot land in between; #DB, #MC, #DF and NMI
-// can, so they look for themselves.
+// can, so they look for themselves. With isolated page tables the same holds for CR3: until it is changed
+// nothing but what layout.h lists is mapped, and RSP0 is a stack of the CPU's, not the thread's.
 //
 // The stack on the call into C++ is struct trap_frame, at the end of the thread's stack.
 #ifdef __x86_64__
 
+#include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/cpu_words.h"
@@ -39,9 +41,10 @@
 #endif
 .endm
 
-/// Moves what the CPU and the stub have pushed from an IST stack to the thread's.
+/// Moves what the CPU and the stub have pushed from another stack to the thread's. GS is the kernel's.
 .macro move_to_thread_stack
     push_reg rdi
+    load_kernel_tables rdi
     movq    %rsp, %rdi
     .cfi_def_cfa_register %rdi
     movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
@@ -51,6 +54,28 @@
     movq    (%rdi), %rdi
     .cfi_hardware_frame FRAME_BELOW_IP
     .cfi_restore %rdi
+.endm
+
+/// The same for what RSP0 was for: already the thread's stack, unless page tables are isolated.
+.macro leave_entry_stack
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    move_to_thread_stack
+#endif
+.endm
+
+/// The way back: RSP -> RCX, RAX, vector, error code, what IRET pops; a copy of that on the entry stack, and CR3 is
+/// that of user mode. RAX and RCX are lost.
+.macro go_to_entry_stack
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    %gs:CPU_WORD(USER_ENTRY_STACK), %rcx
+    .irp    offset, 0, 8, 32, 40, 48, 56, 64
+    movq    \offset(%rsp), %rax
+    movq    %rax, \offset - FRAME_ABOVE_CX - HARDWARE_SIZE(%rcx)
+    .endr
+    leaq    -FRAME_ABOVE_CX - HARDWARE_SIZE(%rcx), %rsp
+    movq    %gs:CPU_WORD(USER_TASK_TABLES), %rax
+    movq    %rax, %cr3
+#endif
 .endm
 
 /// RSP -> trap_frame: calls a dispatch function with it.
@@ -110,6 +135,7 @@ end_trap_code nmisafe_user_stubs
 trap_code nmisafe_user_common
     .cfi_hardware_frame FRAME_BELOW_IP
     swapgs
+    leave_entry_stack
     push_registers
     cld                                 // the ABI wants DF=0; the user may not
     dispatch nmisafe_user_dispatch
@@ -120,6 +146,7 @@ end_trap_code nmisafe_user_common
 trap_code nmisafe_user_page_fault_common
     .cfi_hardware_frame FRAME_BELOW_IP
     swapgs
+    leave_entry_stack
     push_registers
     cld
     dispatch nmisafe_user_dispatch_page_fault
@@ -174,8 +201,33 @@ trap_code nmisafe_user_anywhere_common
     wrmsr
 .Lgs_is_kernel:
     movq    %rsp, %r13
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    %cr3, %r14                  // R14: as found, R15: the kernel's
+    movq    %gs:CPU_WORD(USER_KERNEL_TABLES), %r15
+#ifdef NMISAFE_TRAP_CONTROLS
+    cmpq    $X86_VECTOR_DF, FRAME_VECTOR(%rsp) // what the control leads to
+    je      .Ltables_are_known
+    testl   $NMISAFE_WITHOUT_TABLES, nmisafe_trap_removed(%rip)
+    jnz     .Ltables_are_kernel
+.Ltables_are_known:
+#endif
+    cmpq    %r14, %r15
+    je      .Ltables_are_kernel
+    movq    %r15, %cr3
+.Ltables_are_kernel:
+#endif
     dispatch nmisafe_user_dispatch_anywhere
     movl    %eax, %ebp                  // how to return
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_TABLES_BACK, nmisafe_trap_removed(%rip)
+    jnz     .Ltables_are_back
+#endif
+    cmpq    %r14, %r15
+    je      .Ltables_are_back
+    movq    %r14, %cr3
+.Ltables_are_back:
+#endif
     cmpq    %rbx, %r12
     je      .Lgs_is_back
     cmpl    $0, FRAME_SIZE + IST_TOP_HAS_FSGSBASE(%r13)
@@ -223,6 +275,7 @@ trap_code nmisafe_user_return_fault
     popq    FRAME_SIZE - FRAME_IP(%rsp) // the error code, to I-8
     leaq    32(%rsp), %rsp
     .cfi_hardware_frame FRAME_BELOW_IP
+    leave_entry_stack
     push_registers
     cld
 // If the IRET was an NMI's, NMIs are unblocked: H1. Where they are not, on QEMU, they must be before the
@@ -250,14 +303,15 @@ end_trap_code nmisafe_user_return_fault
 
 // ---------------------------------------------------------------------------------------------------
 // SYSCALL. The frame is made as if the CPU had pushed it; RCX and R11 in it are the user's RIP and RFLAGS, as
-// the instruction leaves them. Until RSP is loaded an NMI, #MC or #DB finds the user's stack, and so
-// nothing that writes below it may return here: nmisafe_user_dispatch_anywhere sees to that.
+// the instruction leaves them. Until RSP is loaded an NMI, #MC or #DB finds the user's stack, or no stack at all, and
+// so nothing that writes below it may return here: nmisafe_user_dispatch_anywhere sees to that.
     .balign 16
 trap_code nmisafe_user_syscall
     .cfi_undefined %rip
     begin_entry
     swapgs
     movq    %rsp, %gs:CPU_WORD(USER_SCRATCH)
+    load_kernel_tables rsp              // the only register that is free
     movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
     .globl  nmisafe_user_syscall_on_stack
 nmisafe_user_syscall_on_stack:
@@ -282,6 +336,7 @@ nmisafe_user_return:
     .cfi_remember_state
 .Lreturn_iret:
     pop_registers_but_ax_cx
+    go_to_entry_stack
     pop_reg rcx
     pop_reg rax
     addq    $FRAME_BELOW_IP, %rsp
@@ -294,14 +349,26 @@ nmisafe_user_iret:
 
 // SYSRET takes RIP from RCX and RFLAGS from R11, which the dispatch has compared.
 .Lfast:
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    FRAME_SP(%rsp), %rax
+    movq    %rax, %gs:CPU_WORD(USER_SCRATCH)
+#endif
     pop_registers_but_ax_cx
     pop_reg rcx
     pop_reg rax
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    %gs:CPU_WORD(USER_TASK_TABLES), %rsp
+#else
     movq    FRAME_SP - FRAME_VECTOR(%rsp), %rsp
+#endif
     .globl  nmisafe_user_sysret
-nmisafe_user_sysret:                    // from here on RSP is the user's
+nmisafe_user_sysret:                    // from here on RSP is the user's, or on its way to be
     .cfi_def_cfa %rsp, 0
     .cfi_register %rip, %rcx
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movq    %rsp, %cr3
+    movq    %gs:CPU_WORD(USER_SCRATCH), %rsp
+#endif
     swapgs
     sysretq
     .globl  nmisafe_user_sysret_end

@@ -14,10 +14,23 @@
 // An option, a macro that is defined or not:
 //
 //   NMISAFE_USER_CLAC           CLAC at every entry: for kernels with CR4.SMAP
-//   NMISAFE_USER_ENDBR          ENDBR at every entry of x86-64, also without -fcf-protection
+//   NMISAFE_USER_ENDBR          ENDBR at every entry, also without -fcf-protection
 //   NMISAFE_USER_KERNEL_FS      x86-32: what entries load FS with, 0 if it is not defined
 //   NMISAFE_USER_VIRTUAL_8086   x86-32: ring 3 may get into virtual-8086 mode, as under QEMU 7.2, whose
 //                               IRET does not look at the privilege: events there become a #GP
+//
+// An option of the whole library, for C++ and assembly alike, x86-64 only:
+//
+//   NMISAFE_PAGE_TABLE_ISOLATION  the kernel has page tables of its own for user mode. Entries and returns change
+//                               CR3 (without PCID); NMI, #DB, #MC and #DF load the kernel's, whatever they interrupt,
+//                               and put back what they have found. Tables of user mode must map, for ring 0 alone and
+//                               not as global pages,
+//                                 - the section nmisafe_trap_text
+//                                 - IDT, GDT, each CPU's cpu_words and the stack below cpu_words::entry_stack
+//                                 - each CPU's nmi_block (the TSS is in it) and NMI_NESTED_SIZE + 256 bytes below it
+//                                 - the ist_top of #DB, #MC and #DF, and 512 bytes below each
+//                               and no more is needed. The TSS's RSP0 is cpu_words::entry_stack, for ever.
+//                               user::set_page_tables() is called at each switch of threads.
 #ifndef NMISAFE_USER_LAYOUT_H
 #define NMISAFE_USER_LAYOUT_H
 

@@ -34,6 +34,7 @@ trap_code nmisafe_user_nmi_entry
     .cfi_adjust_cfa_offset 8
     swapgs
     push_reg rdi
+    load_kernel_tables rdi
     movq    %rsp, %rdi
     .cfi_def_cfa_register %rdi
     movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp

@@ -50,6 +50,13 @@ void set_up_syscalls(uint16_t kernel_code_selector);
 
 /// Tells the latch of a CPU's NMIs of those from user mode. @context as trap::set_up_nmi_block(), after it
 void set_up_nmi(trap::nmi_block& block);
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+/// The CR3 of the thread that runs next, in the kernel and in user mode: layout.h says what the latter must have.
+/// CR3 itself is the caller's to load; an NMI in between may run with either. Both stay valid until the next call.
+/// @context thread, interrupts off, or boot of that CPU
+void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel, uintptr_t task);
+#endif
 #else
 void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
 #endif

@@ -65,6 +65,9 @@ std::vector<guest_run> select(std::span<const catalogue_entry> entries, const se
                             : !wants(wanted.experiments, entry.experiment)) {
             continue;
         }
+        if (wanted.no_controls && entry.expected == expectation::control) {
+            continue;
+        }
         for (std::string_view arch : split_words(entry.architectures)) {
             for (std::string_view policy : split_words(entry.policies)) {
                 if (wants(wanted.architectures, arch) && wants(wanted.policies, policy)) {

@@ -10,7 +10,8 @@ std::string emulator_program(std::string_view arch) {
 }
 
 std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run) {
-    const std::string_view variant = run.entry->without.empty() ? run.entry->image : "controls";
+    const bool has_own = run.entry->without.empty() || !run.entry->image.empty();
+    const std::string_view variant = has_own ? run.entry->image : "controls";
     return images /
            fmt::format("nmisafe-{}{}{}.image", run.arch, variant.empty() ? "" : "-", variant);
 }
