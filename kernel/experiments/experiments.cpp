@@ -51,6 +51,7 @@ constexpr struct {
     {"nmi-from-user", nmi_from_user},
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
     {"user-isolation", user_isolation},
+    {"crash-task-tables", crash_task_tables},
 #endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},

@@ -211,6 +211,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-panic-in-nmi", .policies = "near", .processors = 3, .self_test = true, .what = "self test: a panic in an NMI handler stops the other CPUs, one of them in an NMI handler that ends"},
     {.experiment = "crash-two-panics", .policies = "near", .processors = 3, .self_test = true, .what = "self test: of CPUs that panic at once, in NMI handlers, one says so and the others have stopped"},
     {.experiment = "crash-nmi-overflow", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a stack overflow in an NMI handler, NMIs coming on, stops the machine with one line that names it"},
+    {.experiment = "crash-task-tables", .policies = "near", .image = "hardened", .instruction_count = true, .self_test = true, .architectures = "x86_64", .what = "self test: NMIs that leave CR3 as they find it stop the machine as soon as one finds a task's"},
     {.experiment = "crash-under-nmis", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a double fault stops the machine with one line, NMIs coming on"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},

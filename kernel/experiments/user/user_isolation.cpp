@@ -351,5 +351,12 @@ void user_isolation() {
         access_check();
 }
 
+/// NMIs that run with the page tables they find: nothing of what their handler needs is there.
+void crash_task_tables() {
+    x86::disable_interrupts();
+    nmisafe_trap_removed |= NMISAFE_WITHOUT_TABLES;
+    under_nmis();
+}
+
 } // namespace kernel
 #endif // NMISAFE_PAGE_TABLE_ISOLATION
