@@ -175,14 +175,14 @@ void choose_cet_features() {
     const text wanted = option("cet");
     if (wanted.empty())
         return;
-#ifdef NMISAFE_SHADOW_STACK
+#if defined __CET__ && (__CET__ & 1)
     const bool both = wanted == "on";
     const bool shadow_stacks = both || wanted == "shadow-stacks";
     const bool branch_tracking = both || wanted == "branch-tracking";
     if (!shadow_stacks && !branch_tracking)
         panic("unknown value of cet=", nullptr, 0);
     if (!choose_cet(shadow_stacks, branch_tracking))
-        panic("this CPU lacks what cet= asks for", nullptr, 0);
+        panic("this CPU, or image, lacks what cet= asks for", nullptr, 0);
 #else
     panic("no CET in this image", nullptr, 0);
 #endif

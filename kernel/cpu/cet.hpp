@@ -11,8 +11,12 @@
 namespace kernel {
 
 #ifdef NMISAFE_SHADOW_STACK
-
 inline constexpr bool image_has_shadow_stacks = true;
+#else
+inline constexpr bool image_has_shadow_stacks = false;
+#endif
+
+#if defined __CET__ && (__CET__ & 1)
 
 namespace internal {
 extern uint32_t cet_control; // bits of IA32_S_CET
@@ -22,14 +26,9 @@ void prepare_cet(const cpu& mine);
 /// Chooses for all CPUs. False if this one lacks what is asked for. @context boot, first CPU
 bool choose_cet(bool shadow_stacks, bool branch_tracking);
 
-/// Whether anything was chosen. @context any
-inline bool uses_cet() {
-    return internal::cet_control != 0;
-}
-
 /// Whether every stack needs a shadow stack. @context any
 inline bool uses_shadow_stacks() {
-    return (internal::cet_control & X86_S_CET_SHADOW_STACKS) != 0;
+    return image_has_shadow_stacks && (internal::cet_control & X86_S_CET_SHADOW_STACKS) != 0;
 }
 
 /// Turns on what was chosen, on the CPU that runs this. What has been called until then has no
@@ -51,11 +50,6 @@ inline bool uses_shadow_stacks() {
 
 #else
 
-inline constexpr bool image_has_shadow_stacks = false;
-
-constexpr bool uses_cet() {
-    return false;
-}
 constexpr bool uses_shadow_stacks() {
     return false;
 }

@@ -74,7 +74,10 @@ void open_all_gates(bool open) {
         const auto vector_8 = static_cast<uint8_t>(number);
         const bool is_for_user =
             number == X86_VECTOR_BP || number == static_cast<unsigned>(vector::system_call);
-        internal::set_gate(vector_8, stack_of(number), user::entry_address(vector_8),
+        constexpr uintptr_t endbr_length = 4;
+        const bool behind = number == X86_VECTOR_BP && is_removed(defence::endbr);
+        internal::set_gate(vector_8, stack_of(number),
+                           user::entry_address(vector_8) + (behind ? endbr_length : 0),
                            open || is_for_user);
     }
 }

@@ -75,10 +75,10 @@ struct alignas(cpu_alignment) cpu {
     uintptr_t experiment[16]; ///< For the experiment that runs.
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-    // From here on in the page tables of user mode too.
-    alignas(4096)::nmisafe::user::cpu_words user;
+    // From here on in the page tables of user mode too. There nothing is below the stack.
+    alignas(4096) uint8_t entry_stack[512];
+    ::nmisafe::user::cpu_words user;
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
-    alignas(16) uint8_t entry_stack[512];
 #endif
 };
 static_assert(offsetof(cpu, self) == CPU_SELF && offsetof(cpu, id) == CPU_ID);

@@ -8,7 +8,7 @@
 #define CPU_ID 0x08
 #define CPU_PREEMPT_COUNT 0x10
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-#define CPU_USER 0x1000 // a page of its own, which user mode's page tables have too
+#define CPU_USER 0x1200 // in a page that user mode's page tables have too
 #else
 #define CPU_USER 0x28
 #endif

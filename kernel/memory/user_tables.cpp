@@ -28,7 +28,7 @@ void share_stack(uintptr_t pointer) {
 } // namespace
 
 void isolate_page_tables(cpu& owner) {
-    share(&owner.user, page_size);
+    share(owner.entry_stack, page_size);
     const x86::table_register interrupt_table = internal::interrupt_table_register();
     share_with_user_tables(interrupt_table.base, interrupt_table.limit + 1);
     share(__start_nmisafe_trap_text, text_address(__stop_nmisafe_trap_text) -

@@ -141,8 +141,8 @@ void set_exception_handlers() {
 }
 
 void set_up_user_mode() {
-    if (uses_cet())
-        panic("no user mode with CET", nullptr, 0); // its entries know nothing of shadow stacks
+    if (uses_shadow_stacks())
+        panic("no user mode with shadow stacks", nullptr, 0); // its entries know nothing of them
     use_user_entries();
     set_exception_handlers();
     trap::set_handler(static_cast<uint8_t>(vector::system_call), [](x86::trap_frame& frame) {

@@ -62,13 +62,6 @@
 .Lloaded\@:
 .endm
 
-/// Where the CPU comes from ring 3 by what is an indirect branch to it.
-.macro entry_target
-#if defined __CET__ && (__CET__ & 1) || defined NMISAFE_USER_ENDBR
-    endbr32
-#endif
-.endm
-
 /// Where layout.h asks for it: a user's AC would let the kernel access what SMAP forbids.
 .macro clear_access
 #ifdef NMISAFE_USER_CLAC

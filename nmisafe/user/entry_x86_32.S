@@ -31,7 +31,7 @@ trap_code nmisafe_user_stubs
     .rept   X86_VECTORS
     .balign 16
     .cfi_hardware_frame 0
-    entry_target
+    indirect_target
     .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
     pushl   $0
     .endif
@@ -64,7 +64,7 @@ end_trap_code nmisafe_user_stubs
 trap_code nmisafe_user_sysenter
     .cfi_def_cfa %esp, 0
     .cfi_undefined %eip
-    entry_target
+    indirect_target
     movl    (%esp), %esp
     pushl   $0                          // SS and CS are the user's, and known: written below
     pushl   %ecx

@@ -33,9 +33,7 @@
 
 /// What every entry begins with.
 .macro begin_entry
-#if defined __CET__ && (__CET__ & 1) || defined NMISAFE_USER_ENDBR
-    endbr64
-#endif
+    indirect_target
 #ifdef NMISAFE_USER_CLAC
     clac                                // the gate leaves AC, by which user code could turn off SMAP
 #endif

@@ -17,9 +17,7 @@
 #define AT_HEAD(offset) HARDWARE_SIZE + (offset)(%rsp)
 trap_code nmisafe_user_nmi_entry
     .cfi_hardware_frame 0
-#if defined __CET__ && (__CET__ & 1) || defined NMISAFE_USER_ENDBR
-    endbr64
-#endif
+    indirect_target
     subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
 #ifdef NMISAFE_USER_CLAC
     clac

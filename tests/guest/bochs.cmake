@@ -3,14 +3,20 @@
 # a command line.
 #
 # nmisafe_add_bochs_test(arch experiment policy variant cpus [OPTIONS more of the command line]
-#                        [WITHOUT defence] [CET] [arguments of check_bochs.py...])
+#                        [WITHOUT defence] [CET|HARDENED] [arguments of check_bochs.py...])
 # CET: with shadow stacks and indirect branch tracking, in the image for them and on a CPU that has them.
+# HARDENED: with indirect branch tracking, in the image whose entries of user mode have all that can be built in.
 function(nmisafe_add_bochs_test arch experiment policy variant cpus)
-    cmake_parse_arguments(bochs "CET" "OPTIONS;WITHOUT" "" ${ARGN})
+    cmake_parse_arguments(bochs "CET;HARDENED" "OPTIONS;WITHOUT" "" ${ARGN})
     set(name ${experiment}.${policy}.${arch})
     if(bochs_CET)
         string(APPEND name .cet)
         string(APPEND bochs_OPTIONS " cet=on")
+        list(APPEND bochs_UNPARSED_ARGUMENTS --model tigerlake)
+    endif()
+    if(bochs_HARDENED)
+        string(APPEND name .hardened)
+        string(APPEND bochs_OPTIONS " cet=branch-tracking")
         list(APPEND bochs_UNPARSED_ARGUMENTS --model tigerlake)
     endif()
     if(bochs_WITHOUT)

@@ -53,7 +53,7 @@ bool is_needed(uintptr_t page) {
         return true;
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         const cpu& one = cpu_at(id);
-        if (is_in(page, &one.user, sizeof(one.user) + sizeof(one.gdt) + sizeof(one.entry_stack)))
+        if (page == reinterpret_cast<uintptr_t>(one.entry_stack))
             return true;
         for (unsigned i = 0; i < 4; ++i) // NMI, #DF, #MC, #DB
             if (page == ((one.nmi_block->tss.ist[i] - 1) & ~(page_size - 1)))
