@@ -2,7 +2,6 @@
 #include "kernel/user/task.hpp"
 
 #include "kernel/common/spinlock.hpp"
-#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "kernel/memory/stacks.hpp"
@@ -141,8 +140,6 @@ void set_exception_handlers() {
 }
 
 void set_up_user_mode() {
-    if (uses_shadow_stacks())
-        panic("no user mode with shadow stacks", nullptr, 0); // its entries know nothing of them
     use_user_entries();
     set_exception_handlers();
     trap::set_handler(static_cast<uint8_t>(vector::system_call), [](x86::trap_frame& frame) {

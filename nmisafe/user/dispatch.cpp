@@ -165,6 +165,10 @@ nmisafe_user_dispatch_anywhere(x86::trap_frame* frame) {
 }
 
 void set_up_syscalls(uint16_t kernel_code_selector) {
+#ifdef NMISAFE_SHADOW_STACK
+    if (x86::read_ssp() != 0)
+        contract::panic({.what = "no user mode with shadow stacks", .frame = nullptr, .value = 0});
+#endif
     static_assert(NMISAFE_USER_CODE_SELECTOR == NMISAFE_USER_DATA_SELECTOR + 8,
                   "SYSRET takes both selectors from one base");
     constexpr uint64_t user_base = NMISAFE_USER_DATA_SELECTOR - 8;

@@ -44,7 +44,8 @@ void set_refused_return(refused_return function);
 inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 
 /// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8 below the
-/// stack's. @context boot of that CPU, interrupts off
+/// stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of that CPU,
+/// interrupts off
 #ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
 

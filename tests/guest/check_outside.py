@@ -51,6 +51,8 @@ def run(options):
     console, walk = out / "console.log", out / "walk.log"
     if options.stops or options.event != "unblocked-nmi":
         COMMON[options.arch].pop("spare", None)
+    elif options.endbr:
+        COMMON[options.arch]["spare_size"] = 5 # the ENDBR, and what stands behind it
     injector = {**arguments(elf, options.experiment, options.arch), "event": options.event, "log": str(walk)}
     words = f"experiment={options.experiment} policy={options.policy} event={options.event} " + \
         EXPERIMENTS[options.experiment][1]
@@ -109,6 +111,7 @@ def main():
     parser.add_argument("--policy", default="near")
     parser.add_argument("--variant", default="")
     parser.add_argument("--without", default="")
+    parser.add_argument("--endbr", action="store_true", help="the image's entries begin with ENDBR")
     parser.add_argument("--stops", help="the panic that it ends in")
     parser.add_argument("--expected", choices=("safe", "latched"), default="safe",
                         help="latched: IRETs let NMIs in, and no harm comes of it")

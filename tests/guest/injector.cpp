@@ -3,9 +3,9 @@
 // takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
 // -singlestep a boundary is the end of a block.
 //
-//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,log=FILE
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
 //
-// spare: an instruction of a 64-bit guest before which no event is raised. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
+// spare: an instruction of a 64-bit guest before which no event is raised, or all within so many bytes. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
 // SMI in an NMI's handler.
 //
 // begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
@@ -70,6 +70,7 @@ constexpr int interrupt_machine_check = 0x1000;
 
 uint64_t begin_address, end_address, done_address;
 uint64_t spared_address; // 0: none
+uint64_t spared_size = 1;
 unsigned which_cpu;
 int event;
 FILE* out;
@@ -144,7 +145,7 @@ uint64_t instruction_pointer(cpu_state* cpu) {
 
 /// What was pending has been delivered by now: so the next instruction may be a handler's first.
 void raise_event(cpu_state* cpu, uint64_t) {
-    if (spared_address != 0 && instruction_pointer(cpu) == spared_address)
+    if (spared_address != 0 && instruction_pointer(cpu) - spared_address < spared_size)
         return;
     if (hflags2_offset != 0)
         *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &= ~nmis_blocked;
@@ -217,6 +218,8 @@ bool take(const std::string& name, const std::string& value) {
         end_address = number;
     else if (name == "spare")
         spared_address = number;
+    else if (name == "spare_size")
+        spared_size = number;
     else if (name == "done")
         done_address = number;
     else if (name == "event")

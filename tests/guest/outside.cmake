@@ -30,7 +30,7 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
         --without latch --harm ${harm})
     nmisafe_add_outside_test(${arch} unblocked-nmi "")
     if(arch STREQUAL "x86_64")
-        nmisafe_add_outside_test(${arch} unblocked-nmi .hardened --variant=-hardened)
+        nmisafe_add_outside_test(${arch} unblocked-nmi .hardened --variant=-hardened --endbr)
         nmisafe_add_outside_test(${arch} unblocked-nmi .first-instruction
             --stops "an NMI's frame was overwritten by a nested one's")
     endif()
