@@ -53,6 +53,9 @@ constexpr struct {
     {"user-isolation", user_isolation},
     {"crash-task-tables", crash_task_tables},
 #endif
+#ifdef NMISAFE_USER_CLAC
+    {"user-access-check", user_access_check},
+#endif
     {"crash-double-fault", crash_double_fault},
     {"crash-stack-overflow", crash_stack_overflow},
     {"crash-unexpected", crash_unexpected},

@@ -23,6 +23,7 @@ TIME_OUT = 900  # seconds a test may take that is not damaged
 # A test that a damage makes hang has noticed it: what takes so much longer than before hangs.
 PATIENCE = 10  # times
 LEAST_PATIENCE = 60  # seconds, on a machine with other work
+HARDENED = {"user-isolation", "user-access-check"}  # experiments that have an image of their own
 KEYS = {"name", "file", "before", "after", "noticed_by"}
 
 
@@ -143,7 +144,8 @@ class Copy:
     def targets(self, test):
         if test.startswith("guest "):
             arch = test.split()[2]
-            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
+            hardened = ["kernel_x86_64-hardened"] if test.split()[1] in HARDENED else []
+            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"] + hardened
         if test.startswith("guest.outside."):
             arch = test.split(".")[3]
             return ["nmisafe", "injector", f"kernel_{arch}", f"kernel_{arch}-controls"]

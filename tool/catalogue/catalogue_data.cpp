@@ -47,7 +47,7 @@ constexpr std::string_view user_roads_32 =
 constexpr std::string_view user_roads_of_control_32 =
     "breakpoint int-80 debug signal syscall syscall-iret syscall-step bad-segment bad-return";
 constexpr std::string_view isolation_paths =
-    "mapped syscall syscall-iret int-80 debug watched access-check";
+    "mapped syscall syscall-iret int-80 debug latch watched";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -137,9 +137,10 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "nmi-from-user", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "nmi", .counts_boundaries = true, .instruction_count = true},
     {.experiment = "nmi-from-user", .policies = "iret", .latched = true, .paths = "nmi", .counts_boundaries = true, .instruction_count = true},
 
-    {.experiment = "user-isolation", .policies = always_safe, .image = "hardened", .paths = isolation_paths, .paths_without_nmis = "mapped watched", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64", .what = "tasks whose page tables have next to nothing of the kernel: what they have, an NMI at every instruction of the ways into the kernel and back and #DB on the way back, after which the task still cannot find a page of the kernel's; AC is clear in the kernel (SMAP)"},
-    {.experiment = "user-isolation", .policies = "near", .expected = control, .symptom = "failures", .without = "tables-back", .image = "hardened", .paths = "syscall syscall-iret int-80 debug watched", .instruction_count = true, .architectures = "x86_64"},
-    {.experiment = "user-isolation", .policies = "near", .expected = control, .symptom = "failures", .without = "clac", .image = "hardened", .paths = "access-check", .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-isolation", .policies = always_safe, .image = "hardened", .paths = isolation_paths, .paths_without_nmis = "mapped watched", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64", .what = "tasks whose page tables have next to nothing of the kernel: what they have, an NMI at every instruction of the ways into the kernel and back and #DB on the way back, after which the task still cannot find a page of the kernel's"},
+    {.experiment = "user-isolation", .policies = "near", .expected = control, .symptom = "failures", .without = "tables-back", .image = "hardened", .paths = "syscall syscall-iret int-80 debug latch watched", .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "user-access-check", .policies = "near", .image = "hardened", .counts_boundaries = true, .architectures = "x86_64", .what = "AC is clear in the kernel, whatever the task has set: with SMAP it cannot touch the task's memory at a page fault, a step, an NMI, INT 0x80 or SYSCALL"},
+    {.experiment = "user-access-check", .policies = "near", .expected = control, .symptom = "failures", .without = "clac", .image = "hardened", .architectures = "x86_64"},
 
     {.experiment = "threads", .policies = always_safe, .options = "late=1", .paths = "preemption grace-period joining", .paths_without_nmis = "joining", .processors = 5, .counts_boundaries = true, .timeout_seconds = 150, .what = "preempted threads in several address spaces on four CPUs, with NMIs from everywhere; a grace period costs a CPU with one preempt-disabled section after the other no more than one of them, and a CPU may come up while all are waited for"},
     {.experiment = "threads", .policies = "near", .expected = control, .symptom = "failures", .without = "section", .paths = "grace-period", .processors = 4},

@@ -6,14 +6,12 @@
 //                 an NMI at each boundary of a way into the kernel and back, its handler raises another and hits INT3.
 //                 It runs with the kernel's tables, and the task goes on with its own: it reads a word of the
 //                 kernel's, and the page fault says that there is no such page
+//   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than an NMI's: it runs
+//                 with its own, also again, and CR3 is as before
 //   watched       the same for #DB from ring 0, where CR3 is the task's and RSP the task's or none, and where not
-//   access-check  AC is clear in the kernel, whatever the task has set: with SMAP the kernel may not touch its memory
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-#include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
-#include "kernel/cpu/try_read.hpp"
-#include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
@@ -21,7 +19,10 @@
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/entry_calls.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
+
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] bool window_software_nmi(void* block);
 
 namespace kernel {
 namespace {
@@ -202,6 +203,42 @@ void under_nmis() {
     }
 }
 
+// --- an NMI in an NMI's entry and exit ------------------------------------------------------------
+
+address_space* of_nmi; // it has all of the kernel, as the kernel's own
+bool came_back;
+
+void latch() {
+    of_nmi = create_address_space();
+    trap::nmi_block& block = *this_cpu().nmi_block;
+    const uint64_t before = block.kernel_tables;
+    block.kernel_tables = of_nmi->top_table;
+    set_scene([](trap_frame& frame) {
+        sweep_event();
+        first_of_pass(frame);
+        if (x86::read_cr3() != of_nmi->top_table)
+            fail("page tables in an NMI", of_nmi->top_table, x86::read_cr3());
+    });
+    sweep_nmi({[] { came_back = window_software_nmi(this_cpu().nmi_block); },
+               [] {
+                   begin_pass(false);
+                   ++scene.count.raised; // the one begun by software
+               },
+               both_handled,
+               [] {
+                   expect_two_handlers(nullptr);
+                   if (!came_back)
+                       fail("a register did not come back", 1, 0);
+                   if (x86::read_cr3() != kernel_space().top_table)
+                       fail("page tables behind an NMI", kernel_space().top_table, x86::read_cr3());
+                   switch_to(kernel_space());
+               }});
+    block.kernel_tables = before;
+    destroy_address_space(of_nmi);
+    scene.count.boundaries = sweep_injections();
+    print_row("latch");
+}
+
 // --- #DB on the way in and back ------------------------------------------------------------------
 
 uint32_t handled;
@@ -231,124 +268,15 @@ void watched() {
     print_row("watched");
 }
 
-// --- access-check --------------------------------------------------------------------------------
-
-constexpr uintptr_t cr4_smap = uintptr_t{1} << 21;
-
-bool has_smap() {
-    constexpr uint32_t features = 7; // EBX bit 20 [intel/vol2 CPUID]
-    uint32_t a = features, b, c = 0, d;
-    asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return (b >> 20 & 1) != 0;
-}
-
-/// The control: a NOP for each CLAC at the begin of a stub.
-void remove_clac() {
-    constexpr uint8_t clac[] = {0x0f, 0x01, 0xca}, nop[] = {0x0f, 0x1f, 0x00};
-    constexpr uintptr_t begin_length = 20; // ENDBR and, for the NMI, the instruction that lowers its IST entry
-    for (unsigned vector = 0; vector < X86_VECTORS; ++vector) {
-        const uintptr_t entry = user::entry_address(static_cast<uint8_t>(vector));
-        auto* const bytes =
-            static_cast<uint8_t*>(physical_to_virtual(entry - uintptr_t{KERNEL_IMAGE_BASE}));
-        uintptr_t at = 0;
-        while (at < begin_length && __builtin_memcmp(bytes + at, clac, sizeof(clac)) != 0)
-            ++at;
-        if (at == begin_length)
-            fail("CLAC in a stub", vector, entry);
-        else
-            __builtin_memcpy(bytes + at, nop, sizeof(nop));
-    }
-}
-
-/// In an event of a task with AC set.
-void expect_access_check() {
-    if ((x86::read_flags() & X86_FLAGS_AC) != 0)
-        fail("AC in the kernel", 0, X86_FLAGS_AC);
-    uint32_t word;
-    if (try_read(reinterpret_cast<const void*>(user_data), word))
-        fail("the kernel has read the task's memory", 0, 1);
-    ++handled;
-}
-
-bool give_up_or_map(trap_frame& frame, uintptr_t address) {
-    if (user::is_from_user(frame) && address == user_lazy) {
-        expect_access_check();
-        map_lazy_user_page();
-        return true;
-    }
-    return handle_user_page_fault(frame, address) || give_up_access(frame) ||
-           handle_scene_page_fault(frame, address);
-}
-
-void access_check() {
-    set_user_scene([](trap_frame&) { expect_access_check(); });
-    if (!has_smap()) {
-        fail("SMAP", 1, 0);
-        print_row("access-check");
-        return;
-    }
-    if (is_removed(defence::clac))
-        remove_clac();
-    x86::write_cr4(x86::read_cr4() | cr4_smap);
-    trap::set_page_fault_handler(give_up_or_map);
-    trap::set_handler(X86_VECTOR_DB, [](trap_frame& frame) {
-        frame.flags &= ~uint64_t{X86_FLAGS_TF};
-        expect_access_check();
-        return true;
-    });
-    static constexpr uint8_t page_fault_code[] = {0xc6, 0x03, 0x01}; // movb $1, (%rbx)
-    static constexpr uint8_t step_code[] = {0x90};
-    // mov %esi, (%rdi): the local APIC's command; a jump, behind which QEMU looks for NMIs
-    static constexpr uint8_t nmi_code[] = {0x89, 0x37, 0xeb, 0x00, 0x90};
-    static constexpr uint8_t call_code[] = {0xcd, 0x80}, fast_code[] = {0x0f, 0x05};
-    struct {
-        user_instructions code;
-        uintptr_t flags;
-        uint32_t changed;
-    } constexpr ways[] = {{instructions(page_fault_code), 0, 0},
-                          {instructions(step_code), X86_FLAGS_TF, 0},
-                          {instructions(nmi_code), 0, 0},
-                          {instructions(call_code), 0, 0},
-                          {instructions(fast_code), 0, USER_REGISTER(cx) | USER_REGISTER(r11)}};
-    for (const auto& way : ways) {
-        task begun = make_task(way.code);
-        begun.frame.trap.flags |= X86_FLAGS_AC;
-        begun.frame.trap.ax = nothing;
-        begun.frame.trap.bx = user_lazy;
-        if (way.code.bytes == nmi_code) {
-            local_apic::command_high() = local_apic::id() & 0xff000000;
-            begun.frame.trap.di = user_apic + 0x300;
-            begun.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
-            ++scene.count.raised;
-        }
-        begun.on_system_call = [](task&, trap_frame&) { expect_access_check(); };
-        task which = begun;
-        which.frame.trap.flags |= way.flags;
-        handled = 0;
-        run_task(which);
-        expect_end(begun, which, way.code, way.changed);
-        if (handled != 1)
-            fail("events of the task", 1, handled);
-        ++scene.count.boundaries;
-    }
-    x86::write_cr4(x86::read_cr4() & ~cr4_smap);
-    print_row("access-check");
-}
-
 } // namespace
 
 void user_isolation() {
     x86::disable_interrupts();
-    // A control is its own part alone.
-    const bool is_whole = is_defended() && nmisafe_trap_removed == 0;
-    if (is_whole)
+    if (nmisafe_trap_removed == 0)
         mapped();
-    if (is_whole || nmisafe_trap_removed != 0) {
-        under_nmis();
-        watched();
-    }
-    if (is_whole || is_removed(defence::clac))
-        access_check();
+    under_nmis();
+    latch();
+    watched();
 }
 
 /// NMIs that run with the page tables they find: nothing of what their handler needs is there.
