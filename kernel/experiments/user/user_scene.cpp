@@ -161,7 +161,7 @@ task* guarded;
 } // namespace
 
 namespace {
-alignas(64) cpu decoy;
+cpu decoy;
 }
 
 void give_decoy(task& which) {
