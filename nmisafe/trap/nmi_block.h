@@ -166,6 +166,11 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base);
 /// Forgets the NMI in progress, and one that is pending: for who leaves an NMI's handler for good,
 /// other than by its return. Without it each later NMI of the CPU would only be remembered. NMIs
 /// stay blocked as they are: an IRET unblocks them, which must be on another stack than the NMI's.
+///
+/// What else the NMI has changed is the caller's to put back as it was at the place that it goes to, because only
+/// it knows which other events in progress it leaves along with this one: the preempt count and cpu_state's
+/// nmi_in_progress, nmi_like_in_progress and in_probe_handler; then DR7, by set_debug_control(); CR2 and, where it
+/// was not the kernel's, the GS base.
 /// @context nmi
 void abandon_nmi(nmi_block& block);
 

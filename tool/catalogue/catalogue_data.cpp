@@ -90,8 +90,10 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},
 
-    {.experiment = "nmi-latch", .policies = always_safe, .paths = "entry-to-exit redo storm bad-iret smi", .counts_boundaries = true, .instruction_count = true, .what = "NMIs let in while another is in progress, at every boundary from its entry to its return, by an IRET that faults, by an SMI: the handler is not re-entered, none is lost, all registers come back, the stack does not grow"},
-    {.experiment = "nmi-latch", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .paths = "entry-to-exit redo", .instruction_count = true},
+    {.experiment = "nmi-latch", .policies = always_safe, .paths = "entry-to-exit redo nested-twice storm bad-iret smi", .counts_boundaries = true, .instruction_count = true, .what = "NMIs let in while another is in progress, at every boundary from its entry to its return, by an IRET that faults, by an SMI: the handler is not re-entered, none is lost, all registers come back, the stack does not grow"},
+    {.experiment = "nmi-latch", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .paths = "entry-to-exit redo storm", .instruction_count = true},
+    {.experiment = "nmi-latch", .policies = "iret", .latched = true, .options = "part=step", .paths = "step", .counts_boundaries = true},
+    {.experiment = "nmi-latch", .policies = "iret", .expected = control, .symptom = "lost", .without = "boundary", .options = "part=step", .paths = "step", .architectures = "x86_64"},
 
     {.experiment = "nmi-like", .policies = always_safe, .image = "controls", .paths = "handlers hooks changes status cr2", .paths_without_nmis = "changes status", .counts_boundaries = true, .what = "NMI, #DB and #MC inside each other, breakpoints in their handlers and hooks: none is hit, DR7 is afterwards what was asked for last, DR6 reports nothing twice, CR2 is kept"},
     {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .image = "controls", .paths = "handlers hooks"},

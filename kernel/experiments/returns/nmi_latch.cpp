@@ -2,18 +2,20 @@
 // nmi-latch: NMIs that get in while another is in progress. None may enter the handler meanwhile,
 // none be lost, and the frame and registers of the one in progress must be whole.
 //
-//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each
-//   boundary from
+//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each boundary from
 //                  there to the return
 //   redo           the same while the handler hits INT3 and raises another NMI
-//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins
-//   on
-//                  is the same each time
-//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in
-//   there smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs,
-//   it comes in
+//   nested-twice   the same while the handler begins another entry by software: x86-64's level 1, so that the
+//                  real NMI is nested in that, at level 2
+//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins on is the
+//                  same each time
+//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in there
+//   smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs, it comes in
 //
-// With mode=let-in the last two alone, for an emulator that has no one-shot.
+// With mode=let-in the last two alone, for an emulator that has no one-shot. With part=step another one alone:
+//
+//   step           single steps from the middle of the handler to where they end, in the NMI's exit; each raises an
+//                  NMI, and as each returns by IRET they all get in; then the one in the exit alone
 #include "kernel/console/command_line.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -28,8 +30,10 @@
 
 extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] bool window_software_nmi(void* block);
+[[NMISAFE_ASSEMBLY_CALL]] bool window_nested_nmi(void* block);
 [[NMISAFE_ASSEMBLY_CALL]] void faulting_iret();
 extern const char faulting_iret_done[];
+extern const char nmisafe_trap_nmi_window[]; // of the NMI's exit: behind its test of what is pending
 }
 
 namespace kernel {
@@ -39,13 +43,16 @@ using nmisafe::x86::trap_frame;
 
 shared_flag registers_came_back;
 
-void software_nmi() {
+void* block_here() {
 #ifdef __x86_64__
-    void* const block = this_cpu().nmi_block;
+    return this_cpu().nmi_block;
 #else
-    void* const block = nullptr;
+    return nullptr;
 #endif
-    registers_came_back = window_software_nmi(block);
+}
+
+void software_nmi() {
+    registers_came_back = window_software_nmi(block_here());
 }
 
 void entry_body(trap_frame& frame) {
@@ -82,11 +89,65 @@ void check_redo() {
         fail("a register did not come back", 1, 0);
 }
 
+// --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one -------
+
+uint32_t at_level_2;
+
+#ifdef __x86_64__
+/// Where the CPU has put the frame of an NMI at level 2: its RIP.
+volatile uintptr_t& level_2_ip() {
+    constexpr uintptr_t hardware_frame = 40;
+    const auto top = reinterpret_cast<uintptr_t>(block_here()) - 2 * NMI_STRIDE;
+    return *reinterpret_cast<volatile uintptr_t*>(top - hardware_frame);
+}
+#endif
+
+void nested_twice_body(trap_frame& frame) {
+    sweep_event();
+    if (first_of_pass(frame) && !window_nested_nmi(block_here()))
+        fail("a register of a handler did not come back", 1, 0);
+}
+
+void prepare_nested_twice() {
+    prepare();
+    ++scene.count.raised; // that in the handler
+#ifdef __x86_64__
+    level_2_ip() = 0;
+#endif
+}
+
+void check_nested_twice() {
+    if (handlers_in_pass != 2 && handlers_in_pass != 3)
+        ++scene.count.lost;
+    if (!registers_came_back)
+        fail("a register did not come back", 1, 0);
+#ifdef __x86_64__
+    if (level_2_ip() != 0)
+        ++at_level_2;
+#endif
+}
+
 void sweep_path(const char* name, void (*body)(trap_frame&), const sweep& plan) {
     set_scene(body);
     sweep_nmi(plan);
     scene.count.boundaries = sweep_injections();
     print_row(name);
+}
+
+void nested_twice() {
+    const sweep plan = {software_nmi, prepare_nested_twice, settled, check_nested_twice, true};
+    set_scene(nested_twice_body);
+    at_level_2 = 0;
+    sweep_nmi(plan);
+    scene.count.boundaries = sweep_injections();
+#ifdef __x86_64__
+    constexpr uint32_t level_1_instructions = 30; // it has some more
+    if (at_level_2 < level_1_instructions)
+        fail("NMIs at level 2", level_1_instructions, at_level_2);
+    print_row("nested-twice", false, {"at_level_2", at_level_2});
+#else
+    print_row("nested-twice");
+#endif
 }
 
 // --- an NMI lets others in ----------------------------------------------------------------------
@@ -161,18 +222,70 @@ void storm() {
     print_row("storm");
 }
 
+// --- steps --------------------------------------------------------------------------------------
+
+uint32_t steps;
+bool raises_at_each; // or in the exit alone, where a test of what is pending has found nothing
+bool has_come_to_exit;
+
+bool begin_stepping(trap_frame& frame) {
+    frame.flags |= X86_FLAGS_TF;
+    return true;
+}
+
+/// Beyond the test nothing may be raised any more: whether the one raised there is lost is the question.
+bool on_step(trap_frame& frame) {
+    ++steps;
+    const bool is_in_exit = frame.ip == reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_window);
+    if (!has_come_to_exit && (raises_at_each || is_in_exit))
+        raise_nmi_here();
+    has_come_to_exit = has_come_to_exit || is_in_exit;
+    return true;
+}
+
+void step_body(trap_frame&) {
+    if (++bodies == 1)
+        hit_breakpoint();
+}
+
+void step() {
+    set_scene(step_body);
+    nmisafe::trap::set_handler(X86_VECTOR_BP, begin_stepping);
+    nmisafe::trap::set_handler(X86_VECTOR_DB, on_step);
+    steps = 0;
+    for (const bool each : {true, false}) {
+        raises_at_each = each;
+        bodies = 0;
+        has_come_to_exit = false;
+        run_guarded([] {
+            raise_nmi_here();
+            settle();
+        });
+        if (!has_come_to_exit)
+            fail("stepped to the NMI's exit", 1, 0);
+    }
+    scene.count.boundaries = steps;
+    print_row("step");
+}
+
 } // namespace
 
 void nmi_latch() {
     nmisafe::x86::disable_interrupts();
+    if (option("part") == "step") {
+        step();
+        return;
+    }
     const bool latched = nmisafe::trap::defended(NMISAFE_WITHOUT_LATCH);
     if (option("mode") != "let-in") {
         sweep_path("entry-to-exit", entry_body,
                    {software_nmi, prepare, both_handled, check_entry, !latched});
         sweep_path("redo", raise_second_and_hit_breakpoint, {software_nmi, prepare, settled, check_redo, !latched});
+        if (latched)
+            nested_twice();
+        storm();
         if (!latched)
             return;
-        storm();
     }
     nmisafe::trap::set_handler(X86_VECTOR_GP, resume_after_iret);
     let_in("bad-iret", bad_iret_body);

@@ -5,82 +5,91 @@
 #include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/x86/vectors.h"
 
-    .text
-    .globl  window_software_nmi, window_software_nmi_begin, window_software_nmi_end
-    .type   window_software_nmi, @function
-    .balign 16
-// bool window_software_nmi(nmi_block*): whether all registers came back. x86-32: the argument is not used.
-window_software_nmi:
 #ifdef __x86_64__
-    .irp    register, rbx, rbp, r12, r13, r14, r15
-    pushq   %\register
-    .endr
-    .rept   WINDOW_SLED
-    nop
-    .endr
-window_software_nmi_begin:
-    movq    %rsp, %rsi
-    subq    $NMI_STRIDE, NMI_BLOCK_IST(%rdi) // the first instruction of the entry
-    leaq    window_software_nmi_end(%rip), %rax
-    movq    %rax, -40(%rdi)
-    movl    %cs, %eax
-    movq    %rax, -32(%rdi)
-    pushfq
-    popq    -24(%rdi)
-    movq    %rsi, -16(%rdi)
-    movl    %ss, %eax
-    movq    %rax, -8(%rdi)
-    .set    pattern, 0x10001
-    .irp    register, rax, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
-    movq    $pattern, %\register
-    .set    pattern, pattern + 0x10001
-    .endr
-    leaq    -40(%rdi), %rsp
-    jmp     nmisafe_trap_nmi_entered
-window_software_nmi_end:
-    .set    pattern, 0x10001
-    .irp    register, rax, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
-    cmpq    $pattern, %\register
-    jne     1f
-    .set    pattern, pattern + 0x10001
-    .endr
-    movl    $1, %eax
-    jmp     2f
-1:  xorl    %eax, %eax
-2:  .irp    register, r15, r14, r13, r12, rbp, rbx
-    popq    %\register
-    .endr
-    ret
+#define WORDS rbx, rbp, r12, r13, r14, r15
+#define WORDS_BACK r15, r14, r13, r12, rbp, rbx
+#define PATTERNED rax, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
 #else
-    .irp    register, ebx, ebp, esi, edi
-    pushl   %\register
-    .endr
-    .rept   WINDOW_SLED
-    nop
-    .endr
+#define WORDS ebx, ebp, esi, edi
+#define WORDS_BACK edi, esi, ebp, ebx
+#define PATTERNED eax, ebx, ecx, edx, esi, edi, ebp
+#endif
+
+    .text
+
+/// All registers but the stack's and RDI become a pattern; true in EAX if they still are it.
+.macro load_pattern
     .set    pattern, 0x10001
-    .irp    register, eax, ebx, ecx, edx, esi, edi, ebp
-    movl    $pattern, %\register
+    .irp    register, PATTERNED
+    mov     $pattern, %\register
     .set    pattern, pattern + 0x10001
     .endr
-window_software_nmi_begin:
-    int     $X86_VECTOR_NMI             // which blocks nothing [intel/vol3 6.7]
-window_software_nmi_end:
+.endm
+.macro compare_pattern
     .set    pattern, 0x10001
-    .irp    register, eax, ebx, ecx, edx, esi, edi, ebp
-    cmpl    $pattern, %\register
+    .irp    register, PATTERNED
+    cmp     $pattern, %\register
     jne     1f
     .set    pattern, pattern + 0x10001
     .endr
     movl    $1, %eax
     jmp     2f
 1:  xorl    %eax, %eax
-2:  .irp    register, edi, esi, ebp, ebx
-    popl    %\register
+2:
+.endm
+
+/// What the CPU pushes for an NMI of a level, and the IST entry lowered. RDI: the block.
+.macro push_as_cpu level:req, from:req
+    movq    %rsp, %rsi
+    subq    $NMI_STRIDE, NMI_BLOCK_IST(%rdi)
+    .set    top, -\level * NMI_STRIDE
+    leaq    \from(%rip), %rax
+    movq    %rax, top - 40(%rdi)
+    movl    %cs, %eax
+    movq    %rax, top - 32(%rdi)
+    pushfq
+    popq    top - 24(%rdi)
+    movq    %rsi, top - 16(%rdi)
+    movl    %ss, %eax
+    movq    %rax, top - 8(%rdi)
+    load_pattern
+    leaq    top - 40(%rdi), %rsp
+.endm
+
+.macro software_nmi name:req, level:req, entry:req, sled=WINDOW_SLED
+    .globl  \name, \name\()_begin, \name\()_end
+    .type   \name, @function
+    .balign 16
+\name:
+    .irp    register, WORDS
+    push    %\register
+    .endr
+    .rept   \sled
+    nop
+    .endr
+\name\()_begin:
+#ifdef __x86_64__
+    push_as_cpu \level, \name\()_end
+    jmp     \entry
+#else
+    load_pattern
+    int     $X86_VECTOR_NMI             // which blocks nothing [intel/vol3 6.7]
+#endif
+\name\()_end:
+    compare_pattern
+    .irp    register, WORDS_BACK
+    pop     %\register
     .endr
     ret
-#endif
-    .size   window_software_nmi, . - window_software_nmi
+    .size   \name, . - \name
+.endm
+
+// bool window_software_nmi(nmi_block*): whether all registers came back. x86-32: the argument is not used.
+software_nmi window_software_nmi, 0, nmisafe_trap_nmi_entered
+
+// The same in an NMI's handler. x86-64: as level 1, from behind its lowering of the IST entry on, so that a real
+// NMI is at level 2.
+software_nmi window_nested_nmi, 1, nmisafe_trap_nmi_level_1, 0
 
 // void faulting_iret(void): an IRET to a null code segment. Its #GP is resumed at faulting_iret_done.
     .globl  faulting_iret, faulting_iret_done
