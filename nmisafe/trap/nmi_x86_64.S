@@ -279,8 +279,9 @@ nmisafe_trap_nmi_level_1:
     jmp     nmisafe_trap_nmi_redo
 
 // The way back leads over the interrupted stack: once the IST entry is raised, the next NMI's frame lies over
-// this one. IF in the image: no NMI's handler was interrupted, so nothing is to be kept from it. RF: it has just been
-// loaded by an IRET, so NMIs are open there already; losing it would be a breakpoint's second hit.
+// this one. IF in the image: no NMI's handler was interrupted, so nothing is to be kept from it. RF: an IRET has
+// just loaded it, so NMIs are open there already, and without it a breakpoint would be hit twice; or a repeated
+// string instruction is to go on, which is rare.
 .Lremember:
     movl    $1, NMI_BLOCK_PENDING(%rdx)
     movq    NESTED_FRAME(SP), %rcx
