@@ -36,6 +36,12 @@ inline constexpr uintptr_t user_flags = X86_FLAGS_CF | X86_FLAGS_PF | X86_FLAGS_
 /// Those that it always has.
 inline constexpr uintptr_t fixed_user_flags = X86_FLAGS_FIXED | X86_FLAGS_IF;
 
+/// Makes flags that user code has chosen, in a signal's frame say, ones that it may have.
+/// @context any
+[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t to_user_flags(uintptr_t chosen) {
+    return (chosen & user_flags) | fixed_user_flags;
+}
+
 [[NMISAFE_TRAP_INLINE]] constexpr refusal why_refused(uintptr_t cs, uintptr_t ss, uintptr_t flags) {
     if ((cs & X86_RPL_MASK) != X86_RPL_MASK) [[unlikely]]
         return refusal::code_level;

@@ -74,10 +74,4 @@ inline constexpr uintptr_t syscall_mask = X86_FLAGS_TF | X86_FLAGS_IF | X86_FLAG
                                           X86_FLAGS_AC;
 #endif
 
-/// Makes flags that user code has chosen, in a signal's frame say, ones that it may have.
-/// @context any
-[[NMISAFE_TRAP_INLINE]] constexpr uintptr_t to_user_flags(uintptr_t chosen) {
-    return (chosen & user_flags) | fixed_user_flags;
-}
-
 } // namespace nmisafe::user
