@@ -31,21 +31,21 @@ constexpr std::string_view return_paths_in_thread =
     "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
 constexpr std::string_view patch_paths = "value branch-on branch-off handler-before handler-after";
 constexpr std::string_view attack_paths =
-    "first-event mov-ss flags step canonical bad-return bad-nmi-return refused";
+    "first-event last-event mov-ss flags step canonical bad-return bad-nmi-return refused";
 constexpr std::string_view attack_paths_without_nmis =
-    "first-event mov-ss flags step canonical bad-return refused";
+    "first-event last-event mov-ss flags step canonical bad-return refused";
 constexpr std::string_view attack_paths_32 =
-    "step mov-ss nested-task bad-return bad-segment bad-nmi-return far-away refused";
+    "step lost-segment mov-ss nested-task bad-return bad-segment bad-nmi-return nmi-stack virtual-8086 far-away refused";
 constexpr std::string_view attack_paths_32_without_nmis =
-    "step mov-ss nested-task bad-return bad-segment far-away refused";
+    "step lost-segment mov-ss nested-task bad-return bad-segment virtual-8086 far-away refused";
 constexpr std::string_view user_roads_64 =
     "breakpoint int-80 page-fault debug signal syscall syscall-iret nmi-stack bad-return";
 constexpr std::string_view user_roads_of_control_64 =
     "breakpoint int-80 debug signal syscall syscall-iret nmi-stack bad-return";
 constexpr std::string_view user_roads_32 =
-    "breakpoint int-80 page-fault debug signal syscall syscall-iret syscall-step bad-segment bad-return";
+    "breakpoint int-80 page-fault debug signal syscall syscall-iret syscall-step syscall-interrupt bad-segment bad-return";
 constexpr std::string_view user_roads_of_control_32 =
-    "breakpoint int-80 debug signal syscall syscall-iret syscall-step bad-segment bad-return";
+    "breakpoint int-80 debug signal syscall syscall-iret syscall-step syscall-interrupt bad-segment bad-return";
 constexpr std::string_view isolation_paths =
     "mapped syscall syscall-iret int-80 debug latch watched";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
@@ -114,7 +114,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "asking-under-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "target", .paths = "grace-period", .processors = 2, .instruction_count = true},
 
     {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths, .paths_without_nmis = attack_paths_without_nmis, .counts_boundaries = true, .architectures = "x86_64", .what = "what a hostile task tries: #DB as the kernel's first event with RSP and GS the task's, flags at SYSCALL, TF and NT at SYSENTER, SYSEXIT to the kernel, selectors and returns that fault or must not be, from system calls and NMIs: the task's fault, never the kernel's"},
-    {.experiment = "user-attacks", .policies = always_safe, .expected = control, .symptom = "failures", .without = "user-gap", .paths = "first-event", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = always_safe, .expected = control, .symptom = "failures", .without = "user-gap", .paths = "first-event last-event", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "first-event", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "flags", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_64"},
@@ -133,6 +133,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-every-instruction", .policies = always_safe, .paths = user_roads_32, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = "x86_32"},
     {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control_64, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
     {.experiment = "user-every-instruction", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = user_roads_of_control_32, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
+    {.experiment = "user-every-instruction", .policies = "near", .expected = control, .symptom = "failures", .without = "rewind", .paths = "syscall-interrupt", .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
     {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control_64, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64"},
     {.experiment = "user-every-instruction", .policies = "iret", .latched = true, .paths = user_roads_of_control_32, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
     {.experiment = "nmi-from-user", .policies = always_safe, .paths = "nmi", .counts_boundaries = true, .instruction_count = true, .what = "an NMI in user mode, with another one pended at every instruction of its way"},

@@ -3,7 +3,8 @@
 //
 //   first-event   #DB as the first event in the kernel, with the task's GS and RSP, which points into the
 //                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it (CVE-2018-8897)
-//   mov-ss        the same with MOV SS under a watchpoint before SYSCALL, INT3 and INT 0x80
+//   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which SYSRET's road loads it
+//   mov-ss        first-event, with MOV SS under a watchpoint before SYSCALL, INT3 and INT 0x80
 //   flags         SYSCALL with TF, NT, DF and AC set
 //   step          single steps over SYSCALL, and of jumps to where the kernel takes frames back by an instruction
 //   canonical     SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
@@ -62,6 +63,45 @@ void first_event() {
         fail("#DB in the kernel", 1, handled);
     expect_kernel_words();
     user::set_up_syscalls(KERNEL_CODE_SELECTOR);
+    ++scene.count.boundaries;
+}
+
+// --- last-event ---------------------------------------------------------------------------------
+
+uintptr_t hit_at;
+
+bool note_hit(trap_frame& frame) {
+    static_cast<void>(expect_own_gs("GS in #DB"));
+    trap::set_debug_control(X86_DR7_DISARMED);
+    ++handled;
+    hit_at = frame.ip;
+    return true;
+}
+
+void watch_stack_pointer(task&, trap_frame& frame) {
+    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xb0000; // DR0, 8 bytes, read or written
+    x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(&frame.sp));
+    trap::set_debug_control(watch_word);
+}
+
+void last_event() {
+    set_attack_scene();
+    trap::set_handler(X86_VECTOR_DB, note_hit);
+    handled = 0;
+    task begun = make_task(instructions(syscall_code));
+    begun.frame.trap.ax = attack_call;
+    begun.on_system_call = watch_stack_pointer;
+    aim_stack_at_kernel(begun);
+    give_decoy(begun);
+    task ended = begun;
+    if (run_task_guarded(ended))
+        expect_end(begun, ended, instructions(syscall_code),
+                   USER_REGISTER(cx) | USER_REGISTER(r11));
+    if (handled != 1)
+        fail("#DB on the way back", 1, handled);
+    if (hit_at != reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret))
+        fail("where #DB came", reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret), hit_at);
+    expect_kernel_words();
     ++scene.count.boundaries;
 }
 
@@ -215,6 +255,7 @@ void refused() {
 
 constexpr attack attacks[] = {
     {"first-event", first_event, {"user-gap", "user-gs"}},
+    {"last-event", last_event, {"user-gap"}},
     {"mov-ss", attack_behind_mov_ss, {}}, // this and canonical: on Bochs only
     {"flags", flags, {"user-mask"}},
     {"step", step, {"user-step"}},

@@ -42,6 +42,21 @@ void damage_in_nmi(trap_frame& frame) {
         damage_image(frame, *image);
 }
 
+} // namespace
+
+void set_attack_scene() {
+    set_user_scene(nullptr);
+    for (const int vector : {X86_VECTOR_DB, X86_VECTOR_UD, X86_VECTOR_GP, 10, 11, 12})
+        trap::set_handler(static_cast<uint8_t>(vector), on_exception);
+}
+
+void aim_nmi_at_self(task& which) {
+    local_apic::command_high() = local_apic::id() & 0xff000000;
+    which.frame.trap.di = user_apic + 0x300;
+    which.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
+    ++scene.count.raised;
+}
+
 void expect_next_nmi() {
     const uint32_t before = scene.count.handled;
     raise_nmi_here();
@@ -50,14 +65,6 @@ void expect_next_nmi() {
         wait_a_little();
     if (scene.count.handled == before)
         fail("NMIs after a return that faulted", before + 1, before);
-}
-
-} // namespace
-
-void set_attack_scene() {
-    set_user_scene(nullptr);
-    for (const int vector : {X86_VECTOR_DB, X86_VECTOR_UD, X86_VECTOR_GP, 10, 11, 12})
-        trap::set_handler(static_cast<uint8_t>(vector), on_exception);
 }
 
 void damage_image(trap_frame& frame, const bad_image& which) {
@@ -140,11 +147,8 @@ void attack_by_nmi_return() {
     for (const bad_image& each : bad_images) {
         image = &each;
         task which = make_task(instructions(write_word));
-        local_apic::command_high() = local_apic::id() & 0xff000000;
-        which.frame.trap.di = user_apic + 0x300;
-        which.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
+        aim_nmi_at_self(which);
         give_decoy(which);
-        ++scene.count.raised;
         if (run_task_guarded(which))
             expect_fault(which, X86_VECTOR_GP, each.error, each.ip);
         expect_next_nmi();

@@ -69,6 +69,12 @@ inline constexpr bad_image bad_images[] = {
 /// Makes a frame from user mode the image. @context any
 void damage_image(nmisafe::x86::trap_frame& frame, const bad_image& image);
 
+/// For a task that writes (E)SI to (E)DI: that raises an NMI. @context thread
+void aim_nmi_at_self(task& which);
+
+/// Fails unless an NMI that is raised now comes at once. @context thread
+void expect_next_nmi();
+
 /// An NMI that returns to the task with each image. @context thread
 void attack_by_nmi_return();
 

@@ -3,16 +3,20 @@
 //
 //   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the kernel, with
 //                  the task's GS; the kernel is not stepped, the task is
+//   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes null
 //   mov-ss         MOV SS under a watchpoint before SYSENTER, INT3 and INT 0x80 (CVE-2018-8897)
 //   nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
 //   bad-return     an image whose CS makes IRET fault (CVE-2015-5157)
 //   bad-segment    one whose DS, ES, FS or GS cannot be loaded
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
+//   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it (CVE-2015-3290)
+//   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it
 //   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
 //   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
 #ifdef __i386__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_attacks_shared.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -65,6 +69,51 @@ void step() {
         fail("steps in the kernel", 1, steps_in_kernel);
 }
 
+constexpr uint32_t spare_selector = KERNEL_USER_STACK_16_SELECTOR; // flat, as all of them
+
+bool lose_descriptor(trap_frame& frame) {
+    this_cpu().gdt[spare_selector / 8] = {};
+    return note_step(frame);
+}
+
+void lost_segment() {
+    constexpr uint32_t user::user_frame::* segments[] = {
+        &user::user_frame::ds, &user::user_frame::es, &user::user_frame::fs, &user::user_frame::gs};
+    set_attack_scene();
+    trap::set_handler(X86_VECTOR_DB, lose_descriptor);
+    for (const auto segment : segments) {
+        const auto descriptor = this_cpu().gdt[spare_selector / 8];
+        steps_in_kernel = 0;
+        task which = make_sysenter_task(X86_FLAGS_TF);
+        which.frame.gs = which.frame.fs = KERNEL_USER_DATA_SELECTOR;
+        which.frame.*segment = spare_selector;
+        if (run_task_guarded(which))
+            expect_vector(which, X86_VECTOR_DB, returns_to + 1);
+        this_cpu().gdt[spare_selector / 8] = descriptor;
+        if (steps_in_kernel != 1)
+            fail("steps in the kernel", 1, steps_in_kernel);
+        if (which.frame.*segment != 0)
+            fail("a selector without a descriptor", 0, which.frame.*segment);
+    }
+}
+
+/// The task loads the segment itself; the NMI is the first event after that.
+void nmi_stack() {
+    // mov %ebx, %ss; mov %esi, (%edi): the local APIC's command; a jump, behind which QEMU looks for NMIs
+    constexpr uint8_t code[] = {0x8e, 0xd3, 0x89, 0x37, 0xeb, 0x00, 0x90};
+    set_attack_scene();
+    task which = make_task(instructions(code));
+    aim_nmi_at_self(which);
+    which.frame.trap.bx = KERNEL_USER_STACK_16_SELECTOR;
+    static_cast<void>(run_task_guarded(which));
+    if (which.end != task_end::refused ||
+        which.value != static_cast<uintptr_t>(user::refusal::stack_segment))
+        fail("how the task ended", static_cast<uintptr_t>(task_end::refused),
+             static_cast<uintptr_t>(which.end));
+    expect_next_nmi();
+    ++scene.count.boundaries;
+}
+
 void nested_task() {
     set_attack_scene();
     // By IRET: a frame that SYSEXIT cannot return to.
@@ -106,6 +155,29 @@ void bad_segment() {
     expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.es = beyond; });
     expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.fs = beyond; });
     expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.gs = beyond; });
+}
+
+/// Where the mode is entered the same image goes on 0x1b0 bytes further: that is CS there.
+void virtual_8086() {
+    set_attack_scene();
+    constexpr uint8_t code[] = {0xcf}; // iret
+    constexpr uint8_t ud2[] = {0x0f, 0x0b};
+    constexpr uintptr_t goes_on = user_code + sizeof(code);
+    constexpr uint32_t unmapped = 0x3000;
+    task which = make_task(instructions(code));
+    const uint32_t image[] = {goes_on, KERNEL_USER_CODE_SELECTOR, user::fixed_user_flags | X86_FLAGS_VM,
+                              unmapped, unmapped, unmapped, unmapped, unmapped, unmapped};
+    which.frame.user_sp -= sizeof(image);
+    __builtin_memcpy(in_user_memory(which.frame.user_sp), image, sizeof(image));
+    __builtin_memcpy(in_user_memory(goes_on + (KERNEL_USER_CODE_SELECTOR << 4)), ud2, sizeof(ud2));
+    if (run_task_guarded(which)) {
+        const bool stayed = which.vector == X86_VECTOR_UD && which.frame.trap.ip == goes_on;
+        if (which.end != task_end::faulted || (which.vector != X86_VECTOR_GP && !stayed))
+            fail("the vector that ended the task", X86_VECTOR_GP, which.vector);
+        if ((which.frame.trap.flags & X86_FLAGS_VM) != 0)
+            fail("the task's flags", 0, which.frame.trap.flags);
+    }
+    ++scene.count.boundaries;
 }
 
 void far_away() {
@@ -152,11 +224,14 @@ void refused() {
 
 constexpr attack attacks[] = {
     {"step", step, {"user-step", "user-gs"}},
+    {"lost-segment", lost_segment, {}},
     {"mov-ss", attack_behind_mov_ss, {}},
     {"nested-task", nested_task, {"user-mask"}},
     {"bad-return", bad_return, {"user-fixup"}},
     {"bad-segment", bad_segment, {"user-fixup"}},
     {"bad-nmi-return", attack_by_nmi_return, {"user-fixup", "user-unblocking"}},
+    {"nmi-stack", nmi_stack, {}},
+    {"virtual-8086", virtual_8086, {}},
     {"far-away", far_away, {}},
     {"refused", refused, {"user-refusal"}},
 };

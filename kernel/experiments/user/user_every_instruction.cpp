@@ -9,6 +9,7 @@
 //   nmi-stack                               x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
 //                                           (CVE-2015-3291)
 //   syscall-step                            x86-32: a step of SYSENTER, which leaves TF as it is
+//   syscall-interrupt                       x86-32: an interrupt is pending when SYSEXIT's STI lets it in
 //   bad-return                              the return to the task faults, the task is ended for it
 //   bad-segment                             x86-32: the same with a selector that cannot be loaded
 //
@@ -20,6 +21,7 @@
 #include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
+#include "kernel/cpu/vectors.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
@@ -123,6 +125,20 @@ void prepare_syscall_step(task& which) {
     prepare_step(which);
 }
 
+void prepare_syscall_interrupt(task& which) {
+    prepare_syscall(which);
+    give_decoy(which);
+    which.on_system_call = [](task&, trap_frame&) { send_interrupt(0, first_experiment_vector); };
+}
+
+/// With interrupts on at SYSEXIT itself it would come in ring 0, where the segments are the task's.
+bool take_interrupt(trap_frame& frame) {
+    end_of_interrupt();
+    if (!user::is_from_user(frame))
+        fail("an interrupt in ring 0", code + 2, frame.ip);
+    return true;
+}
+
 void prepare_bad_segment(task& which) {
     prepare_syscall(which);
     which.on_system_call = [](task&, trap_frame& frame) {
@@ -152,6 +168,7 @@ constexpr road roads[] = {
     {"nmi-stack", instructions(syscall_code), 2, syscall_changes, prepare_nmi_stack},
 #else
     {"syscall-step", instructions(syscall_code), 2, syscall_changes, prepare_syscall_step},
+    {"syscall-interrupt", instructions(syscall_code), 2, 0, prepare_syscall_interrupt},
     {"bad-segment", instructions(syscall_code), 2, 0, prepare_bad_segment, no_selector & ~3U},
 #endif
     {"bad-return", instructions(syscall_code), 2, 0, prepare_bad_return, no_selector & ~3U},
@@ -232,6 +249,9 @@ void set_up(const road& which) {
     scene.distrusts_sp = true;
     trap::set_handler(X86_VECTOR_BP, on_breakpoint);
     trap::set_handler(X86_VECTOR_UD, on_end);
+#ifdef __i386__
+    trap::set_handler(first_experiment_vector, take_interrupt);
+#endif
     trap::set_handler(X86_VECTOR_DB, end_step);
     trap::set_page_fault_handler(map_page);
 }
@@ -262,6 +282,8 @@ void user_every_instruction() {
         // A nested NMI abandons what it finds, which may hold the lock of who maps a page.
         if (nests && text(which.name) == "page-fault")
             continue;
+        if (option("without") == "rewind" && text(which.name) != "syscall-interrupt")
+            continue; // what it defends
         set_up(which);
         if (option("mode") == "trace") {
             trace(which);
