@@ -38,6 +38,9 @@ struct nmi_scene {
     shared_count breakpoints;
     shared_count page_faults;
 
+    /// Passes of a sweep in which two NMIs may have been handled as one: every_instruction.hpp.
+    uint32_t merged;
+
     /// Set from the start of a handler to its end.
     shared_flag in_handler;
 

@@ -123,6 +123,8 @@ void nested_task() {
         expect_vector(which, X86_VECTOR_UD, user_code + sizeof(sysenter_code));
 }
 
+constexpr uint32_t no_selector = 0x7f3; // beyond the GDT
+
 /// Runs a task that begins with an image which cannot be loaded; the rest of the image is as it
 /// was.
 template <typename Change>
@@ -132,6 +134,11 @@ void expect_image_fault(uintptr_t error, Change change) {
     task which = begun;
     if (!run_task_guarded(which))
         return;
+    // What cannot be loaded is gone, or the task's handler could not go on either.
+    user::user_frame& all = which.frame;
+    for (const uint32_t selector : {all.ds, all.es, all.fs, all.gs})
+        if (selector == no_selector)
+            fail("a selector that cannot be loaded", 0, selector);
     expect_vector(which, X86_VECTOR_GP, begun.frame.trap.ip);
     if (which.error != error)
         fail("the error code", error, which.error);
@@ -150,14 +157,13 @@ void bad_return() {
 
 void bad_segment() {
     set_attack_scene();
-    constexpr uint32_t beyond = 0x7f3;
-    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.ds = beyond; });
-    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.es = beyond; });
-    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.fs = beyond; });
-    expect_image_fault(beyond & ~3U, [](user::user_frame& frame) { frame.gs = beyond; });
+    expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.ds = no_selector; });
+    expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.es = no_selector; });
+    expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.fs = no_selector; });
+    expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.gs = no_selector; });
 }
 
-/// Where the mode is entered the same image goes on 0x1b0 bytes further: that is CS there.
+/// Where the mode is entered the same image goes on in the decoy's page: at 16 times CS, and the lower half of EIP.
 void virtual_8086() {
     set_attack_scene();
     constexpr uint8_t code[] = {0xcf}; // iret
@@ -169,7 +175,9 @@ void virtual_8086() {
                               unmapped, unmapped, unmapped, unmapped, unmapped, unmapped};
     which.frame.user_sp -= sizeof(image);
     __builtin_memcpy(in_user_memory(which.frame.user_sp), image, sizeof(image));
-    __builtin_memcpy(in_user_memory(goes_on + (KERNEL_USER_CODE_SELECTOR << 4)), ud2, sizeof(ud2));
+    give_decoy(which);
+    constexpr uintptr_t goes_on_there = (KERNEL_USER_CODE_SELECTOR << 4) + (goes_on & 0xffff);
+    __builtin_memcpy(in_user_memory(goes_on_there), ud2, sizeof(ud2));
     if (run_task_guarded(which)) {
         const bool stayed = which.vector == X86_VECTOR_UD && which.frame.trap.ip == goes_on;
         if (which.end != task_end::faulted || (which.vector != X86_VECTOR_GP && !stayed))
