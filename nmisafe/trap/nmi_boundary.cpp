@@ -49,7 +49,7 @@ constexpr uintptr_t hardware_frame = sizeof(x86::trap_frame) - offsetof(x86::tra
 
 } // namespace
 
-nmi_boundary internal::hold_nmi_boundary(const x86::trap_frame& frame) {
+[[NMISAFE_TRAP_TEXT]] nmi_boundary internal::hold_nmi_boundary(const x86::trap_frame& frame) {
     if ((frame.cs & X86_RPL_MASK) != 0 || !defended(NMISAFE_WITHOUT_BOUNDARY) ||
         !defended(NMISAFE_WITHOUT_LATCH))
         return nmi_boundary::none; // user mode's addresses say nothing
@@ -72,7 +72,7 @@ nmi_boundary internal::hold_nmi_boundary(const x86::trap_frame& frame) {
     return nmi_boundary::exit;
 }
 
-void internal::leave_nmi_boundary(x86::trap_frame& frame, nmi_boundary boundary) {
+[[NMISAFE_TRAP_TEXT]] void internal::leave_nmi_boundary(x86::trap_frame& frame, nmi_boundary boundary) {
     if (boundary == nmi_boundary::exit) {
         frame.ip = address(nmisafe_trap_nmi_exit);
         frame.sp = reinterpret_cast<uintptr_t>(&this_nmi_block()) - NMI_NESTED_SIZE;
