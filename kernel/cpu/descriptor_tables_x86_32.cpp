@@ -5,6 +5,7 @@
 
 #include "kernel/cpu/descriptor_tables.hpp"
 
+#include "kernel/common/controls.hpp"
 #include "kernel/common/join_text.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/user/user.hpp"
@@ -42,7 +43,9 @@ void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_
 }
 
 void set_gate(uint8_t vector, interrupt_stack stack) {
-    set_gate(vector, stack, trap::entry_address(vector), false);
+    constexpr uintptr_t endbr_length = 4;
+    const bool behind = vector == X86_VECTOR_BP && is_removed(defence::endbr);
+    set_gate(vector, stack, trap::entry_address(vector) + (behind ? endbr_length : 0), false);
 }
 
 void prepare_task(cpu& owner) {

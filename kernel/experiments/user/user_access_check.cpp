@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // user-access-check: with SMAP the kernel may not touch a task's memory unless it says so by AC. AC is clear in the
-// kernel, whatever the task has set: at a page fault, a step, an NMI, INT 0x80 and SYSCALL.
+// kernel, whatever the task has set: at a page fault, a step, an NMI, INT 0x80, and SYSCALL or SYSENTER.
 #ifdef NMISAFE_USER_CLAC
 #include "kernel/common/controls.hpp"
+#include "kernel/common/image.hpp"
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
-#include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -28,22 +28,20 @@ bool has_smap() {
     return (b >> 20 & 1) != 0;
 }
 
-/// The control: a NOP for each CLAC at the begin of a stub.
+/// The control: a NOP for each CLAC.
 void remove_clac() {
     constexpr uint8_t clac[] = {0x0f, 0x01, 0xca}, nop[] = {0x0f, 0x1f, 0x00};
-    constexpr uintptr_t begin_length = 20; // ENDBR and, for the NMI, the instruction that lowers its IST entry
-    for (unsigned vector = 0; vector < X86_VECTORS; ++vector) {
-        const uintptr_t entry = user::entry_address(static_cast<uint8_t>(vector));
-        auto* const bytes =
-            static_cast<uint8_t*>(physical_to_virtual(entry - uintptr_t{KERNEL_IMAGE_BASE}));
-        uintptr_t at = 0;
-        while (at < begin_length && __builtin_memcmp(bytes + at, clac, sizeof(clac)) != 0)
-            ++at;
-        if (at == begin_length)
-            fail("CLAC in a stub", vector, entry);
-        else
+    const uintptr_t begin = text_address(__start_nmisafe_trap_text) - uintptr_t{KERNEL_IMAGE_BASE};
+    auto* const bytes = static_cast<uint8_t*>(physical_to_virtual(begin));
+    const auto size = static_cast<uintptr_t>(__stop_nmisafe_trap_text - __start_nmisafe_trap_text);
+    uint32_t removed = 0;
+    for (uintptr_t at = 0; at + sizeof(clac) <= size; ++at)
+        if (__builtin_memcmp(bytes + at, clac, sizeof(clac)) == 0) {
             __builtin_memcpy(bytes + at, nop, sizeof(nop));
-    }
+            ++removed;
+        }
+    if (removed == 0)
+        fail("CLAC instructions", 1, removed);
 }
 
 /// In an event of a task with AC set.
@@ -81,7 +79,7 @@ void user_access_check() {
     x86::write_cr4(x86::read_cr4() | cr4_smap);
     trap::set_page_fault_handler(give_up_or_map);
     trap::set_handler(X86_VECTOR_DB, [](trap_frame& frame) {
-        frame.flags &= ~uint64_t{X86_FLAGS_TF};
+        frame.flags &= ~uintptr_t{X86_FLAGS_TF};
         expect_access_check();
         return true;
     });
@@ -89,7 +87,14 @@ void user_access_check() {
     static constexpr uint8_t step_code[] = {0x90};
     // mov %esi, (%rdi): the local APIC's command; a jump, behind which QEMU looks for NMIs
     static constexpr uint8_t nmi_code[] = {0x89, 0x37, 0xeb, 0x00, 0x90};
-    static constexpr uint8_t call_code[] = {0xcd, 0x80}, fast_code[] = {0x0f, 0x05};
+    static constexpr uint8_t call_code[] = {0xcd, 0x80};
+#ifdef __x86_64__
+    static constexpr uint8_t fast_code[] = {0x0f, 0x05}; // SYSCALL
+    constexpr uint32_t fast_changes = USER_REGISTER(cx) | USER_REGISTER(r11);
+#else
+    static constexpr uint8_t fast_code[] = {0x0f, 0x34}; // SYSENTER, which comes back to what EDX and ECX say
+    constexpr uint32_t fast_changes = 0;
+#endif
     struct {
         user_instructions code;
         uintptr_t flags;
@@ -98,7 +103,7 @@ void user_access_check() {
                           {instructions(step_code), X86_FLAGS_TF, 0},
                           {instructions(nmi_code), 0, 0},
                           {instructions(call_code), 0, 0},
-                          {instructions(fast_code), 0, USER_REGISTER(cx) | USER_REGISTER(r11)}};
+                          {instructions(fast_code), 0, fast_changes}};
     for (const auto& way : ways) {
         task begun = make_task(way.code);
         begun.frame.trap.flags |= X86_FLAGS_AC;
@@ -110,6 +115,12 @@ void user_access_check() {
             begun.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
             ++scene.count.raised;
         }
+#ifdef __i386__
+        if (way.code.bytes == fast_code) {
+            begun.frame.trap.dx = user_code + sizeof(fast_code);
+            begun.frame.trap.cx = begun.frame.sp();
+        }
+#endif
         begun.on_system_call = [](task&, trap_frame&) { expect_access_check(); };
         task which = begun;
         which.frame.trap.flags |= way.flags;
