@@ -149,6 +149,8 @@ class Copy:
         if test.startswith("guest.outside."):
             arch = test.split(".")[3]
             return ["nmisafe", "injector", f"kernel_{arch}", f"kernel_{arch}-controls"]
+        if test.startswith("guest.bochs."):
+            return [f"iso_{test.removeprefix('guest.').replace('.', '-', 1)}.iso"]
         if test.startswith("guest."):
             return ["nmisafe", f"kernel_{test.rpartition('.')[2]}"]
         if test.startswith("unit."):
