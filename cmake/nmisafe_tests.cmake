@@ -17,6 +17,11 @@ function(nmisafe_make_x86_32 target)
     endif()
 endfunction()
 
+# What a program on doctest compiles with: an assertion is one call, not a try block of its own. What an expression
+# throws that must not then ends the test case, which fails as well.
+add_library(nmisafe_doctest INTERFACE)
+target_compile_definitions(nmisafe_doctest INTERFACE DOCTEST_CONFIG_SUPER_FAST_ASSERTS)
+
 # The main function of every host unit test, compiled once for each width: doctest's implementation costs
 # more than most tests. It is the framework, not what is tested, so nothing is lost by not optimising it.
 foreach(width IN ITEMS x86_64 x86_32)
@@ -24,7 +29,7 @@ foreach(width IN ITEMS x86_64 x86_32)
         ${PROJECT_SOURCE_DIR}/tests/support/doctest_main.cpp)
     target_compile_features(nmisafe_doctest_main.${width} PRIVATE cxx_std_20)
     target_compile_options(nmisafe_doctest_main.${width} PRIVATE -g1)
-    target_link_libraries(nmisafe_doctest_main.${width} PRIVATE nmisafe_warnings)
+    target_link_libraries(nmisafe_doctest_main.${width} PUBLIC nmisafe_doctest PRIVATE nmisafe_warnings)
 endforeach()
 nmisafe_make_x86_32(nmisafe_doctest_main.x86_32)
 
@@ -43,6 +48,12 @@ function(nmisafe_add_unit_test name)
     endif()
     target_link_libraries(test_${name} PRIVATE
         nmisafe_doctest_main.${width} nmisafe_hosted ${test_LINK})
+    # What is tested is optimised as in a kernel; optimising the test itself takes a third of its compile time.
+    foreach(source IN LISTS test_SOURCES)
+        if(source MATCHES "_test\\.cpp$" AND NOT source MATCHES "hosted")
+            set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -O1)
+        endif()
+    endforeach()
     add_test(NAME unit.${name} COMMAND test_${name})
     set_tests_properties(unit.${name} PROPERTIES
         TIMEOUT 600 LABELS unit

@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "image"))
 import flag_sets  # noqa: E402
@@ -30,8 +31,10 @@ EMBEDDERS_CODE = ("_ZN8embedder13on_breakpointE", "_ZN8embedder13on_page_faultE"
 
 
 class Compiler:
-    def __init__(self, program, width):
-        self.program, self.width = program, width
+    def __init__(self, program, width, folder):
+        self.program, self.width, self.folder = program, width, folder
+        self.assembled = {}
+        self.assembling = threading.Lock()
         text = subprocess.check_output([program, "--version"], text=True)
         self.family = flag_sets.CLANG if "clang" in text else flag_sets.GCC
         self.version = int(re.search(r"(\d+)\.\d+\.\d+", text)[1])
@@ -39,6 +42,16 @@ class Compiler:
     def run(self, arguments, cwd):
         return subprocess.run([self.program, f"-m{self.width}", *arguments], cwd=cwd, text=True,
                               capture_output=True, timeout=300)
+
+    def assemble(self, source, flags):
+        """The object of an assembly source, once for all sets that differ in what only C++ is compiled with."""
+        key = (source, *flags)
+        with self.assembling:
+            if key not in self.assembled:
+                output = f"{self.folder}/{len(self.assembled)}.o"
+                done = self.run([*flags, "-c", str(source), "-o", output], self.folder)
+                self.assembled[key] = done, output
+            return self.assembled[key]
 
     def compile_anew(self, objects, output, flags):
         """One object of them all: what is put off to the linker with -flto."""
@@ -76,8 +89,10 @@ def problems_of(root, compiler, chosen, folder, more=(), files=None):
     objects, outputs = [], []
     for source in files or sources(root, chosen.every_module):
         output = str(folder / (source.replace("/", ".") + ".o"))
-        wanted = flags if source.endswith(".cpp") else assembly_flags
-        done = compiler.run([*wanted, "-c", str(root / source), "-o", output], folder)
+        if source.endswith(".cpp"):
+            done = compiler.run([*flags, "-c", str(root / source), "-o", output], folder)
+        else:
+            done, output = compiler.assemble(root / source, assembly_flags)
         if done.returncode != 0 or done.stderr:
             outputs.append((source, done.stderr))
         objects.append(output)
@@ -148,9 +163,12 @@ def main():
     arguments.add_argument("--set", action="append", help="only the sets of this name")
     arguments.add_argument("--self-test", action="store_true")
     options = arguments.parse_args()
-    root = options.root.resolve()
-    compiler = Compiler(options.compiler, options.width)
+    with tempfile.TemporaryDirectory() as folder:
+        return check_all(options, arguments, Compiler(options.compiler, options.width, folder))
 
+
+def check_all(options, arguments, compiler):
+    root = options.root.resolve()
     if options.self_test:
         wrong = list(self_test(root, compiler))
         print("\n".join(wrong))
