@@ -2,11 +2,14 @@
 """Damages the sources, one slip at a time, and fails unless a test notices each.
 
 check_damages.py --source ROOT --build BUILD [--out DIR] [--list | --form | --planted | NAME...]
+                 [--go-on] [--share K/N]
 
 Without names all damages are tried; README.md says what a damage is. Each is made in a copy of
-the tree below DIR, where only the programs of its test are built again. DIR keeps the log of each.
+the tree below DIR, where only the programs of its test are built again. DIR keeps the log of each,
+and which were noticed. With --go-on those are not tried again, as long as the sources are what they were.
 """
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -106,6 +109,14 @@ class Copy:
         self.must(["cmake", "-G", "Ninja", "-S", str(self.root), "-B", str(self.build), *keep,
                    "-DNMISAFE_BUILD_TESTS=ON", "-DNMISAFE_BUILD_BENCH=OFF"], "configure")
 
+    def hash_of_sources(self):
+        """Of all sources, the damages among them."""
+        total = hashlib.sha256()
+        for name in sorted(self.names):
+            if (self.root / name).is_file():
+                total.update(f"{name}\0".encode() + hashlib.sha256((self.root / name).read_bytes()).digest())
+        return total.hexdigest()
+
     def refresh(self):
         """Makes the copy what the tree is, and touches nothing that is as it should be."""
         listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -113,6 +124,7 @@ class Copy:
         names = [name for name in listed.stdout.split("\0") if name]
         if not names:
             raise Wrong("git lists no sources")
+        self.names = names
         for name in names:
             origin, target = self.source / name, self.root / name
             if not origin.is_file():
@@ -195,8 +207,27 @@ class Copy:
             path.write_text(whole)
 
 
-def try_all(damages, copy):
-    damages = [damage for damage in damages if "equivalent" not in damage]
+class Noticed:
+    """The names of those that were noticed, kept in a file whose first line says of which sources."""
+
+    def __init__(self, copy, go_on):
+        self.path = copy.out / "noticed"
+        first = copy.hash_of_sources()
+        lines = self.path.read_text().split() if go_on and self.path.exists() else []
+        self.names = set(lines[1:]) if lines[:1] == [first] else set()
+        self.path.write_text("\n".join([first, *sorted(self.names), ""]))
+
+    def add(self, name):
+        with self.path.open("a") as file:
+            file.write(f"{name}\n")
+
+
+def try_all(damages, copy, go_on=False):
+    noticed = Noticed(copy, go_on)
+    damages = [damage for damage in damages
+               if "equivalent" not in damage and damage["name"] not in noticed.names]
+    if noticed.names:
+        print(f"{len(noticed.names)} were noticed before", flush=True)
     for test in sorted({damage["noticed_by"] for damage in damages} - {"compiler"}):
         log = "undamaged-" + test.replace(" ", "-")
         if copy.build_for(test, log) != 0 or not copy.time_test(test, log):
@@ -206,6 +237,8 @@ def try_all(damages, copy):
         begin = time.monotonic()
         result = copy.try_damage(damage)
         failed += result != "noticed"
+        if result == "noticed":
+            noticed.add(damage["name"])
         print(f"[{number}/{len(damages)}] {damage['name']}: {result} "
               f"({damage['noticed_by']}, {time.monotonic() - begin:.0f} s)", flush=True)
     print(f"{len(damages) - failed} passed, {failed} failed")
@@ -232,6 +265,13 @@ def try_planted(copy):
     return wrong
 
 
+def share(text):
+    number, of = map(int, text.split("/"))
+    if not 1 <= number <= of:
+        raise ValueError
+    return number, of
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--source", type=pathlib.Path, required=True)
@@ -242,6 +282,10 @@ def main():
     arguments.add_argument("--form", action="store_true", help="only look whether they can be made")
     arguments.add_argument("--planted", action="store_true", help="try damages that must not pass")
     arguments.add_argument("--test", help="only those that this test has to notice")
+    arguments.add_argument("--go-on", action="store_true",
+                           help="leave out those that were noticed before, with these sources")
+    arguments.add_argument("--share", type=share, default=(1, 1), metavar="K/N",
+                           help="only the K-th of N shares, for several at a time, each with its own DIR")
     arguments.add_argument("names", nargs="*", metavar="NAME")
     options = arguments.parse_args()
     source, build, out = options.source.resolve(), options.build.resolve(), options.out.resolve()
@@ -259,6 +303,10 @@ def main():
                   if (not options.names or damage["name"] in options.names) and
                   options.test in (None, damage["noticed_by"]) and
                   damage.get("compiler") in (None, compiler_of(build))]
+        # By test, so that few are built in each share.
+        number, of = options.share
+        tests = sorted({damage["noticed_by"] for damage in chosen})
+        chosen = [damage for damage in chosen if tests.index(damage["noticed_by"]) % of == number - 1]
         if not chosen:
             raise Wrong("no damage is chosen")
         if options.planted:
@@ -267,7 +315,7 @@ def main():
         print("\n".join(problems) if problems else f"{len(chosen)} damages can be made")
         if options.form or problems:
             return 1 if problems else 0
-        return 1 if try_all(chosen, Copy(source, build, out)) else 0
+        return 1 if try_all(chosen, Copy(source, build, out), options.go_on) else 0
     except Wrong as problem:
         print(f"check_damages.py: {problem}", file=sys.stderr)
         return 2
