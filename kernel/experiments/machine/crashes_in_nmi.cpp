@@ -7,6 +7,8 @@
 #include "kernel/experiments/machine/crashes.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/smp/smp.hpp"
+#include "nmisafe/trap/nmi_block.h"
+#include "nmisafe/trap/policy.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -101,5 +103,19 @@ void crash_under_nmis() {
     keep_sending_nmis();
     overflow_stack();
 }
+
+#ifdef __x86_64__
+/// As if two more were in progress, each nested in the entry of the one before: the next one is let in by an IRET.
+void crash_nmis_too_deep() {
+    nmisafe::trap::set_return_policy(nmisafe::trap::return_policy::iret);
+    nmisafe::trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });
+    nmisafe::trap::set_nmi_handler([](trap_frame&) {
+        this_cpu().nmi_block->tss.ist[nmisafe::trap::nmi_ist - 1] -= 2 * NMI_STRIDE;
+        hit_breakpoint();
+        send_nmi_to_self();
+    });
+    send_nmi_to_self();
+}
+#endif
 
 } // namespace kernel
