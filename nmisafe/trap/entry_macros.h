@@ -4,6 +4,7 @@
 #define NMISAFE_TRAP_ENTRY_MACROS_H
 
 #include "nmisafe/x86/indirect_target.h"
+#include "nmisafe/x86/vectors.h"
 
 #ifdef __ASSEMBLER__
 
@@ -86,6 +87,16 @@
 #endif
 
 #define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
+
+/// What a stub pushes: the vector, and 0 where the CPU has pushed no error code. [intel/vol3 6.13]
+.macro push_error_and_vector vector:req
+    .if \vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (\vector & 31)) & 1)
+    push    $0
+    .endif
+    .cfi_hardware_frame WORD
+    push    $\vector
+    .cfi_adjust_cfa_offset WORD
+.endm
 
 #endif // __ASSEMBLER__
 #endif

@@ -37,12 +37,7 @@ trap_code nmisafe_trap_stubs
     jmp     nmisafe_trap_nmi_entry      // entry_address() gives that itself: see there
     .else
     indirect_target
-    .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
-    pushl   $0
-    .endif
-    .cfi_hardware_frame 4
-    pushl   $vector
-    .cfi_adjust_cfa_offset 4
+    push_error_and_vector vector
     .if vector == X86_VECTOR_PF
     jmp     nmisafe_trap_page_fault_common
     .elseif vector == X86_VECTOR_BP

@@ -86,14 +86,7 @@
 #ifdef NMISAFE_SHADOW_STACK
     read_shadow_stack none=.Lleft\@
     push_reg rdi
-    movq    X86_SHADOW_SSP(%rcx), %rdi
-    leaq    -X86_SHADOW_SIZE(%rdi), %rax
-    wrssq   %rdi, X86_SHADOW_SSP(%rax)
-    movq    X86_SHADOW_IP(%rcx), %rdi
-    wrssq   %rdi, X86_SHADOW_IP(%rax)
-    movq    X86_SHADOW_CS(%rcx), %rdi
-    wrssq   %rdi, X86_SHADOW_CS(%rax)
-    leave_shadow_stack words=rax, scratch=rdi
+    leave_for_interrupted_shadow_stack ssp=rdi, words=rax, scratch=rdi
     pop_reg rdi
 .Lleft\@:
 #endif

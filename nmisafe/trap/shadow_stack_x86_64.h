@@ -54,6 +54,19 @@
 .Lfollowed\@:
 .endm
 
+/// The three words at RCX once more, below the interrupted SSP, and SSP to them: for a far return on another
+/// shadow stack.
+.macro leave_for_interrupted_shadow_stack ssp:req, words:req, scratch:req
+    movq    X86_SHADOW_SSP(%rcx), %\ssp
+    leaq    -X86_SHADOW_SIZE(%\ssp), %\words
+    wrssq   %\ssp, X86_SHADOW_SSP(%\words)
+    movq    X86_SHADOW_IP(%rcx), %\scratch
+    wrssq   %\scratch, X86_SHADOW_IP(%\words)
+    movq    X86_SHADOW_CS(%rcx), %\scratch
+    wrssq   %\scratch, X86_SHADOW_CS(%\words)
+    leave_shadow_stack words=\words, scratch=\scratch
+.endm
+
 /// All of the above, before a return whose kind is in EAX. RSP -> trap_frame, every other register saved.
 ///
 /// A CALL that was stood in for: the words move down by one, to make room for the return address. SSP
@@ -81,14 +94,7 @@
     cmpl    $NMISAFE_RETURN_IRET, %eax
     je      .Ldone\@
     jump_if_removed NMISAFE_WITHOUT_SHADOW_TOKEN, .Ldone\@
-    movq    X86_SHADOW_SSP(%rcx), %rsi
-    leaq    -X86_SHADOW_SIZE(%rsi), %rdx
-    wrssq   %rsi, X86_SHADOW_SSP(%rdx)
-    movq    X86_SHADOW_IP(%rcx), %rdi
-    wrssq   %rdi, X86_SHADOW_IP(%rdx)
-    movq    X86_SHADOW_CS(%rcx), %rdi
-    wrssq   %rdi, X86_SHADOW_CS(%rdx)
-    leave_shadow_stack words=rdx, scratch=rdi
+    leave_for_interrupted_shadow_stack ssp=rsi, words=rdx, scratch=rdi
     jmp     .Ldone\@
 .Lcalled\@:
     jump_if_removed NMISAFE_WITHOUT_SHADOW_CALL, .Lfollow\@

@@ -32,12 +32,7 @@ trap_code nmisafe_user_stubs
     .balign 16
     .cfi_hardware_frame 0
     indirect_target
-    .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
-    pushl   $0
-    .endif
-    .cfi_hardware_frame 4
-    pushl   $vector
-    .cfi_adjust_cfa_offset 4
+    push_error_and_vector vector
     .if vector == X86_VECTOR_NMI
     jmp     nmisafe_user_nmi_common
     .elseif vector == X86_VECTOR_PF

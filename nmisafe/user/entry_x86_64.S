@@ -95,12 +95,7 @@ trap_code nmisafe_user_stubs
     jmp     nmisafe_user_nmi_entry      // entry_address() gives that itself: see there
     .else
     begin_entry
-    .if vector >= X86_EXCEPTION_VECTORS || !((X86_ERROR_CODE_VECTORS >> (vector & 31)) & 1)
-    pushq   $0
-    .endif
-    .cfi_hardware_frame 8
-    pushq   $vector
-    .cfi_adjust_cfa_offset 8
+    push_error_and_vector vector
     .if vector == X86_VECTOR_DF
     jmp     nmisafe_user_anywhere_common
     .else
