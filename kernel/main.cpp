@@ -2,7 +2,7 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary, stacks, int3, emulate,
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary, debug-stack, step-end, stacks, int3, emulate,
 // shootdown, grace, cr3, leaf, lock, order, close. Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/common/controls.hpp"
@@ -91,6 +91,8 @@ bool take_out_defences(text names) {
         {"gs", NMISAFE_WITHOUT_GS},   {"latch", NMISAFE_WITHOUT_LATCH},
         {"boundary", NMISAFE_WITHOUT_BOUNDARY},
         {"tables-back", NMISAFE_WITHOUT_TABLES_BACK},
+        {"debug-stack", NMISAFE_WITHOUT_DEBUG_STACK},
+        {"step-end", NMISAFE_WITHOUT_STEP_END},
         {"shadow-far", NMISAFE_WITHOUT_SHADOW_FAR},
         {"shadow-step", NMISAFE_WITHOUT_SHADOW_STEP},
         {"shadow-token", NMISAFE_WITHOUT_SHADOW_TOKEN},

@@ -22,6 +22,8 @@ constexpr struct {
     {"nmi-state", nmi_state},
     {"nmi-like", nmi_like},
     {"nmi-latch", nmi_latch},
+    {"nmi-stepping", nmi_stepping},
+    {"nmi-stepping-storm", nmi_stepping_storm},
     {"vectors", vectors},
     {"events-under-nmi", events_under_nmi},
     {"asking-under-nmi", asking_under_nmi},

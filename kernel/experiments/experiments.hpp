@@ -22,6 +22,8 @@ void interrupt_storm();
 void nmi_state();
 void nmi_like();
 void nmi_latch();
+void nmi_stepping();
+void nmi_stepping_storm(); // nmi_stepping.cpp
 void vectors();
 void events_under_nmi();
 void asking_under_nmi();

@@ -41,9 +41,30 @@ struct cpu_state {
     /// #DB or #MC among it. Written by the probe's breakpoint handler with interrupts off, any
     /// context.
     uint8_t in_probe_handler[2];
+    /// Whether an NMI's handler is in progress in which breakpoints may be armed (trap/nmi_debug.hpp).
+    /// Written by the NMI, before and after the handler.
+    uint32_t nmi_handler_debugged;
     /// Hits of markers that called nothing, because too many were under way already. Written at the
     /// hit, any context.
     uint32_t dropped_hits;
+    /// What DR7 is to be in an NMI's handler, 0 if nobody has said so. Written by
+    /// trap::set_nmi_debug_control() alone, in any context; read by returns, as debug_control is.
+    uintptr_t nmi_debug_control;
+#ifdef __x86_64__
+    /// The frame of the latest #DB in progress, or of one before it. Written by #DB.
+    uintptr_t debug_frame;
+    /// Where a #DB begins outside of NMI handlers and in them: what the IST entry is made to say, and
+    /// with shadow stacks the word of their table. Null if trap::set_up_nmi_debugging() was not
+    /// called. Written by it, read in NMI.
+    struct {
+        uint64_t* entry;
+        uint64_t outside;
+        uint64_t in_nmi;
+        uint64_t* shadow_entry;
+        uint64_t shadow_outside;
+        uint64_t shadow_in_nmi;
+    } debug_stacks;
+#endif
 };
 
 static_assert(

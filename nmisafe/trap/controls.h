@@ -15,6 +15,8 @@
 #define NMISAFE_WITHOUT_GS 0x40     // leave the kernel's GS behind when an NMI returns
 #define NMISAFE_WITHOUT_LATCH 0x80  // let a nested NMI run the handler, over the frame of the other
 #define NMISAFE_WITHOUT_BOUNDARY 0x100 // leave the entry or exit of an NMI as an #MC or #DB finds it
+#define NMISAFE_WITHOUT_DEBUG_STACK 0x200 // let a #DB in an NMI begin its stack again, over one in progress
+#define NMISAFE_WITHOUT_STEP_END 0x400 // let a step that an NMI's handler leaves on go on behind it
 
 #define NMISAFE_WITHOUT_SHADOW_FAR 0x10000   // return by the near return with a shadow stack
 #define NMISAFE_WITHOUT_SHADOW_STEP 0x20000  // let a handler move IP, and the shadow stack not follow

@@ -75,6 +75,12 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
     return return_by_iret(frame, why_not_plain(frame.flags, frame.cs, current_cs));
 }
 
+/// Behind a test for RF and any_breakpoint_wanted(): whether it must survive here.
+[[gnu::cold, gnu::noinline, NMISAFE_TRAP_TEXT]] bool resume_flag_matters() {
+    return instruction_breakpoint_armed(due_control(contract::this_cpu())) &&
+           defended(NMISAFE_WITHOUT_RF);
+}
+
 [[NMISAFE_TRAP_INLINE]] inline return_kind plan_return(const x86::trap_frame& frame) {
     const uint16_t current_cs = x86::read_cs();
     const uintptr_t decided =
@@ -82,8 +88,8 @@ return_not_plain(const x86::trap_frame& frame, uint16_t current_cs) {
     if (!is_plain(frame.flags, frame.cs, current_cs, decided)) [[unlikely]]
         return return_not_plain(frame, current_cs);
     auto& cpu = contract::this_cpu();
-    if ((frame.flags & X86_FLAGS_RF) != 0 && instruction_breakpoint_armed(cpu.debug_control) &&
-        !breakpoints_are_off(cpu) && defended(NMISAFE_WITHOUT_RF)) [[unlikely]]
+    if ((frame.flags & X86_FLAGS_RF) != 0 && any_breakpoint_wanted(cpu) && resume_flag_matters())
+        [[unlikely]]
         return return_by_iret(frame, iret_reason::resume_flag);
     const return_policy policy = fitting_policy();
     const bool counted_in_nmi = policy == return_policy::far_nmi_count && context::in_nmi();
@@ -167,11 +173,24 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
 
 /// What #DB needs around its handler. No CPU clears what DR6 reports: the next #DB would report it
 /// again, and a breakpoint not hit would be taken for one that was. [intel/vol3 17.2.3]
-[[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame,
+                                                          platform::cpu_state& cpu) {
     const uintptr_t status = x86::read_dr6();
+#ifdef __x86_64__
+    // One in progress whose stack was begun again, for want of set_up_nmi_debugging(): its frame is gone.
+    const uintptr_t outer = cpu.debug_frame;
+    const auto address = reinterpret_cast<uintptr_t>(&frame);
+    if (outer == address && cpu.nmi_like_in_progress > 1 &&
+        defended(NMISAFE_WITHOUT_DEBUG_STACK | NMISAFE_WITHOUT_DR7)) [[unlikely]]
+        stop("a #DB began its stack again, over another one's frame", frame, address);
+    cpu.debug_frame = address;
+#endif
     call_handler(frame);
+#ifdef __x86_64__
+    cpu.debug_frame = outer;
+#endif
     // IRET with RF lets the instruction run once; by POPF the breakpoint would be hit without end.
-    if (is_instruction_breakpoint_hit(frame, status, contract::this_cpu().debug_control))
+    if (is_instruction_breakpoint_hit(frame, status, control_outside_debug(cpu)))
         frame.flags |= X86_FLAGS_RF;
     x86::write_dr6(X86_DR6_CLEAR);
 }
@@ -192,7 +211,7 @@ nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
     if constexpr (counts_nmi_like)
         context::nmi_enter();
     if (frame->vector == X86_VECTOR_DB)
-        handle_debug_exception(*frame);
+        handle_debug_exception(*frame, cpu);
     else
         call_handler(*frame);
     if constexpr (counts_nmi_like)
@@ -202,7 +221,8 @@ nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
         x86::write_cr2(cr2);
     leave_nmi_boundary(*frame, boundary);
     x86::decrement(cpu.nmi_like_in_progress);
-    rearm_breakpoints(cpu, were_armed);
+    // The handler of a #DB in an NMI may have asked for breakpoints in the NMI's handler.
+    rearm_breakpoints(cpu, were_armed || any_breakpoint_wanted(cpu));
     return static_cast<uint32_t>(plan_return(*frame));
 }
 

@@ -7,6 +7,7 @@
 #include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/handlers.hpp"
 #include "nmisafe/trap/nmi_latch.h"
 #include "nmisafe/trap/return_plan.hpp"
 #include "nmisafe/trap/shadow.hpp"
@@ -21,11 +22,13 @@ uint16_t nmisafe_trap_percpu_selector = 0;
 
 namespace nmisafe::trap {
 
+namespace internal {
+nmi_handler on_nmi;
+}
+
 namespace {
 
 using platform::contract;
-
-nmi_handler on_nmi;
 
 #ifdef __i386__
 static_assert(offsetof(platform::cpu_state, nmi_pending) ==
@@ -40,10 +43,6 @@ static_assert(offsetof(platform::cpu_state, nmi_pending) ==
 #endif
 
 } // namespace
-
-void set_nmi_handler(nmi_handler function) {
-    __atomic_store_n(&on_nmi, function, __ATOMIC_RELEASE);
-}
 
 void set_debug_control(uintptr_t value) {
     auto& cpu = contract::this_cpu();
@@ -88,7 +87,7 @@ nmisafe_trap_nmi(x86::trap_frame* frame) {
     const bool were_armed = disarm_breakpoints();
     context::nmi_enter();
 
-    const nmi_handler function = on_nmi;
+    const nmi_handler function = internal::on_nmi;
     if (function == nullptr) [[unlikely]]
         contract::panic({.what = "unexpected NMI", .frame = frame, .value = 0});
     function(*frame);

@@ -3,6 +3,7 @@
 
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/nmi_debug.hpp"
 
 namespace nmisafe::trap {
 
@@ -32,6 +33,7 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
 }
 
 void abandon_nmi(nmi_block& block) {
+    internal::forget_nmi_debugging();
     block.pending = 0;
     block.has_foreign_gs = 0;
     block.tss.ist[nmi_ist - 1] = reinterpret_cast<uintptr_t>(&block);
@@ -43,6 +45,7 @@ void abandon_nmi(nmi_block& block) {
 #else
 
 void abandon_nmi() {
+    internal::forget_nmi_debugging();
     auto& cpu = platform::contract::this_cpu();
     cpu.nmi_pending = 0;
     cpu.nmi_latch = 0;

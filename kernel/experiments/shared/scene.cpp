@@ -63,7 +63,9 @@ bool runs_over_nmi_stack([[maybe_unused]] const trap_frame& frame) {
 #endif
 }
 
-void on_nmi(trap_frame& frame) {
+} // namespace
+
+void handle_scene_nmi(trap_frame& frame) {
     ++scene.count.handled;
     scene.honoured = scene.tickets;
     scene.sender_honoured = scene.sender_tickets;
@@ -89,8 +91,6 @@ void on_nmi(trap_frame& frame) {
     outer_frame = nullptr;
     scene.in_handler = false;
 }
-
-} // namespace
 
 /// A breakpoint's frame in the very place of the NMI's: #BP was given the NMI's stack.
 bool handle_scene_breakpoint(trap_frame& frame) {
@@ -124,7 +124,7 @@ void set_scene(void (*body)(trap_frame&)) {
     outer_frame = nullptr;
     clear_recorded();
     this_cpu().nmisafe.iret_returns_in_nmi = 0;
-    nmisafe::trap::set_nmi_handler(on_nmi);
+    nmisafe::trap::set_nmi_handler(handle_scene_nmi);
     nmisafe::trap::set_handler(X86_VECTOR_BP, handle_scene_breakpoint);
     nmisafe::trap::set_page_fault_handler(handle_scene_page_fault);
 }

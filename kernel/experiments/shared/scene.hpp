@@ -66,6 +66,9 @@ extern nmi_scene scene;
 /// Installs the scene's NMI, #BP and #PF handlers and clears all counters.
 void set_scene(void (*body)(nmisafe::x86::trap_frame&));
 
+/// That of NMIs, for an experiment's own to call. @context nmi
+void handle_scene_nmi(nmisafe::x86::trap_frame& frame);
+
 /// Those of #BP and #PF, for events in ring 0. @context any
 bool handle_scene_breakpoint(nmisafe::x86::trap_frame& frame);
 bool handle_scene_page_fault(nmisafe::x86::trap_frame& frame, uintptr_t address);
