@@ -14,6 +14,7 @@
 #ifdef __x86_64__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_attacks_shared.hpp"
 #include "nmisafe/trap/shadow.hpp"
@@ -70,17 +71,32 @@ void first_event() {
 
 uintptr_t hit_at;
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+// RSP is put into another word first, and comes from there when the frame is not mapped any more.
+constexpr uint32_t last_event_hits = 2;
+
+void* stack_pointer_word(trap_frame&) {
+    return &this_cpu().user.scratch;
+}
+#else
+constexpr uint32_t last_event_hits = 1;
+
+void* stack_pointer_word(trap_frame& frame) {
+    return &frame.sp;
+}
+#endif
+
 bool note_hit(trap_frame& frame) {
     static_cast<void>(expect_own_gs("GS in #DB"));
-    trap::set_debug_control(X86_DR7_DISARMED);
-    ++handled;
+    if (++handled == last_event_hits)
+        trap::set_debug_control(X86_DR7_DISARMED);
     hit_at = frame.ip;
     return true;
 }
 
 void watch_stack_pointer(task&, trap_frame& frame) {
     constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xb0000; // DR0, 8 bytes, read or written
-    x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(&frame.sp));
+    x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(stack_pointer_word(frame)));
     trap::set_debug_control(watch_word);
 }
 
@@ -97,9 +113,10 @@ void last_event() {
     if (run_task_guarded(ended))
         expect_end(begun, ended, instructions(syscall_code),
                    USER_REGISTER(cx) | USER_REGISTER(r11));
-    if (handled != 1)
-        fail("#DB on the way back", 1, handled);
-    if (hit_at != reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret))
+    if (handled != last_event_hits)
+        fail("#DB on the way back", last_event_hits, handled);
+    if (hit_at < reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret) ||
+        hit_at >= reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret_end))
         fail("where #DB came", reinterpret_cast<uintptr_t>(user::nmisafe_user_sysret), hit_at);
     expect_kernel_words();
     ++scene.count.boundaries;
