@@ -28,6 +28,7 @@ void vectors();
 void events_under_nmi();
 void asking_under_nmi();
 void from_outside();
+void user_from_outside(); // from-outside with mode=user
 void start_under_nmi();
 void threads();
 void costs();

@@ -39,10 +39,7 @@ trap_code nmisafe_trap_nmi_entry
     pushl   $X86_VECTOR_NMI
     .cfi_adjust_cfa_offset 4
     push_registers
-    movl    FRAME_IP(%esp), %eax
-    subl    $nmisafe_trap_nmi_window, %eax
-    cmpl    $nmisafe_trap_nmi_iret - nmisafe_trap_nmi_window, %eax
-    jbe     .Linterrupted_exit
+    find_interrupted_exit nmisafe_trap_nmi, interrupted=.Linterrupted_exit
 .Lrun:
     cld
     movl    %gs, %ebx                   // C++ preserves EBX
@@ -60,41 +57,11 @@ nmisafe_trap_nmi_exit:
 #endif
     movl    %ebx, %gs
 .Lgs_is_back:
-    cmpl    $NMISAFE_NMI_NESTED_IRET, %eax
-    jbe     .Lnested
-    movl    $0, NMI_LATCH(%eax)
-// The frame and the registers in it stay whole, and ESP where it is, so that a further NMI can begin anew.
-    .globl  nmisafe_trap_nmi_window
-nmisafe_trap_nmi_window:
-    cmpl    $0, NMI_PENDING(%eax)
-    jne     .Lrun
-    .set    offset, 0
-    .irp    register, ebp, edi, esi, edx, ebx, ecx, eax
-    movl    offset(%esp), %\register
-    .set    offset, offset + 4
-    .endr
-    .cfi_remember_state
-    addl    $FRAME_IP, %esp
-    .cfi_adjust_cfa_offset -FRAME_IP
-    .irp    register, ebp, edi, esi, edx, ebx, ecx, eax
-    .cfi_restore \register
-    .endr
-    .globl  nmisafe_trap_nmi_iret
-nmisafe_trap_nmi_iret:
-    iretl                               // why an IRET: the one that unblocks NMIs, at the very end
-    .cfi_restore_state
+    end_nmi nmisafe_trap_nmi, nested=.Lnested, run=.Lrun
+    leave_nmi nmisafe_trap_nmi
 
 .Linterrupted_exit:
-    testb   $X86_RPL_MASK, FRAME_CS(%esp)
-    jnz     .Lrun                       // user mode's addresses say nothing
-#ifdef NMISAFE_TRAP_CONTROLS
-    testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed
-    jnz     .Lrun
-#endif
-    cmpl    $nmisafe_trap_nmi_iret - nmisafe_trap_nmi_window, %eax
-    je      .Linterrupted_iret
-    addl    $FRAME_SIZE, %esp           // ESP -> the trap_frame of the interrupted one
-    jmp     .Lrun
+    take_over_exit nmisafe_trap_nmi, run=.Lrun, at_iret=.Linterrupted_iret
 
 // The registers are the interrupted code's already, and its frame is next.
 .Linterrupted_iret:
@@ -105,7 +72,10 @@ nmisafe_trap_nmi_iret:
     jmp     nmisafe_trap_nmi_entry
     .cfi_restore_state
 
-// Remembered; the interrupted handler goes on.
+// Remembered; the interrupted handler goes on. Those of the module user come here too. ESP -> trap_frame, EAX: a value
+// of nmi_latch.h.
+    .globl  nmisafe_trap_nmi_nested
+nmisafe_trap_nmi_nested:
 .Lnested:
     cmpl    $NMISAFE_NMI_NESTED, %eax
     jne     .Lnested_iret

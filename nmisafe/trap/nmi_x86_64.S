@@ -21,8 +21,8 @@
 // an SMI, on a CPU whose RSM unblocks them):
 //   - the boundary before the first instruction: the frame at P is overwritten.
 //   - level 1: the boundaries before its first four instructions; level 2: before its first seven. By the entry of
-//     the module user two more each, and those of its ENDBR and CLAC.
-// It is noticed, and stops the machine by name; but not before the first instruction of the module user's entry.
+//     the module user no more, but for its ENDBR.
+// It is noticed, and stops the machine by name.
 // An NMI may also interrupt the handler of an #MC or of a step that has interrupted one of the boundaries below:
 // nmi_boundary.hpp makes good what the RIP then does not say.
 //
@@ -212,6 +212,7 @@ nmisafe_trap_nmi_redo:
 // ---------------------------------------------------------------------------------------------------
 // A nested NMI. It lowers the IST entry once more, so that none can write over its own frame either; remembers
 // that it came; and goes back without IRET, so that NMIs are blocked again. Never C++, no state but this.
+// Entries of other modules come here too, behind the first instruction.
     .globl  nmisafe_trap_nmi_nested
 nmisafe_trap_nmi_nested:
     .cfi_restore_state
@@ -347,6 +348,9 @@ nmisafe_trap_nmi_nested_iret:
     popq    %rcx
     popq    %rax
 .Lstop_nested:
+// Here goes on an entry of another module that finds the frame of an NMI overwritten. RSP -> what the CPU pushed.
+    .globl  nmisafe_trap_nmi_lost
+nmisafe_trap_nmi_lost:
     .cfi_hardware_frame 0
     pushq   $0
     pushq   $X86_VECTOR_NMI

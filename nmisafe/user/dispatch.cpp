@@ -132,6 +132,11 @@ nmisafe_user_finish(user_frame* frame) {
     return return_by_iret(*frame);
 }
 
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] bool
+nmisafe_user_is_refused(user_frame* frame) {
+    return refusal_of(*frame) != refusal::none;
+}
+
 #ifdef __x86_64__
 
 namespace {

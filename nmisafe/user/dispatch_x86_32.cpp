@@ -7,8 +7,6 @@
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
-#include "nmisafe/trap/nmi_latch.h"
-#include "nmisafe/trap/return_kind.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/user/frame_x86_32.h"
@@ -68,27 +66,11 @@ nmisafe_user_dispatch_anywhere(x86::trap_frame* frame) {
     return trap::nmisafe_trap_dispatch_nmi_like(frame);
 }
 
-/// As nmi_x86_32.S does it for the trap module.
-extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uintptr_t
 nmisafe_user_nmi(x86::trap_frame* frame) {
-    auto& cpu = platform::contract::this_cpu();
-    do {
-        const uintptr_t result = trap::nmisafe_trap_nmi(frame);
-        if (result == NMISAFE_NMI_NESTED)
-            return NMISAFE_RETURN_NEAR;
-        if (result == NMISAFE_NMI_NESTED_IRET)
-            return NMISAFE_RETURN_IRET;
-        __atomic_store_n(&cpu.nmi_latch, 0, __ATOMIC_RELAXED);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } while (__atomic_load_n(&cpu.nmi_pending, __ATOMIC_RELAXED) != 0);
+    const uintptr_t result = trap::nmisafe_trap_nmi(frame);
     leave_sysexit_shadow(*frame);
-    return NMISAFE_USER_NMI_DONE;
-}
-
-extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] bool
-nmisafe_user_is_refused(user_frame* frame) {
-    return defended(NMISAFE_USER_WITHOUT_REFUSAL) &&
-           why_refused(frame->trap.cs, frame->ss(), frame->trap.flags) != refusal::none;
+    return result;
 }
 
 void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top) {

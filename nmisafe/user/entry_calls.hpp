@@ -22,13 +22,12 @@ extern "C" {
 /// What is left of an event whose handler has run. @context thread
 [[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_finish(user_frame* frame);
 
-#ifdef __i386__
-/// An NMI, wherever. Returns how to go back: a nested one as a trap does, else NMISAFE_USER_NMI_DONE.
-/// @context nmi
-[[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_user_nmi(x86::trap_frame* frame);
-
 /// Whether an NMI in user mode may not go back to this image itself. @context nmi
 [[NMISAFE_ASSEMBLY_CALL]] bool nmisafe_user_is_refused(user_frame* frame);
+
+#ifdef __i386__
+/// An NMI, wherever: returns what nmisafe_trap_nmi() does. @context nmi
+[[NMISAFE_ASSEMBLY_CALL]] uintptr_t nmisafe_user_nmi(x86::trap_frame* frame);
 #endif
 
 /// Goes to user mode with a frame that is to be returned to by IRET. @context thread, IF=0

@@ -13,6 +13,7 @@
 // EFLAGS.
 #ifdef __i386__
 
+#include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/nmi_latch.h"
 #include "nmisafe/user/cpu_words.h"
 #include "nmisafe/user/entry_macros_x86_32.h"
@@ -161,6 +162,8 @@ trap_code nmisafe_user_segment_fault_common
     je      .Lnull_\segment
     cmpl    $.Lnmi_\segment, STUB_IP(%esp)
     je      .Lnull_\segment
+    cmpl    $.Lnmi_nested_\segment, STUB_IP(%esp)
+    je      .Lnull_\segment
     .endr
     jmp     nmisafe_trap_common
 
@@ -305,36 +308,49 @@ end_trap_code nmisafe_user_enter
 
 // ---------------------------------------------------------------------------------------------------
 // NMI. From ring 0 as #DB and #MC, and back by its own IRET, which cannot fault: the frame is the
-// kernel's. From user mode it is on the thread stack, where nothing else is.
+// kernel's. From user mode it is on the thread stack, where nothing else is. nmi_x86_32.S says what a further NMI
+// does at each boundary; what is here beyond it are the segments.
 trap_code nmisafe_user_nmi_common
     .cfi_hardware_frame FRAME_BELOW_IP
     clear_access
     enter_frame
+    find_interrupted_exit nmisafe_user_nmi, interrupted=.Lnmi_interrupted_exit, below=USER_FRAME_TRAP
+.Lnmi_run:
+    call_with_frame nmisafe_user_nmi, USER_FRAME_TRAP
+    end_nmi nmisafe_user_nmi, nested=.Lnmi_nested, run=.Lnmi_run
     testb   $X86_RPL_MASK, USER_FRAME_TRAP + FRAME_CS(%esp)
-    jnz     .Lnmi_from_user
-    call_with_frame nmisafe_user_nmi, USER_FRAME_TRAP
+    jnz     .Lnmi_to_user
     load_segments .Lnmi
-    cmpl    $NMISAFE_USER_NMI_DONE, %eax
-    jne     .Lnmi_nested
-    .cfi_remember_state
-    leave_frame
-    leal    FRAME_BELOW_IP(%esp), %esp
-    .cfi_adjust_cfa_offset -FRAME_BELOW_IP
-    .globl  nmisafe_user_nmi_iret
-nmisafe_user_nmi_iret:
-    iretl                               // why an IRET: the one that unblocks NMIs, at the very end
+    leave_nmi nmisafe_user_nmi, below=USER_FRAME_TRAP
 
-// One in the middle of another NMI's handling: as #DB and #MC go back.
-    .cfi_restore_state
+.Lnmi_interrupted_exit:
+    take_over_exit nmisafe_user_nmi, run=.Lnmi_run, at_iret=.Lnmi_interrupted_iret, below=USER_FRAME_TRAP
+
+// All that is saved here is the interrupted code's already, and its EIP, CS and EFLAGS are next: what is saved
+// moves up to them.
+.Lnmi_interrupted_iret:
+    .set    offset, USER_FRAME_TRAP + FRAME_IP - 4
+    .rept   (USER_FRAME_TRAP + FRAME_IP) / 4
+    movl    offset(%esp), %eax
+    movl    %eax, offset + 12(%esp)
+    .set    offset, offset - 4
+    .endr
+    addl    $12, %esp
+    jmp     .Lnmi_run
+
+// One in the middle of another NMI's handling goes back without IRET.
 .Lnmi_nested:
-    leal    (SEGMENTS_SIZE - 4)(%esp), %esp
-    .cfi_adjust_cfa_offset -(SEGMENTS_SIZE - 4)
-    jmp     nmisafe_trap_return
+    load_segments .Lnmi_nested
+    .cfi_remember_state
+    leal    SEGMENTS_SIZE(%esp), %esp
+    .cfi_adjust_cfa_offset -SEGMENTS_SIZE
+    jmp     nmisafe_trap_nmi_nested
+    .cfi_restore_state
 
-// An image that IRET must not load as it is ends the NMI here, and goes on as any other from user mode.
-.Lnmi_from_user:
+// An image that IRET must not load as it is ends the NMI here, and goes on as any other from user mode. A further
+// NMI is one of its own from here on, and takes a frame below this one.
+.Lnmi_to_user:
     .cfi_user_frame USER_FRAME_TRAP + FRAME_IP
-    call_with_frame nmisafe_user_nmi, USER_FRAME_TRAP
     call_with_frame nmisafe_user_is_refused
     testb   %al, %al
     movl    $USER_RETURN_IRET, %eax

@@ -272,27 +272,36 @@ trap_code nmisafe_user_return_fault
     push_registers
     cld
 // If the IRET was an NMI's, NMIs are unblocked: H1. Where they are not, on QEMU, they must be before the
-// thread goes on: by an IRET to here.
+// thread goes on.
 #ifdef NMISAFE_TRAP_CONTROLS
     testl   $NMISAFE_USER_WITHOUT_UNBLOCKING, nmisafe_user_removed(%rip)
     jnz     .Lunblocked
 #endif
+    call    nmisafe_user_unblock_nmis
+.Lunblocked:
+    dispatch nmisafe_user_dispatch
+    jmp     nmisafe_user_return
+end_trap_code nmisafe_user_return_fault
+
+// Ends what is left of an NMI, where nothing of it is needed any more: on a CPU or under an emulator where
+// the IRET that faults has not done so, and before what only an ordinary return may do. Returns by the IRET.
+// Uses RAX, RCX.
+trap_code nmisafe_user_unblock_nmis
+    .cfi_def_cfa %rsp, 8
+    .cfi_offset %rip, -8
+    leaq    8(%rsp), %rcx
+    .cfi_def_cfa %rcx, 0
     movl    %ss, %eax
-    movq    %rsp, %rcx
     pushq   %rax
     pushq   %rcx
     pushfq
     movl    %cs, %eax
     pushq   %rax
-    leaq    .Lunblocked(%rip), %rax
-    pushq   %rax
+    pushq   -8(%rcx)
     .globl  nmisafe_user_unblocking_iret
 nmisafe_user_unblocking_iret:
-    iretq                               // why an IRET: one that has faulted was to unblock NMIs
-.Lunblocked:
-    dispatch nmisafe_user_dispatch
-    jmp     nmisafe_user_return
-end_trap_code nmisafe_user_return_fault
+    iretq                               // why an IRET: it unblocks NMIs
+end_trap_code nmisafe_user_unblock_nmis
 
 // ---------------------------------------------------------------------------------------------------
 // SYSCALL. The frame is made as if the CPU had pushed it; RCX and R11 in it are the user's RIP and RFLAGS, as

@@ -13,19 +13,22 @@
 
 // From ring 3 the frame moves to the thread's stack, and there is no work before the return, because NMIs are
 // blocked until it. The first instruction (behind ENDBR) is that of the module trap's entry, whose rules hold here
-// too: nmi_x86_64.S.
+// too: nmi_x86_64.S. So is what a nested one does: it is told before anything else, so that no boundary more is open
+// to a further one than there.
 #define AT_HEAD(offset) HARDWARE_SIZE + (offset)(%rsp)
 trap_code nmisafe_user_nmi_entry
     .cfi_hardware_frame 0
     indirect_target
     subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
+.Lnmi_lowered:
+    cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
+    jne     nmisafe_trap_nmi_nested     // in user mode: stops the machine
 #ifdef NMISAFE_USER_CLAC
     clac
 #endif
     testb   $X86_RPL_MASK, FRAME_CS - FRAME_IP(%rsp)
-    jz      nmisafe_trap_nmi_entered
-    cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
-    jne     nmisafe_trap_nmi_entered    // which stops the machine
+    jz      .Lnmi_from_kernel
+    .cfi_remember_state
     pushq   $0
     .cfi_adjust_cfa_offset 8
     pushq   $X86_VECTOR_NMI
@@ -58,6 +61,8 @@ trap_code nmisafe_user_nmi_entry
 .Lrun_nmi:
     movq    %rsp, %rdi                  // arg 1: trap_frame*
     call    nmisafe_trap_nmi
+    movq    %rsp, %rdi
+    call    nmisafe_user_is_refused     // AL
 #ifdef NMISAFE_TRAP_CONTROLS
     testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
     jnz     .Lraised
@@ -70,8 +75,15 @@ nmisafe_user_nmi_window:
 nmisafe_user_nmi_raise:
     addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // nothing of this NMI lies on the NMI's stack
 .Lraised:
-    xorl    %eax, %eax
+    testb   %al, %al
+    movl    $0, %eax                    // return_kind::iret
+    jz      nmisafe_user_return
+// An image that IRET must not load as it is ends the NMI here, and goes on as any other from user mode.
+    call    nmisafe_user_unblock_nmis
+    movq    %rsp, %rdi
+    call    nmisafe_user_finish
     jmp     nmisafe_user_return
+
 // Where an NMI between the two labels goes on: RDX is the block.
     .globl  nmisafe_user_nmi_redo
 nmisafe_user_nmi_redo:
@@ -80,6 +92,18 @@ nmisafe_user_nmi_redo:
 .Lnmi_again:
     movl    $0, NMI_BLOCK_PENDING(%rbx)
     jmp     .Lrun_nmi
+
+// If this one has interrupted an NMI's entry here, before the IST entry was lowered, its frame lies over that one's.
+// Only the RIP of ring 0 tells: RSP may be anything behind a SYSCALL.
+.Lnmi_from_kernel:
+    .cfi_restore_state
+    push_reg rax
+    leaq    .Lnmi_lowered - 1(%rip), %rax
+    subq    8(%rsp), %rax               // RIP: unsigned, so that one range is one comparison
+    cmpq    $.Lnmi_lowered - nmisafe_user_nmi_entry, %rax
+    pop_reg rax
+    jae     nmisafe_trap_nmi_entered
+    jmp     nmisafe_trap_nmi_lost
 end_trap_code nmisafe_user_nmi_entry
 
 #endif // __x86_64__

@@ -13,25 +13,30 @@ import subprocess
 import sys
 
 PATHS = ("breakpoint", "page-fault", "nmi-breakpoint", "nmi-page-fault")
+USER_PATHS = ("nmi-from-user", "nmi-to-fault", "nmi-to-segment", "nmi-refused", "nmi-in-kernel")
 HARMS = ("nested", "lost", "corrupted", "unsafe_irets", "failures")
 # What the injector has to know, and the kernel's options: the path is a window of the first CPU's, or the
 # start of the second one, from its first instruction, in the page of KERNEL_TRAMPOLINE, on.
+# A task's path is from its first instruction to its fourth, or to where the kernel ends it.
+TASK = 0x400000
 EXPERIMENTS = {
-    "from-outside": ({"begin": "window_outside_begin", "end": "window_outside_end", "cpu": 0}, ""),
-    "start-under-nmi": ({"begin": 0x8000, "end": "kernel_joined", "cpu": 1}, "late=1"),
+    "from-outside": ({"begin": ["window_outside_begin"], "end": ["window_outside_end"], "cpu": [0]}, ""),
+    "user": ({"begin": ["window_outside_begin", TASK], "cpu": [0],
+              "end": ["window_outside_end", TASK + 3, "kernel_leave_task"]}, "mode=user"),
+    "start-under-nmi": ({"begin": [0x8000], "end": ["kernel_joined"], "cpu": [1]}, "late=1"),
 }
 # The one boundary of x86-64's latch that nothing can close is spared, but where it is to be seen that the
 # machine stops there by name (--stops).
-COMMON = {"x86_32": {"done": "outside_done"},
-          "x86_64": {"done": "outside_done", "spare": "nmisafe_trap_nmi_entry"}}
+COMMON = {"x86_32": {"done": ["outside_done"]},
+          "x86_64": {"done": ["outside_done"], "spare": ["nmisafe_trap_nmi_entry", "nmisafe_user_nmi_entry"]}}
 COMMON["x86_32_pae"] = COMMON["x86_32"]
 
 
 def arguments(elf, experiment, arch):
     listed = subprocess.check_output(["nm", elf], text=True)
     found = {words[2]: words[0] for words in map(str.split, listed.splitlines()) if len(words) == 3}
-    return {name: value if isinstance(value, int) else "0x" + found[value]
-            for name, value in {**EXPERIMENTS[experiment][0], **COMMON[arch]}.items()}
+    return [f"{name}={value if isinstance(value, int) else '0x' + found[value]}"
+            for name, values in {**EXPERIMENTS[experiment][0], **COMMON[arch]}.items() for value in values]
 
 
 def one_instruction_a_block(program):
@@ -52,10 +57,10 @@ def run(options):
     if options.stops or options.event != "unblocked-nmi":
         COMMON[options.arch].pop("spare", None)
     elif options.endbr:
-        COMMON[options.arch]["spare_size"] = 5 # the ENDBR, and what stands behind it
-    injector = {**arguments(elf, options.experiment, options.arch), "event": options.event, "log": str(walk)}
-    words = f"experiment={options.experiment} policy={options.policy} event={options.event} " + \
-        EXPERIMENTS[options.experiment][1]
+        COMMON[options.arch]["spare_size"] = [5] # the ENDBR, and what stands behind it
+    injector = arguments(elf, options.experiment, options.arch) + [f"event={options.event}", f"log={walk}"]
+    name = "from-outside" if options.experiment == "user" else options.experiment
+    words = f"experiment={name} policy={options.policy} event={options.event} " + EXPERIMENTS[options.experiment][1]
     if options.without:
         words += " without=" + options.without
     program = "qemu-system-x86_64" if options.arch == "x86_64" else "qemu-system-i386"
@@ -64,7 +69,7 @@ def run(options):
          "-kernel", elf.with_suffix(".image"), "-append", words, "-nodefaults",
          "-display", "none", "-no-reboot", "-debugcon", f"file:{console}", "-device",
          "isa-debug-exit,iobase=0xf4,iosize=0x4", "-plugin",
-         ",".join([options.injector] + [f"{name}={value}" for name, value in injector.items()])],
+         ",".join([options.injector] + injector)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=options.limit, check=False)
     text = console.read_text(errors="replace") if console.exists() else ""
     failures = [] if done.returncode == 33 else [f"exit status {done.returncode}: {done.stderr[-500:]}"]
@@ -89,17 +94,19 @@ def judge_coverage(console, walks, elf_range):
     return failures
 
 
-def judge_control(rows, console, harm):
-    """The harm must show, and where an NMI handler is interrupted: behind the two paths that do no harm."""
+def judge_control(rows, console, harm, harmless_paths):
+    """The harm must show, and where an NMI handler is interrupted: behind the paths that do no harm."""
     panic = re.search('^@panic what="(.*?)"', console, re.M)
     print(f"panic: {panic[1] if panic else 'none'}")
     if harm == "reset":
         return 0 if not rows and not panic and "experiment=start-under-nmi" in console else 1
-    harmless = len(rows) >= 2 and not any(int(row[key]) for row in rows[:2] for key in HARMS if key != "unsafe_irets")
+    before, rows = rows[:harmless_paths], rows[harmless_paths:]
+    harmless = len(before) == harmless_paths and \
+        not any(int(row[key]) for row in before for key in HARMS if key != "unsafe_irets")
     if harm == "nested":
-        harmful = not panic and any(row["path"].startswith("nmi-") and int(row["nested"]) for row in rows[2:])
+        harmful = not panic and any(row["path"].startswith("nmi-") and int(row["nested"]) for row in rows)
     else:
-        harmful = len(rows) == 2 and panic is not None and re.fullmatch(harm, panic[1])
+        harmful = not rows and panic is not None and re.fullmatch(harm, panic[1])
     return 0 if harmless and harmful else 1
 
 
@@ -123,8 +130,10 @@ def main():
     rows = [dict(re.findall(r"(\w+)=(\S+)", line))
             for line in console.splitlines() if line.startswith("@row")]
     walks = [part.split() for part in walk.split("path ")[1:]]
-    paths = PATHS if options.experiment == "from-outside" else (None,)
-    if options.event == "unblocked-nmi":
+    paths = {"from-outside": PATHS, "user": USER_PATHS}.get(options.experiment, (None,))
+    if options.experiment == "user" and options.arch == "x86_64":
+        paths = [path for path in paths if path != "nmi-to-segment"]
+    elif options.event == "unblocked-nmi" and options.experiment == "from-outside":
         paths += ("int-2",)
     if [row.get("path") for row in rows] != list(paths) or len(walks) != len(paths):
         failures.append(f"{len(rows)} rows, {len(walks)} walks")
@@ -146,7 +155,7 @@ def main():
         print("stopped by name" if stopped else console[-2000:])
         return 0 if stopped else 1
     if options.harm:
-        return judge_control(rows, console, options.harm)
+        return judge_control(rows, console, options.harm, 0 if options.experiment == "user" else 2)
     if failures:
         print("\n".join(failures + [line for line in console.splitlines() if re.match("@(fail|panic)", line)]),
               file=sys.stderr)

@@ -5,13 +5,14 @@
 //
 //   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
 //
-// spare: an instruction of a 64-bit guest before which no event is raised, or all within so many bytes. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an
-// SMI in an NMI's handler.
+// spare: an instruction of a 64-bit guest before which no event is raised, or all within so many bytes. EVENT:
+// machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an SMI in an NMI's
+// handler.
 //
-// begin, end: instructions that are executed once in each pass; done: a word of the guest's that is set
-// to 1 when a pass has had fewer instructions than there were passes. The log has a line "path N", N the
-// passes in which an SMI's handler ran, and then the addresses of all instructions of that last pass,
-// which was not disturbed, one a line.
+// begin, end: instructions that are executed once in each pass; these and spare may be given again, for one more.
+// done: a word of the guest's that is set to 1 when a pass has had fewer instructions than there were passes. The log
+// has a line "path N", N the passes in which an SMI's handler ran, and then the addresses of all instructions of that
+// last pass, which was not disturbed, one a line.
 //
 // QEMU's plugin interface raises no events. Debian's emulators export what their own devices call, so
 // that is declared here and called: work queued for a CPU is done between two instructions.
@@ -68,8 +69,8 @@ constexpr int interrupt_smi = 0x40;
 constexpr int interrupt_nmi = 0x200;
 constexpr int interrupt_machine_check = 0x1000;
 
-uint64_t begin_address, end_address, done_address;
-uint64_t spared_address; // 0: none
+std::vector<uint64_t> begin_addresses, end_addresses, spared_addresses;
+uint64_t done_address;
 uint64_t spared_size = 1;
 unsigned which_cpu;
 int event;
@@ -133,6 +134,15 @@ uint64_t find_hflags2() {
 
 uint64_t hflags2_offset; // 0: NMIs stay blocked where they are
 
+bool is_one_of(const std::vector<uint64_t>& addresses, uint64_t address) {
+    return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
+}
+
+bool is_spared(uint64_t address) {
+    return std::any_of(spared_addresses.begin(), spared_addresses.end(),
+                       [address](uint64_t spared) { return address - spared < spared_size; });
+}
+
 uint64_t instruction_pointer(cpu_state* cpu) {
     constexpr int rip = 16;
     byte_array* const bytes = g_byte_array_new();
@@ -145,7 +155,7 @@ uint64_t instruction_pointer(cpu_state* cpu) {
 
 /// What was pending has been delivered by now: so the next instruction may be a handler's first.
 void raise_event(cpu_state* cpu, uint64_t) {
-    if (spared_address != 0 && instruction_pointer(cpu) - spared_address < spared_size)
+    if (!spared_addresses.empty() && is_spared(instruction_pointer(cpu)))
         return;
     if (hflags2_offset != 0)
         *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &= ~nmis_blocked;
@@ -176,7 +186,7 @@ void on_instruction(unsigned cpu, void* where) {
     if (cpu != which_cpu)
         return;
     const auto address = reinterpret_cast<uint64_t>(where);
-    if (!in_pass && address == begin_address) {
+    if (!in_pass && is_one_of(begin_addresses, address)) {
         in_pass = true;
         raised = in_firmware = false;
         instructions = 0;
@@ -184,7 +194,7 @@ void on_instruction(unsigned cpu, void* where) {
     }
     if (!in_pass)
         return;
-    if (address == end_address) {
+    if (is_one_of(end_addresses, address)) {
         end_pass();
         return;
     }
@@ -213,11 +223,11 @@ void on_translation(plugin_id, translation_block* block) {
 bool take(const std::string& name, const std::string& value) {
     const uint64_t number = strtoull(value.c_str(), nullptr, 0);
     if (name == "begin")
-        begin_address = number;
+        begin_addresses.push_back(number);
     else if (name == "end")
-        end_address = number;
+        end_addresses.push_back(number);
     else if (name == "spare")
-        spared_address = number;
+        spared_addresses.push_back(number);
     else if (name == "spare_size")
         spared_size = number;
     else if (name == "done")
@@ -250,7 +260,7 @@ extern "C" EXPORTED int qemu_plugin_install(plugin_id id, const void*, int count
             return -1;
         }
     }
-    if (begin_address == 0 || end_address == 0 || done_address == 0 || event == 0 || out == nullptr) {
+    if (begin_addresses.empty() || end_addresses.empty() || done_address == 0 || event == 0 || out == nullptr) {
         fprintf(stderr, "injector: begin, end, done, event and log are needed\n");
         return -1;
     }

@@ -36,6 +36,14 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     endif()
     nmisafe_add_outside_test(${arch} unblocked-nmi .without-latch --variant=-controls --without latch
         --harm nested)
+    # The same of NMIs from user mode, and by its entries.
+    nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
+    if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} unblocked-nmi .user.first-instruction --experiment user
+            --stops "an NMI's frame was overwritten by a nested one's")
+    endif()
+    nmisafe_add_outside_test(${arch} unblocked-nmi .user.without-latch --experiment user --variant=-controls
+        --without latch --harm nested)
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
 foreach(arch IN LISTS paging_archs)

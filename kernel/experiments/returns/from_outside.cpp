@@ -15,6 +15,8 @@
 // held back to the end of the one in progress, at each instruction from the first of its entry to its
 // final IRET, and then be handled. On x86-64 not before the very first one: no latch can help there.
 //
+// Option mode=user: the paths of user_from_outside.cpp instead.
+//
 // Option event=machine-check, smi or unblocked-nmi says what is raised. The emulator sets outside_done
 // when it has come to the path's end; without it the experiment shows nothing, and fails.
 #include "kernel/console/command_line.hpp"
@@ -153,7 +155,9 @@ bool sweep() {
 } // namespace
 
 extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
-    if (path == int_2)
+    if (path == nullptr) // user_from_outside.cpp
+        raise_nmi_here();
+    else if (path == int_2)
         raise_nmi_vector();
     else if (path->in_nmi)
         raise_nmi_here();
@@ -163,6 +167,10 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
 
 void from_outside() {
     nmisafe::x86::disable_interrupts();
+    if (option("mode") == "user") {
+        user_from_outside();
+        return;
+    }
     for (const outside_path& which : paths) {
         path = &which;
         if (path == int_2 && option("event") != "unblocked-nmi")

@@ -89,6 +89,8 @@ void handle_scene_nmi(trap_frame& frame) {
     if (!same_frame(frame, outer_copy))
         ++scene.count.corrupted;
     outer_frame = nullptr;
+    if (scene.edit != nullptr)
+        scene.edit(frame);
     scene.in_handler = false;
 }
 

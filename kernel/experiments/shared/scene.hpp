@@ -34,6 +34,9 @@ struct nmi_scene {
     /// What the handler does, when it is not nested. Null: nothing.
     void (*body)(nmisafe::x86::trap_frame&);
 
+    /// What it does to its frame, when that has been seen to be as it was. Null: nothing.
+    void (*edit)(nmisafe::x86::trap_frame&);
+
     /// Which page fault or breakpoint handlers ran since the injection began.
     shared_count breakpoints;
     shared_count page_faults;

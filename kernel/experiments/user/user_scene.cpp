@@ -98,6 +98,15 @@ task make_task(user_instructions code, uintptr_t offset) {
     return made;
 }
 
+void prepare_to_raise_nmi(task& which) {
+    constexpr uintptr_t command_low = 0x300;
+    local_apic::command_high() = local_apic::id() & 0xff000000;
+    which.frame.trap.di = user_apic + command_low;
+    which.frame.trap.si = local_apic::deliver_nmi | local_apic::level_assert;
+    ++scene.tickets;
+    ++scene.count.raised;
+}
+
 void reset_user_memory() {
     for (uintptr_t page = user_data; page < user_data_end; page += page_size)
         __builtin_memset(in_user_memory(page), 0, page_size);

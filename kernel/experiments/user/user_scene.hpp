@@ -45,6 +45,10 @@ inline constexpr uintptr_t signal_handler_offset = 4;
 /// in both bases. They lie so many bytes into the page. @context thread
 task make_task(user_instructions code, uintptr_t offset = 0);
 
+/// mov %esi, (%rdi), which by the registers that prepare_to_raise_nmi() gives the task raises an NMI; nops.
+inline constexpr uint8_t raise_nmi_code[] = {0x89, 0x37, 0x90, 0x90};
+void prepare_to_raise_nmi(task& which);
+
 /// Sees to `user_data` being all 0, and to `user_lazy` not being mapped. @context thread
 void reset_user_memory();
 
