@@ -53,22 +53,27 @@ constexpr uintptr_t hardware_frame = sizeof(x86::trap_frame) - offsetof(x86::tra
     if ((frame.cs & X86_RPL_MASK) != 0 || !defended(NMISAFE_WITHOUT_BOUNDARY) ||
         !defended(NMISAFE_WITHOUT_LATCH))
         return nmi_boundary::none; // user mode's addresses say nothing
+    if (is_in_entry(frame.ip))
+        return hold_nmi_entry(frame);
+    return is_in_exit(frame.ip) ? hold_nmi_exit() : nmi_boundary::none;
+}
+
+nmi_boundary internal::hold_nmi_entry(const x86::trap_frame& frame) {
     nmi_block& block = this_nmi_block();
-    if (is_in_entry(frame.ip)) {
-        const uint32_t level = level_of(frame.sp + hardware_frame);
-        if (level > 2) // which stops the machine
-            return nmi_boundary::none;
-        lower(block, level);
-#ifdef NMISAFE_SHADOW_STACK
-        if (defended(NMISAFE_WITHOUT_SHADOW_LATCH))
-            block.ssp_table[nmi_ist] = block.shadow_stack + (level + 1) * nmi_shadow_stride;
-#endif
-        return nmi_boundary::entry;
-    }
-    if (!is_in_exit(frame.ip))
+    const uint32_t level = level_of(frame.sp + hardware_frame);
+    if (level > 2) // which stops the machine
         return nmi_boundary::none;
+    lower(block, level);
+#ifdef NMISAFE_SHADOW_STACK
+    if (defended(NMISAFE_WITHOUT_SHADOW_LATCH))
+        block.ssp_table[nmi_ist] = block.shadow_stack + (level + 1) * nmi_shadow_stride;
+#endif
+    return nmi_boundary::entry;
+}
+
+nmi_boundary internal::hold_nmi_exit() {
     // The shadow stack that the IRET needs is written again where one is remembered: the redo does it.
-    lower(block, 0);
+    lower(this_nmi_block(), 0);
     return nmi_boundary::exit;
 }
 
@@ -79,10 +84,14 @@ constexpr uintptr_t hardware_frame = sizeof(x86::trap_frame) - offsetof(x86::tra
         frame.flags &= ~uintptr_t{X86_FLAGS_TF};
         return;
     }
+    leave_nmi_entry(frame, address(nmisafe_trap_nmi_lowered));
+}
+
+void internal::leave_nmi_entry(x86::trap_frame& frame, uintptr_t lowered) {
     const uint32_t level = level_of(frame.sp + hardware_frame);
-    frame.ip = address(level == 0   ? nmisafe_trap_nmi_lowered
-                       : level == 1 ? nmisafe_trap_nmi_level_1
-                                    : nmisafe_trap_nmi_level_2);
+    frame.ip = level == 0 ? lowered
+                          : address(level == 1 ? nmisafe_trap_nmi_level_1
+                                               : nmisafe_trap_nmi_level_2);
 }
 
 } // namespace nmisafe::trap

@@ -38,6 +38,12 @@ enum class nmi_boundary : uint32_t { none, entry, exit };
 namespace internal {
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_boundary(const x86::trap_frame& frame);
 [[NMISAFE_TRAP_TEXT]] void leave_nmi_boundary(x86::trap_frame& frame, nmi_boundary boundary);
+
+// The same of an entry or exit that is another module's: for who knows that the frame is of an instruction of it, the
+// entry's with RSP as the CPU has left it. `lowered`: where level 0 goes on.
+[[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_entry(const x86::trap_frame& frame);
+[[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_exit();
+[[NMISAFE_TRAP_TEXT]] void leave_nmi_entry(x86::trap_frame& frame, uintptr_t lowered);
 } // namespace internal
 
 /// Before the handler; what it says is for leave_nmi_boundary(). @context like nmi

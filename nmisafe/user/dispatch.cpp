@@ -2,8 +2,10 @@
 // From the entries of user mode to the handlers, and what happens before a return to it.
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/handlers.hpp"
+#include "nmisafe/trap/nmi_boundary.hpp"
 #include "nmisafe/trap/return_kind.h"
 #include "nmisafe/trap/return_plan.hpp"
 #include "nmisafe/user/controls.h"
@@ -151,16 +153,43 @@ namespace {
            is_between(frame.ip, nmisafe_user_sysret, nmisafe_user_sysret_end);
 }
 
+/// As trap/nmi_boundary.hpp, of this module's NMI. From its second instruction in the exit's window on nothing is lost
+/// any more: the frame lies on the thread's stack, and a further NMI runs its handler at once.
+[[NMISAFE_TRAP_INLINE]] inline trap::nmi_boundary hold_own_boundary(const x86::trap_frame& frame) {
+    if (!trap::defended(NMISAFE_WITHOUT_BOUNDARY) || !trap::defended(NMISAFE_WITHOUT_LATCH) ||
+        is_from_user(frame)) [[unlikely]]
+        return trap::nmi_boundary::none;
+    if (is_between(frame.ip, nmisafe_user_nmi_entry, nmisafe_user_nmi_outer)) [[unlikely]]
+        return trap::internal::hold_nmi_entry(frame);
+    if (is_between(frame.ip, nmisafe_user_nmi_window, nmisafe_user_nmi_raise + 1)) [[unlikely]]
+        return trap::internal::hold_nmi_exit();
+    return trap::nmi_boundary::none;
+}
+
+[[NMISAFE_TRAP_INLINE]] inline void leave_own_boundary(x86::trap_frame& frame,
+                                                       trap::nmi_boundary boundary) {
+    if (boundary == trap::nmi_boundary::none) [[likely]]
+        return;
+    if (boundary == trap::nmi_boundary::entry) {
+        trap::internal::leave_nmi_entry(frame, reinterpret_cast<uintptr_t>(nmisafe_user_nmi_lowered));
+        return;
+    }
+    frame.ip = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_exit);
+    frame.flags &= ~uintptr_t{X86_FLAGS_TF}; // it would come back to the test without end
+}
+
 } // namespace
 
 /// An NMI-safe return writes below the interrupted RSP. Where that is the user's it must not: IRET,
 /// which does no harm, because an NMI handler never is at these instructions.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_user_dispatch_anywhere(x86::trap_frame* frame) {
+    const trap::nmi_boundary boundary = hold_own_boundary(*frame); // first of all
     const bool on_user_stack = is_on_user_stack(*frame); // before the handler may change the frame
     if (frame->vector == X86_VECTOR_DF)
         return trap::nmisafe_trap_dispatch(frame);
     const uint32_t kind = trap::nmisafe_trap_dispatch_nmi_like(frame);
+    leave_own_boundary(*frame, boundary);
     if (!on_user_stack || kind == NMISAFE_RETURN_IRET || !defended(NMISAFE_USER_WITHOUT_GAP))
         return kind;
     auto& cpu = contract::this_cpu();

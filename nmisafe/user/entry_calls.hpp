@@ -36,6 +36,9 @@ extern "C" {
 extern const char nmisafe_user_stubs[];
 #ifdef __x86_64__
 extern const char nmisafe_user_nmi_entry[];
+extern const char nmisafe_user_nmi_lowered[];
+extern const char nmisafe_user_nmi_outer[];
+extern const char nmisafe_user_nmi_exit[];
 extern const char nmisafe_user_nmi_window[];
 extern const char nmisafe_user_nmi_raise[];
 extern const char nmisafe_user_nmi_redo[];

@@ -20,9 +20,12 @@ trap_code nmisafe_user_nmi_entry
     .cfi_hardware_frame 0
     indirect_target
     subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
-.Lnmi_lowered:
+    .globl  nmisafe_user_nmi_lowered
+nmisafe_user_nmi_lowered:
     cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
     jne     nmisafe_trap_nmi_nested     // in user mode: stops the machine
+    .globl  nmisafe_user_nmi_outer
+nmisafe_user_nmi_outer:
 #ifdef NMISAFE_USER_CLAC
     clac
 #endif
@@ -67,6 +70,8 @@ trap_code nmisafe_user_nmi_entry
     testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
     jnz     .Lraised
 #endif
+    .globl  nmisafe_user_nmi_exit
+nmisafe_user_nmi_exit:
     cmpl    $0, NMI_BLOCK_PENDING(%rbx)
     .globl  nmisafe_user_nmi_window
 nmisafe_user_nmi_window:
@@ -98,9 +103,9 @@ nmisafe_user_nmi_redo:
 .Lnmi_from_kernel:
     .cfi_restore_state
     push_reg rax
-    leaq    .Lnmi_lowered - 1(%rip), %rax
+    leaq    nmisafe_user_nmi_lowered - 1(%rip), %rax
     subq    8(%rsp), %rax               // RIP: unsigned, so that one range is one comparison
-    cmpq    $.Lnmi_lowered - nmisafe_user_nmi_entry, %rax
+    cmpq    $nmisafe_user_nmi_lowered - nmisafe_user_nmi_entry, %rax
     pop_reg rax
     jae     nmisafe_trap_nmi_entered
     jmp     nmisafe_trap_nmi_lost

@@ -36,8 +36,9 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     endif()
     nmisafe_add_outside_test(${arch} unblocked-nmi .without-latch --variant=-controls --without latch
         --harm nested)
-    # The same of NMIs from user mode, and by its entries.
+    # The same of NMIs from user mode, and by its entries; and of an #MC there whose handler lets one in.
     nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
+    nmisafe_add_outside_test(${arch} machine-check .user --experiment user --policy iret --expected latched)
     if(arch STREQUAL "x86_64")
         nmisafe_add_outside_test(${arch} unblocked-nmi .user.first-instruction --experiment user
             --stops "an NMI's frame was overwritten by a nested one's")

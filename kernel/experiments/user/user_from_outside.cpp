@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// from-outside with mode=user: an NMI that the CPU takes although it blocks NMIs, at each instruction boundary of an
-// NMI from user mode, from the task's instruction that raises it to the end of its way.
+// from-outside with mode=user: an NMI that the CPU takes although it blocks NMIs, or an #MC whose handler raises one and
+// hits INT3, at each instruction boundary of an NMI from user mode, from the task's instruction that raises it to the
+// end of its way.
 //
 //   nmi-from-user   to the task's next instruction
 //   nmi-to-fault    the handler leaves an image whose CS makes IRET fault: to the end of the task
@@ -12,6 +13,7 @@
 // On x86-64 none comes before the entry's very first instruction. The emulator sets outside_done when it has come
 // to a path's end.
 #include "kernel/boot/layout.h"
+#include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/returns/event_windows.h"
 #include "kernel/experiments/user/user_scene.hpp"
@@ -33,6 +35,7 @@ constexpr uintptr_t bad_selector = 0x7f3; // beyond the GDT
 shared_count handlers;
 shared_flag is_edited;
 uintptr_t first_frame;
+bool with_machine_check;
 task begun, ended;
 
 struct user_path {
@@ -89,12 +92,13 @@ constexpr user_path paths[] = {
 
 const user_path* path;
 
-/// x86-32: one in the exit of another takes its place on the stack. In the entry of another it is the first to run.
+/// x86-32: one in the exit of another takes its place on the stack, but not one in the handler of an #MC there. In the
+/// entry of another it is the first to run.
 void nmi_body(trap_frame& frame) {
     const auto address = reinterpret_cast<uintptr_t>(&frame);
     if (++handlers == 1)
         first_frame = address;
-    else if (path->check == nullptr && address < first_frame)
+    else if (path->check == nullptr && !with_machine_check && address < first_frame)
         fail("the second handler's frame", first_frame, address);
 }
 
@@ -110,9 +114,16 @@ void one_pass() {
     settle();
 }
 
+bool on_machine_check(trap_frame&) {
+    raise_nmi_here();
+    hit_breakpoint();
+    return true;
+}
+
 /// False if a nested NMI abandoned it: the emulator then is in the middle of a pass.
 bool sweep() {
     set_user_scene(nmi_body);
+    trap::set_handler(X86_VECTOR_MC, on_machine_check);
     scene.edit = path->edit;
     scene.distrusts_sp = true;
     begun = make_task(instructions(raise_nmi_code));
@@ -140,6 +151,7 @@ bool sweep() {
 } // namespace
 
 void user_from_outside() {
+    with_machine_check = option("event") == "machine-check";
     for (const user_path& which : paths) {
         path = &which;
         if (!sweep())
