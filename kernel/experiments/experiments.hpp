@@ -28,7 +28,8 @@ void vectors();
 void events_under_nmi();
 void asking_under_nmi();
 void from_outside();
-void user_from_outside(); // from-outside with mode=user
+/// from-outside with mode=user; `in_kernel`: a window that raises an NMI here.
+void user_from_outside(void (*in_kernel)());
 void start_under_nmi();
 void threads();
 void costs();

@@ -168,7 +168,7 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
 void from_outside() {
     nmisafe::x86::disable_interrupts();
     if (option("mode") == "user") {
-        user_from_outside();
+        user_from_outside([] { window_outside(); });
         return;
     }
     for (const outside_path& which : paths) {

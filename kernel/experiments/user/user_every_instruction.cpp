@@ -6,8 +6,8 @@
 //                                           raises another NMI and hits INT3
 //   signal                                  INT3 becomes a signal, whose handler returns by INT 0x80
 //   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER, SYSEXIT
-//   nmi-stack                               x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
-//                                           (CVE-2015-3291)
+//   nmi-stack, nmi-frame, nested-frame      x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
+//                                           (CVE-2015-3291); to where the CPU leaves it in an NMI, in a nested one
 //   syscall-step                            x86-32: a step of SYSENTER, which leaves TF as it is
 //   syscall-interrupt                       x86-32: an interrupt is pending when SYSEXIT's STI lets it in
 //   bad-return                              the return to the task faults, the task is ended for it
@@ -26,6 +26,7 @@
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
+#include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/x86/registers.hpp"
 
 // enter_x86_*.S: where a task's end is certain
@@ -98,9 +99,13 @@ void prepare_syscall_iret(task& which) {
     which.on_system_call = [](task& of, trap_frame& frame) { frame.r11 = of.frame.trap.r11; };
 }
 
+constexpr uintptr_t hardware_frame = sizeof(trap_frame) - offsetof(trap_frame, ip);
+
+/// RSP in the NMI's stack, in one of the latch's levels below its end.
+template <uintptr_t level, uintptr_t below>
 void prepare_nmi_stack(task& which) {
     prepare_syscall(which);
-    which.frame.trap.sp = nmi_stack_end() - 0x40;
+    which.frame.trap.sp = nmi_stack_end() - level * NMI_STRIDE - below;
     which.frame.trap.flags |= X86_FLAGS_DF;
 }
 
@@ -165,7 +170,11 @@ constexpr road roads[] = {
     {"syscall", instructions(syscall_code), 2, syscall_changes, prepare_syscall},
     {"syscall-iret", instructions(syscall_code), 2, syscall_iret_changes, prepare_syscall_iret},
 #ifdef __x86_64__
-    {"nmi-stack", instructions(syscall_code), 2, syscall_changes, prepare_nmi_stack},
+    {"nmi-stack", instructions(syscall_code), 2, syscall_changes, prepare_nmi_stack<0, 0x40>},
+    {"nmi-frame", instructions(syscall_code), 2, syscall_changes,
+     prepare_nmi_stack<0, hardware_frame>},
+    {"nested-frame", instructions(syscall_code), 2, syscall_changes,
+     prepare_nmi_stack<1, hardware_frame>},
 #else
     {"syscall-step", instructions(syscall_code), 2, syscall_changes, prepare_syscall_step},
     {"syscall-interrupt", instructions(syscall_code), 2, 0, prepare_syscall_interrupt},

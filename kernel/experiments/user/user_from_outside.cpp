@@ -15,7 +15,6 @@
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/returns/event_windows.h"
 #include "kernel/experiments/user/user_scene.hpp"
 
 extern "C" uint32_t outside_done; // from_outside.cpp
@@ -91,6 +90,7 @@ constexpr user_path paths[] = {
 };
 
 const user_path* path;
+void (*raise_in_kernel)();
 
 /// x86-32: one in the exit of another takes its place on the stack, but not one in the handler of an #MC there. In the
 /// entry of another it is the first to run.
@@ -104,7 +104,7 @@ void nmi_body(trap_frame& frame) {
 
 void one_pass() {
     if (path->check == nullptr) {
-        window_outside();
+        raise_in_kernel();
     } else {
         prepare_to_raise_nmi(begun);
         ended = begun;
@@ -150,7 +150,8 @@ bool sweep() {
 
 } // namespace
 
-void user_from_outside() {
+void user_from_outside(void (*in_kernel)()) {
+    raise_in_kernel = in_kernel;
     with_machine_check = option("event") == "machine-check";
     for (const user_path& which : paths) {
         path = &which;
