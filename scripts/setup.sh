@@ -42,6 +42,7 @@ packages_for_test=(
     "python3: tests of the tool and of the sources"
     "g++-alpha-linux-gnu: unit tests on alpha"
     "qemu-user: unit tests on alpha and for 32 bits"
+    "babeltrace2: reads the traces"
     "bochs: the second emulator"
     "bochs-sdl: the second emulator"
     "bochsbios: the second emulator"

@@ -167,6 +167,8 @@ class Copy:
             return ["nmisafe", f"kernel_{test.rpartition('.')[2]}"]
         if test.startswith("unit."):
             return [f"test_{test.removeprefix('unit.')}"]
+        if test.startswith("ctf."):
+            return [f"write_trace.{test.rpartition('.')[2]}"]
         return ["all"]
 
     def build_for(self, test, log):
