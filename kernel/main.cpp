@@ -2,8 +2,9 @@
 // From the boot loader to the experiment that the command line names.
 //
 // Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary, debug-stack, step-end, stacks, int3, emulate,
-// shootdown, grace, cr3, leaf, lock, order, close. Experiments have more.
+// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary, debug-stack,
+// step-end, stacks, int3, emulate, shootdown, grace, cr3, leaf, lock, order, close. Experiments
+// have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
@@ -85,10 +86,14 @@ bool take_out_defences(text names) {
         text name;
         uint32_t defence;
     } defences[] = {
-        {"tf", NMISAFE_WITHOUT_TF},   {"rf", NMISAFE_WITHOUT_RF},
-        {"sti", NMISAFE_WITHOUT_STI}, {"rewind", NMISAFE_WITHOUT_REWIND},
-        {"cr2", NMISAFE_WITHOUT_CR2}, {"dr7", NMISAFE_WITHOUT_DR7},
-        {"gs", NMISAFE_WITHOUT_GS},   {"latch", NMISAFE_WITHOUT_LATCH},
+        {"tf", NMISAFE_WITHOUT_TF},
+        {"rf", NMISAFE_WITHOUT_RF},
+        {"sti", NMISAFE_WITHOUT_STI},
+        {"rewind", NMISAFE_WITHOUT_REWIND},
+        {"cr2", NMISAFE_WITHOUT_CR2},
+        {"dr7", NMISAFE_WITHOUT_DR7},
+        {"gs", NMISAFE_WITHOUT_GS},
+        {"latch", NMISAFE_WITHOUT_LATCH},
         {"boundary", NMISAFE_WITHOUT_BOUNDARY},
         {"tables-back", NMISAFE_WITHOUT_TABLES_BACK},
         {"debug-stack", NMISAFE_WITHOUT_DEBUG_STACK},

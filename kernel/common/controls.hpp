@@ -23,7 +23,8 @@ enum class defence : uint32_t {
     section = 2048, ///< That the end of a section is noticed by who waits for it.
     cap = 4096,     ///< The most hits of markers that may be under way on a CPU.
     early = 32768,  ///< The vectors of a CPU that starts, before it has the kernel's IDT.
-    target = 8192,  ///< That an NMI handler leaves the local APIC the target of a command that it interrupts.
+    target = 8192,  ///< That an NMI handler leaves the local APIC the target of a command that it
+                    ///< interrupts.
     clac = 65536,   ///< CLAC at the begin of the stubs of user mode.
     endbr = 16384,  ///< The ENDBR at the begin of the stub of #BP.
 };

@@ -12,8 +12,7 @@ char line_copy[longest_command_line + 1];
 
 constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",   "stack",
                                   "toggles",    "reloads", "megabytes", "spaces", "late",
-                                  "seed",       "tasks",   "event",     "cet",
-                                  "part"};
+                                  "seed",       "tasks",   "event",     "cet",    "part"};
 
 bool is_known(text name) {
     for (const text& known : known_options)

@@ -29,8 +29,8 @@ nmisafe::x86::table_register interrupt_table_register();
 /// Puts all gates of the IDT in place, none with a stack of its own. @context boot, first CPU
 void set_up_interrupt_table();
 
-/// Leads all gates to the entries of user mode (nmisafe/user), which ring 3 may use for #BP and for the
-/// system call's vector. @context thread, with nothing that could use them meanwhile
+/// Leads all gates to the entries of user mode (nmisafe/user), which ring 3 may use for #BP and for
+/// the system call's vector. @context thread, with nothing that could use them meanwhile
 void use_user_entries();
 
 /// Lets ring 3 use all gates by INT n, or those above alone again: for tests. @context as above
@@ -44,8 +44,9 @@ void set_user_stack_top(cpu& mine, uintptr_t top);
 /// @context thread, on `mine`
 void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack);
 
-/// Gives a CPU the stack for one kind of event, the NMI's first. Effective on x86-64 once load_task() and
-/// use_interrupt_stacks() were called. @context boot, before that CPU runs or with nothing that could use the stack
+/// Gives a CPU the stack for one kind of event, the NMI's first. Effective on x86-64 once
+/// load_task() and use_interrupt_stacks() were called. @context boot, before that CPU runs or with
+/// nothing that could use the stack
 void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top);
 
 /// Loads the TSS of the CPU that runs this, if load_descriptor_tables() came before its stacks.

@@ -19,7 +19,7 @@ namespace {
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
 alignas(4096) // a page of its own, which user mode's page tables have too
 #endif
-x86::gate_64 interrupt_table[X86_VECTORS];
+    x86::gate_64 interrupt_table[X86_VECTORS];
 
 } // namespace
 
@@ -30,9 +30,9 @@ namespace internal {
 }
 
 void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user) {
-    interrupt_table[vector] = x86::make_gate_64(
-        entry, code_selector, static_cast<uint8_t>(stack),
-        from_user ? x86::gate_type::user_interrupt : x86::gate_type::interrupt);
+    interrupt_table[vector] =
+        x86::make_gate_64(entry, code_selector, static_cast<uint8_t>(stack),
+                          from_user ? x86::gate_type::user_interrupt : x86::gate_type::interrupt);
 }
 
 void set_gate(uint8_t vector, interrupt_stack stack) {

@@ -57,13 +57,14 @@ struct alignas(cpu_alignment) cpu {
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #endif
 #ifdef __x86_64__
-    nmisafe::trap::nmi_block* nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
+    nmisafe::trap::nmi_block*
+        nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
 #ifdef NMISAFE_SHADOW_STACK
     uintptr_t shadow_stack; ///< Of its first thread: the token. The IST's are in nmi_block.
 #endif
 #else
-    nmisafe::x86::tss_32 tss;              ///< A double fault saves the interrupted state here.
-    nmisafe::x86::tss_32 double_fault_tss; ///< And loads this.
+    nmisafe::x86::tss_32 tss;                ///< A double fault saves the interrupted state here.
+    nmisafe::x86::tss_32 double_fault_tss;   ///< And loads this.
     ::nmisafe::user::sysenter_top* sysenter; ///< Null until SYSENTER is set up.
 #endif
 
@@ -106,12 +107,12 @@ cpu& cpu_at(uint32_t id);
 /// once. @context any
 uint32_t cpu_count();
 
-/// Fills in CPU `id`'s struct but for the descriptor tables (descriptor_tables.hpp). @context boot, or
-/// the thread that starts that CPU
+/// Fills in CPU `id`'s struct but for the descriptor tables (descriptor_tables.hpp). @context boot,
+/// or the thread that starts that CPU
 cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id);
 
-/// Counts the CPU that runs this, the next one to come up: from now on cpu_at() takes its id, and it
-/// is asked whatever all CPUs are. @context boot of that CPU: KERNEL_JOIN_TEXT
+/// Counts the CPU that runs this, the next one to come up: from now on cpu_at() takes its id, and
+/// it is asked whatever all CPUs are. @context boot of that CPU: KERNEL_JOIN_TEXT
 void join_running_cpus();
 
 /// The CPU that came up last is not counted any more. @context thread, while nobody asks all CPUs

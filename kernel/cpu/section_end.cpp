@@ -42,8 +42,8 @@ uint32_t grace_period_answered(uint32_t cpu_id) {
     return __atomic_load_n(&answers[cpu_id], __ATOMIC_ACQUIRE);
 }
 
-/// No irq_enter() before it: the count is that of the code interrupted. A thread that was preempted,
-/// and does not run now, had it at 0.
+/// No irq_enter() before it: the count is that of the code interrupted. A thread that was
+/// preempted, and does not run now, had it at 0.
 void answer_grace_period() {
     if ((this_cpu().preempt_count & ~nobody_waits) == 0)
         answer();

@@ -75,8 +75,8 @@ void send_interrupt(uint32_t cpu_id, uint8_t vector);
 void send_init(uint32_t apic_id);
 void send_startup(uint32_t apic_id, uintptr_t physical);
 
-/// An NMI, or INIT, to a CPU that is to stop. Nothing is asked of the CPU that runs this, GS least of
-/// all. @context any, no return to normal work afterwards
+/// An NMI, or INIT, to a CPU that is to stop. Nothing is asked of the CPU that runs this, GS least
+/// of all. @context any, no return to normal work afterwards
 void stop_by_nmi(uint32_t apic_id);
 void stop_by_init(uint32_t apic_id);
 

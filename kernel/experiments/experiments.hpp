@@ -52,10 +52,10 @@ void user_roads();
 void hostile_tasks();
 void user_attacks(); // user_attacks_x86_32.cpp on x86-32
 void user_every_instruction();
-void nmi_from_user(); // user_every_instruction.cpp
-void user_isolation(); // where page tables are isolated
-void crash_task_tables(); // user_isolation.cpp
-void user_access_check(); // where the entries of user mode have CLAC
+void nmi_from_user();      // user_every_instruction.cpp
+void user_isolation();     // where page tables are isolated
+void crash_task_tables();  // user_isolation.cpp
+void user_access_check();  // where the entries of user mode have CLAC
 void crash_double_fault(); // crashes.cpp, as all that follow
 void crash_stack_overflow();
 void crash_unexpected();

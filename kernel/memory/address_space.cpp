@@ -212,8 +212,7 @@ void* user_memory(const address_space& space, uintptr_t virtual_address, bool wr
     if (entry == nullptr || (*entry & needed) != needed)
         return nullptr;
     const uintptr_t physical = *entry & entry_address & ~no_execute_bit;
-    return static_cast<uint8_t*>(physical_to_virtual(physical)) +
-           virtual_address % page_size;
+    return static_cast<uint8_t*>(physical_to_virtual(physical)) + virtual_address % page_size;
 }
 
 #ifdef NMISAFE_SHADOW_STACK

@@ -13,8 +13,8 @@ namespace kernel {
 struct address_space {
     uintptr_t top_table; ///< Its physical address: CR3. 0: not in use.
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-    /// CR3 in user mode: the same low half, and of the kernel only what share_with_user_tables() names. The kernel's
-    /// own has none.
+    /// CR3 in user mode: the same low half, and of the kernel only what share_with_user_tables()
+    /// names. The kernel's own has none.
     uintptr_t task_table;
 #endif
 };
@@ -69,8 +69,8 @@ void map(address_space& space, uintptr_t virtual_address, uintptr_t physical, bo
 void map_user(address_space& space, uintptr_t virtual_address, uintptr_t physical, bool writable,
               bool executable);
 
-/// Where the kernel sees what user mode may access at an address: null if it may not. Valid until the
-/// end of the page. @context thread
+/// Where the kernel sees what user mode may access at an address: null if it may not. Valid until
+/// the end of the page. @context thread
 void* user_memory(const address_space& space, uintptr_t virtual_address, bool writable);
 
 #ifdef NMISAFE_SHADOW_STACK
@@ -79,8 +79,9 @@ void map_shadow_stack(address_space& space, uintptr_t virtual_address, uintptr_t
 #endif
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-/// Maps the pages of the kernel that have any of these bytes in the user mode's tables of all address spaces too, for
-/// ring 0 alone, where they are not yet. They stay. @context boot, or the thread that starts a CPU
+/// Maps the pages of the kernel that have any of these bytes in the user mode's tables of all
+/// address spaces too, for ring 0 alone, where they are not yet. They stay. @context boot, or the
+/// thread that starts a CPU
 void share_with_user_tables(uintptr_t begin, size_t size);
 
 /// Calls `function` with each page that is so, in order. @context thread

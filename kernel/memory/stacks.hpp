@@ -19,13 +19,13 @@ uintptr_t allocate_stack();
 /// the token of a stack that is not busy. @context thread
 uintptr_t allocate_shadow_stack();
 
-/// Makes that the shadow stack of a thread that is to begin at `ip`, and @return the token to switch
-/// to. Nobody runs on it. @context thread
+/// Makes that the shadow stack of a thread that is to begin at `ip`, and @return the token to
+/// switch to. Nobody runs on it. @context thread
 uintptr_t prepare_shadow_stack(uintptr_t last_word, uintptr_t ip);
 #endif
 
-/// Gives a CPU the stacks for its NMI, #DF, #MC and #DB, or the same ones again. @context boot, before that
-/// CPU runs
+/// Gives a CPU the stacks for its NMI, #DF, #MC and #DB, or the same ones again. @context boot,
+/// before that CPU runs
 void set_up_interrupt_stacks(cpu& owner);
 
 /// The top of the stack that `sp` is on; `sp` itself if it is on none of these. @context any

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What page tables of user mode have of the kernel, where the image isolates them; elsewhere nothing of this is.
+// What page tables of user mode have of the kernel, where the image isolates them; elsewhere
+// nothing of this is.
 #pragma once
 
 #include "kernel/cpu/per_cpu.hpp"
@@ -11,8 +12,8 @@ namespace kernel {
 
 inline constexpr bool image_isolates_page_tables = true;
 
-/// Gives user mode's tables what this CPU and the entries need until they have changed CR3. The CPU's interrupt stacks
-/// are set up. @context boot, or the thread that starts that CPU
+/// Gives user mode's tables what this CPU and the entries need until they have changed CR3. The
+/// CPU's interrupt stacks are set up. @context boot, or the thread that starts that CPU
 void isolate_page_tables(cpu& owner);
 
 /// Tells the entries which page tables the thread that runs next has. @context any, interrupts off

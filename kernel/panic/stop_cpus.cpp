@@ -18,8 +18,8 @@ constexpr uint32_t patience_microseconds = 2'000'000;
 uint32_t stopped;      // a bit for each CPU
 uint32_t stopping_cpu; // the one that does not stop
 
-/// In the place of everybody's NMI handler: whatever raises an NMI from now on. Beside NMIs raised by
-/// the experiment it may be the panicking CPU's own.
+/// In the place of everybody's NMI handler: whatever raises an NMI from now on. Beside NMIs raised
+/// by the experiment it may be the panicking CPU's own.
 void stop_here(x86::trap_frame&) {
     const uint32_t id = this_cpu().id;
     if (id != stopping_cpu)

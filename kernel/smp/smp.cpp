@@ -77,7 +77,8 @@ bool has_started(uint32_t id, uint32_t microseconds) {
     return false;
 }
 
-/// NMIs that CPUs met on their way here, before the kernel's IDT: the word is in the trampoline's page.
+/// NMIs that CPUs met on their way here, before the kernel's IDT: the word is in the trampoline's
+/// page.
 uint32_t& early_nmis() {
     return *static_cast<uint32_t*>(physical_to_virtual(
         KERNEL_TRAMPOLINE + static_cast<uintptr_t>(kernel_early_nmis - kernel_trampoline_begin)));

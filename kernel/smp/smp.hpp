@@ -16,9 +16,9 @@ void start_other_cpus(const machine& found);
 /// Starts one of those left out; false if there is none. @context thread, first CPU
 bool start_next_cpu();
 
-/// Puts the CPU that came up last out of action, by INIT: start_next_cpu() starts it again. It must be
-/// idle and stay so, no other thread on it and no NMI on its way to it, and nobody may be asking all
-/// CPUs. @context thread, first CPU
+/// Puts the CPU that came up last out of action, by INIT: start_next_cpu() starts it again. It must
+/// be idle and stay so, no other thread on it and no NMI on its way to it, and nobody may be asking
+/// all CPUs. @context thread, first CPU
 void stop_last_cpu();
 
 extern "C" {

@@ -36,7 +36,7 @@ struct thread {
     task* running_task; ///< In user mode and from it; null for most threads.
     uintptr_t user_stack_top;
     uintptr_t user_bases[2]; ///< x86-64, while it does not run: FS and GS base of the task.
-    uintptr_t stack_top; ///< Kept when the thread is reused; 0 for a CPU's first thread.
+    uintptr_t stack_top;     ///< Kept when the thread is reused; 0 for a CPU's first thread.
     uintptr_t shadow_stack;
 };
 

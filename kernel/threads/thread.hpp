@@ -34,8 +34,8 @@ const address_space& thread_space();
 
 struct task; // kernel/user/task.hpp
 
-/// Lets the running thread run a task, in the task's address space, and undoes that. @context thread,
-/// interrupts off
+/// Lets the running thread run a task, in the task's address space, and undoes that. @context
+/// thread, interrupts off
 void begin_task_on_thread(task& which, address_space& space);
 void end_task_on_thread();
 

@@ -27,7 +27,8 @@ void note_exception(task& which, const x86::trap_frame& frame, uintptr_t address
     which.is_pending = true;
 }
 
-/// Lets the task go on in its handler: what it was doing lies on its stack, and its frame is another.
+/// Lets the task go on in its handler: what it was doing lies on its stack, and its frame is
+/// another.
 void deliver_signal(task& which, x86::trap_frame& frame) {
     user::user_frame& all = user::user_frame_of(frame);
     const uintptr_t below = (all.sp() - 128 - sizeof(signal_context)) & ~uintptr_t{15};
@@ -51,7 +52,8 @@ void do_return_work(x86::trap_frame& frame) {
     deliver_signal(which, frame);
 }
 
-/// The task's word is taken for all of it but the flags, so that what is refused, or faults, can be seen.
+/// The task's word is taken for all of it but the flags, so that what is refused, or faults, can be
+/// seen.
 void return_from_signal(task& which, x86::trap_frame& frame) {
     signal_context context;
     if (!copy_from_task(which, &context, frame.di, sizeof(context)))
@@ -100,8 +102,8 @@ bool for_each_piece(const task& which, uintptr_t address, size_t size, bool writ
 
 } // namespace
 
-/// Called by enter_x86_*.S on the thread's stack, below what run_task() keeps: the task's first return to
-/// user mode.
+/// Called by enter_x86_*.S on the thread's stack, below what run_task() keeps: the task's first
+/// return to user mode.
 extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_begin_task(uintptr_t stack_top,
                                                                       user::user_frame* frame) {
     task& which = *current_task();

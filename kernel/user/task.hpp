@@ -17,8 +17,8 @@ enum class task_end : uint32_t {
     refused, ///< The kernel refused to return to what the task had made of its frame.
 };
 
-/// The system calls of every task, by INT 0x80 or the CPU's own instruction; the number is in (E)AX. All
-/// others are the experiment's.
+/// The system calls of every task, by INT 0x80 or the CPU's own instruction; the number is in
+/// (E)AX. All others are the experiment's.
 enum class system_call : uintptr_t {
     exit = 0,          ///< RDI (EDI): task::value
     signal_return = 1, ///< RDI (EDI): the signal_context to go on with, as the task says it is
@@ -32,16 +32,17 @@ struct task {
     uintptr_t gs_base;
 #endif
 
-    /// Where exceptions go on as signals, 0: none; (E)DI is then the vector, (E)SI the signal_context.
+    /// Where exceptions go on as signals, 0: none; (E)DI is then the vector, (E)SI the
+    /// signal_context.
     uintptr_t signal_handler;
     /// System calls that are none of the above. Null: they do nothing.
     void (*on_system_call)(task&, nmisafe::x86::trap_frame&);
 
     task_end end;
-    uintptr_t value;                 ///< exited: its word. refused: a user::refusal.
+    uintptr_t value;                  ///< exited: its word. refused: a user::refusal.
     uintptr_t vector, error, address; ///< Of the last exception; the address of a page fault.
-    uint32_t exceptions;             ///< How many there were.
-    uint32_t system_calls;           ///< How many there were, all of them.
+    uint32_t exceptions;              ///< How many there were.
+    uint32_t system_calls;            ///< How many there were, all of them.
 
     // For the exception that waits for the return to user mode.
     bool is_pending;
@@ -51,8 +52,8 @@ struct task {
 /// SYSENTER works on the CPUs that call it. @context thread, once on each CPU that runs tasks
 void set_up_user_mode();
 
-/// The handlers of exceptions in ring 3, for all vectors but NMI; `frame` may be any. False: it is not
-/// from user mode. Experiments with handlers of their own call it first. @context thread
+/// The handlers of exceptions in ring 3, for all vectors but NMI; `frame` may be any. False: it is
+/// not from user mode. Experiments with handlers of their own call it first. @context thread
 bool handle_user_exception(nmisafe::x86::trap_frame& frame);
 bool handle_user_page_fault(nmisafe::x86::trap_frame& frame, uintptr_t address);
 

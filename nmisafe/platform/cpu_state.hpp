@@ -22,8 +22,8 @@ struct cpu_state {
     uint32_t nmi_in_progress;
     /// The same for #DB and #MC. While one of the two words is not 0, all breakpoints are off.
     uint32_t nmi_like_in_progress;
-    /// x86-32: an NMI's handler is to run or runs here, and one came meanwhile (trap/nmi_x86_32.S, which knows
-    /// that the words are neighbours). Written in NMI.
+    /// x86-32: an NMI's handler is to run or runs here, and one came meanwhile (trap/nmi_x86_32.S,
+    /// which knows that the words are neighbours). Written in NMI.
     uint32_t nmi_latch;
     uint32_t nmi_pending;
     /// Kernel-to-kernel exception returns that took IRET because the image was not plain (TF, NT,
@@ -41,8 +41,8 @@ struct cpu_state {
     /// #DB or #MC among it. Written by the probe's breakpoint handler with interrupts off, any
     /// context.
     uint8_t in_probe_handler[2];
-    /// Whether an NMI's handler is in progress in which breakpoints may be armed (trap/nmi_debug.hpp).
-    /// Written by the NMI, before and after the handler.
+    /// Whether an NMI's handler is in progress in which breakpoints may be armed
+    /// (trap/nmi_debug.hpp). Written by the NMI, before and after the handler.
     uint32_t nmi_handler_debugged;
     /// Hits of markers that called nothing, because too many were under way already. Written at the
     /// hit, any context.
@@ -53,8 +53,8 @@ struct cpu_state {
 #ifdef __x86_64__
     /// The frame of the latest #DB in progress, or of one before it. Written by #DB.
     uintptr_t debug_frame;
-    /// Where a #DB begins outside of NMI handlers and in them: what the IST entry is made to say, and
-    /// with shadow stacks the word of their table. Null if trap::set_up_nmi_debugging() was not
+    /// Where a #DB begins outside of NMI handlers and in them: what the IST entry is made to say,
+    /// and with shadow stacks the word of their table. Null if trap::set_up_nmi_debugging() was not
     /// called. Written by it, read in NMI.
     struct {
         uint64_t* entry;

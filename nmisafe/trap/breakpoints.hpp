@@ -4,8 +4,10 @@
 //   - First of all, before any hook of the platform's, DR7 is disarmed. A hit in one of them would
 //     be a #DB, which begins its IST stack again, over the frame of a #DB that may be in progress.
 //   - Inside, set_debug_control() changes the shadow alone.
-//   - An NMI's handler itself may have breakpoints of its own, if a kernel asks for them and no #DB or
-//     #MC is in progress below (nmi_debug.hpp); a #DB or #MC in it takes them off and puts them back.
+//   - An NMI's handler itself may have breakpoints of its own, if a kernel asks for them and no #DB
+//   or
+//     #MC is in progress below (nmi_debug.hpp); a #DB or #MC in it takes them off and puts them
+//     back.
 //   - Last of all, when no other is in progress, DR7 is loaded from the shadow.
 //
 // With none armed no RF matters either, so page faults in there stay on the safe return.
@@ -29,7 +31,8 @@ namespace nmisafe::trap {
     return (cpu.nmi_in_progress | cpu.nmi_like_in_progress) != 0;
 }
 
-/// What DR7 is to be where no #DB or #MC is in progress: that of the thread, or of the NMI's handler.
+/// What DR7 is to be where no #DB or #MC is in progress: that of the thread, or of the NMI's
+/// handler.
 /// @context any
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t control_outside_debug(const platform::cpu_state& cpu) {
     const bool of_handler = cpu.nmi_handler_debugged != 0;
@@ -58,8 +61,8 @@ namespace nmisafe::trap {
     return true;
 }
 
-/// Makes DR7 what it is to be. An NMI, #DB or #MC that lands after that has been read may have changed
-/// it, and loaded DR7 with that.
+/// Makes DR7 what it is to be. An NMI, #DB or #MC that lands after that has been read may have
+/// changed it, and loaded DR7 with that.
 [[NMISAFE_TRAP_INLINE]] inline void load_debug_control(const platform::cpu_state& cpu) {
     uintptr_t value;
     do {

@@ -174,10 +174,11 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
 /// What #DB needs around its handler. No CPU clears what DR6 reports: the next #DB would report it
 /// again, and a breakpoint not hit would be taken for one that was. [intel/vol3 17.2.3]
 [[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame,
-                                                          platform::cpu_state& cpu) {
+                                                           platform::cpu_state& cpu) {
     const uintptr_t status = x86::read_dr6();
 #ifdef __x86_64__
-    // One in progress whose stack was begun again, for want of set_up_nmi_debugging(): its frame is gone.
+    // One in progress whose stack was begun again, for want of set_up_nmi_debugging(): its frame is
+    // gone.
     const uintptr_t outer = cpu.debug_frame;
     const auto address = reinterpret_cast<uintptr_t>(&frame);
     if (outer == address && cpu.nmi_like_in_progress > 1 &&
@@ -203,7 +204,8 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 /// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
-    const nmi_boundary boundary = hold_nmi_boundary(*frame); // first: who is let in now may cost the NMI its frame
+    const nmi_boundary boundary =
+        hold_nmi_boundary(*frame); // first: who is let in now may cost the NMI its frame
     auto& cpu = contract::this_cpu();
     x86::increment(cpu.nmi_like_in_progress);
     const uintptr_t cr2 = x86::read_cr2();
@@ -239,7 +241,8 @@ extern "C" const char nmisafe_trap_nmi_entry[];
 inline constexpr uintptr_t stub_size = 16;
 
 uintptr_t entry_address(uint8_t vector) {
-    // Not the jump in its place among the others: on x86-64 its first instruction must be the first.
+    // Not the jump in its place among the others: on x86-64 its first instruction must be the
+    // first.
     if (vector == X86_VECTOR_NMI)
         return reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_entry);
     return reinterpret_cast<uintptr_t>(nmisafe_trap_stubs) + stub_size * vector;

@@ -22,7 +22,8 @@ constexpr uintptr_t hardware_frame = sizeof(x86::trap_frame) - offsetof(x86::tra
     return reinterpret_cast<uintptr_t>(label);
 }
 
-/// The instructions before which a level may not have lowered the IST entry: RSP is then where the CPU has left it.
+/// The instructions before which a level may not have lowered the IST entry: RSP is then where the
+/// CPU has left it.
 [[NMISAFE_TRAP_INLINE]] inline bool is_in_entry(uintptr_t ip) {
     return ip < address(nmisafe_trap_nmi_outer) ||
            (ip >= address(nmisafe_trap_nmi_nested) && ip < address(nmisafe_trap_nmi_level_2));
@@ -72,12 +73,14 @@ nmi_boundary internal::hold_nmi_entry(const x86::trap_frame& frame) {
 }
 
 nmi_boundary internal::hold_nmi_exit() {
-    // The shadow stack that the IRET needs is written again where one is remembered: the redo does it.
+    // The shadow stack that the IRET needs is written again where one is remembered: the redo does
+    // it.
     lower(this_nmi_block(), 0);
     return nmi_boundary::exit;
 }
 
-[[NMISAFE_TRAP_TEXT]] void internal::leave_nmi_boundary(x86::trap_frame& frame, nmi_boundary boundary) {
+[[NMISAFE_TRAP_TEXT]] void internal::leave_nmi_boundary(x86::trap_frame& frame,
+                                                        nmi_boundary boundary) {
     if (boundary == nmi_boundary::exit) {
         frame.ip = address(nmisafe_trap_nmi_exit);
         frame.sp = reinterpret_cast<uintptr_t>(&this_nmi_block()) - NMI_NESTED_SIZE;
@@ -89,9 +92,9 @@ nmi_boundary internal::hold_nmi_exit() {
 
 void internal::leave_nmi_entry(x86::trap_frame& frame, uintptr_t lowered) {
     const uint32_t level = level_of(frame.sp + hardware_frame);
-    frame.ip = level == 0 ? lowered
-                          : address(level == 1 ? nmisafe_trap_nmi_level_1
-                                               : nmisafe_trap_nmi_level_2);
+    frame.ip = level == 0
+                   ? lowered
+                   : address(level == 1 ? nmisafe_trap_nmi_level_1 : nmisafe_trap_nmi_level_2);
 }
 
 } // namespace nmisafe::trap

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: MIT
 // An #MC or #DB that has interrupted the entry or the exit of an NMI.
 //
-// On x86-64 a further NMI is judged by the instruction that it interrupts (nmi_x86_64.S). One that is let in while
-// the handler of that #MC or #DB runs interrupts the handler, and says nothing of the boundary beneath. So the
-// boundary becomes one at which a further NMI is only remembered, before the handler; and after it the NMI's code
-// goes on where it sees what was remembered:
+// On x86-64 a further NMI is judged by the instruction that it interrupts (nmi_x86_64.S). One that
+// is let in while the handler of that #MC or #DB runs interrupts the handler, and says nothing of
+// the boundary beneath. So the boundary becomes one at which a further NMI is only remembered,
+// before the handler; and after it the NMI's code goes on where it sees what was remembered:
 //
 //   interrupted at                      before the handler       after it
 //   the entry, IST not lowered yet      the IST entry is lowered behind the lowering
-//   the exit, from behind the test of   the IST entry is lowered at the test of `pending`: all registers are in
-//   `pending` to the last IRET          (again)                  the trap_frame until the IRET has run
+//   the exit, from behind the test of   the IST entry is lowered at the test of `pending`: all
+//   registers are in `pending` to the last IRET          (again)                  the trap_frame
+//   until the IRET has run
 //
-// A step goes no further than the exit: it would come back to the test without end. TF is cleared there.
+// A step goes no further than the exit: it would come back to the test without end. TF is cleared
+// there.
 //
-// What stays open is an NMI that the CPU takes before this has run, in the entry of an #MC at the last IRET
-// (with NMIs open already), or at the NMI entry's first instruction (behind an SMI): decision 11.
+// What stays open is an NMI that the CPU takes before this has run, in the entry of an #MC at the
+// last IRET (with NMIs open already), or at the NMI entry's first instruction (behind an SMI):
+// decision 11.
 //
-// On x86-32 there is nothing to do: a further NMI's frame never lies over another's, and at the boundaries where it is
-// not remembered it runs its handler at once (nmi_x86_32.S).
+// On x86-32 there is nothing to do: a further NMI's frame never lies over another's, and at the
+// boundaries where it is not remembered it runs its handler at once (nmi_x86_32.S).
 #pragma once
 
 #include "nmisafe/base/std.hpp"
@@ -39,8 +42,8 @@ namespace internal {
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_boundary(const x86::trap_frame& frame);
 [[NMISAFE_TRAP_TEXT]] void leave_nmi_boundary(x86::trap_frame& frame, nmi_boundary boundary);
 
-// The same of an entry or exit that is another module's: for who knows that the frame is of an instruction of it, the
-// entry's with RSP as the CPU has left it. `lowered`: where level 0 goes on.
+// The same of an entry or exit that is another module's: for who knows that the frame is of an
+// instruction of it, the entry's with RSP as the CPU has left it. `lowered`: where level 0 goes on.
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_entry(const x86::trap_frame& frame);
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_exit();
 [[NMISAFE_TRAP_TEXT]] void leave_nmi_entry(x86::trap_frame& frame, uintptr_t lowered);

@@ -20,7 +20,8 @@ namespace {
 
 #ifdef __x86_64__
 /// Where the next #DB begins. One store each: a #DB finds the one stack or the other.
-[[NMISAFE_TRAP_INLINE]] inline void choose_debug_stack(const platform::cpu_state& cpu, bool in_nmi) {
+[[NMISAFE_TRAP_INLINE]] inline void choose_debug_stack(const platform::cpu_state& cpu,
+                                                       bool in_nmi) {
     const auto& stacks = cpu.debug_stacks;
     if (stacks.entry == nullptr || !defended(NMISAFE_WITHOUT_DEBUG_STACK))
         return;

@@ -26,10 +26,9 @@ using handler = bool (*)(x86::trap_frame&);
 /// As handler; `address` is CR2, read before anything else could change it.
 using page_fault_handler = bool (*)(x86::trap_frame&, uintptr_t address);
 
-/// Handles an NMI. Called between nmi_enter() and nmi_exit(), NMIs blocked, breakpoints disarmed, but
-/// for those of set_nmi_debug_control() (nmi_debug.hpp).
-/// May hit INT3 and take page faults. May not switch threads, wait, or take a lock shared with
-/// others.
+/// Handles an NMI. Called between nmi_enter() and nmi_exit(), NMIs blocked, breakpoints disarmed,
+/// but for those of set_nmi_debug_control() (nmi_debug.hpp). May hit INT3 and take page faults. May
+/// not switch threads, wait, or take a lock shared with others.
 using nmi_handler = void (*)(x86::trap_frame&);
 
 /// Set a handler. @context thread; a handler may be replaced while traps come in (one store), and a
@@ -49,11 +48,10 @@ uintptr_t entry_address(uint8_t vector);
 void set_percpu_selector(uint16_t selector);
 #endif
 
-/// Says what DR7 is to be on this CPU: the only way to arm breakpoints, but for those in NMI handlers
-/// (nmi_debug.hpp). In an NMI, #DB or #MC
-/// handler or the hooks around it all are off; what is set there holds from its return on, or where
-/// they nest from the outermost's. DR6 is cleared here, and when a #DB handler has returned: a
-/// handler finds in it what its own #DB reported.
+/// Says what DR7 is to be on this CPU: the only way to arm breakpoints, but for those in NMI
+/// handlers (nmi_debug.hpp). In an NMI, #DB or #MC handler or the hooks around it all are off; what
+/// is set there holds from its return on, or where they nest from the outermost's. DR6 is cleared
+/// here, and when a #DB handler has returned: a handler finds in it what its own #DB reported.
 ///
 /// No breakpoint may cover the section nmisafe_trap_text, the per-CPU words of the platform
 /// contract, or the stacks of NMI, #DB and #MC (x86-32: what they push where they interrupt).

@@ -50,8 +50,8 @@ stop(const char* what, const x86::trap_frame& frame, uintptr_t value) {
         stop("a return to user mode refused twice", frame.trap, static_cast<uintptr_t>(again));
 }
 
-/// The end of every event in user mode but an NMI. With interrupts on, one that came between here and
-/// the return would find the user's GS in ring 0.
+/// The end of every event in user mode but an NMI. With interrupts on, one that came between here
+/// and the return would find the user's GS in ring 0.
 [[NMISAFE_TRAP_INLINE]] inline void prepare_return(user_frame& frame) {
     x86::disable_interrupts();
     if (work != nullptr) {
@@ -147,14 +147,16 @@ namespace {
     return ip >= reinterpret_cast<uintptr_t>(begin) && ip < reinterpret_cast<uintptr_t>(end);
 }
 
-/// Whether the interrupted code is in ring 0 but RSP still, or already, the user's: anything at all.
+/// Whether the interrupted code is in ring 0 but RSP still, or already, the user's: anything at
+/// all.
 [[NMISAFE_TRAP_INLINE]] inline bool is_on_user_stack(const x86::trap_frame& frame) {
     return is_between(frame.ip, nmisafe_user_syscall, nmisafe_user_syscall_on_stack) ||
            is_between(frame.ip, nmisafe_user_sysret, nmisafe_user_sysret_end);
 }
 
-/// As trap/nmi_boundary.hpp, of this module's NMI. From its second instruction in the exit's window on nothing is lost
-/// any more: the frame lies on the thread's stack, and a further NMI runs its handler at once.
+/// As trap/nmi_boundary.hpp, of this module's NMI. From its second instruction in the exit's window
+/// on nothing is lost any more: the frame lies on the thread's stack, and a further NMI runs its
+/// handler at once.
 [[NMISAFE_TRAP_INLINE]] inline trap::nmi_boundary hold_own_boundary(const x86::trap_frame& frame) {
     if (!trap::defended(NMISAFE_WITHOUT_BOUNDARY) || !trap::defended(NMISAFE_WITHOUT_LATCH) ||
         is_from_user(frame)) [[unlikely]]
@@ -171,7 +173,8 @@ namespace {
     if (boundary == trap::nmi_boundary::none) [[likely]]
         return;
     if (boundary == trap::nmi_boundary::entry) {
-        trap::internal::leave_nmi_entry(frame, reinterpret_cast<uintptr_t>(nmisafe_user_nmi_lowered));
+        trap::internal::leave_nmi_entry(frame,
+                                        reinterpret_cast<uintptr_t>(nmisafe_user_nmi_lowered));
         return;
     }
     frame.ip = reinterpret_cast<uintptr_t>(nmisafe_user_nmi_exit);

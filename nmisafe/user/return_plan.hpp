@@ -2,9 +2,10 @@
 // Which way a frame goes back to user mode, or why it does not: pure functions, as those of
 // trap/return_plan.hpp.
 //
-// What is refused here is what a return would do without a fault, or only on some CPUs, and must not:
-// go to ring 0, leave interrupts off, give away I/O, cut the kernel's RSP into 16-bit pieces. What
-// makes the return itself fault is found out by returning: the entry code makes the fault the task's.
+// What is refused here is what a return would do without a fault, or only on some CPUs, and must
+// not: go to ring 0, leave interrupts off, give away I/O, cut the kernel's RSP into 16-bit pieces.
+// What makes the return itself fault is found out by returning: the entry code makes the fault the
+// task's.
 #pragma once
 
 #include "nmisafe/base/std.hpp"
@@ -55,14 +56,12 @@ inline constexpr uintptr_t fixed_user_flags = X86_FLAGS_FIXED | X86_FLAGS_IF;
 /// For a frame that was not refused. `ip_register` and `flags_register` are what the fast return
 /// takes IP and flags from: RCX and R11.
 ///
-/// SYSRET to an address that is not canonical faults in ring 0, with the user's RSP and GS, on the CPUs of
-/// one maker. With TF it traps after it, on some before the user's first instruction; RF it cannot
-/// set. [intel/vol2 SYSRET]
-[[NMISAFE_TRAP_INLINE]] constexpr bool may_return_by_sysret(uint64_t ip, uint64_t cs,
-                                                            uint64_t flags, uint64_t ip_register,
-                                                            uint64_t flags_register,
-                                                            bool check_canonical = true,
-                                                            bool check_step = true) {
+/// SYSRET to an address that is not canonical faults in ring 0, with the user's RSP and GS, on the
+/// CPUs of one maker. With TF it traps after it, on some before the user's first instruction; RF it
+/// cannot set. [intel/vol2 SYSRET]
+[[NMISAFE_TRAP_INLINE]] constexpr bool
+may_return_by_sysret(uint64_t ip, uint64_t cs, uint64_t flags, uint64_t ip_register,
+                     uint64_t flags_register, bool check_canonical = true, bool check_step = true) {
     constexpr unsigned user_bits = 47; // as four-level paging has them; enough with five
     return ip_register == ip && flags_register == flags &&
            static_cast<uint16_t>(cs) == NMISAFE_USER_CODE_SELECTOR &&
@@ -70,8 +69,8 @@ inline constexpr uintptr_t fixed_user_flags = X86_FLAGS_FIXED | X86_FLAGS_IF;
            ((flags & (X86_FLAGS_TF | X86_FLAGS_RF)) == 0 || !check_step);
 }
 
-/// The same of SYSEXIT, which takes EIP from EDX and ESP from ECX and leaves the flags to POPF: that
-/// clears RF, and with TF it would trap before SYSEXIT. [intel/vol2 SYSEXIT]
+/// The same of SYSEXIT, which takes EIP from EDX and ESP from ECX and leaves the flags to POPF:
+/// that clears RF, and with TF it would trap before SYSEXIT. [intel/vol2 SYSEXIT]
 [[NMISAFE_TRAP_INLINE]] constexpr bool may_return_by_sysexit(uint32_t ip, uint32_t sp, uint32_t cs,
                                                              uint32_t flags, uint32_t ip_register,
                                                              uint32_t sp_register,

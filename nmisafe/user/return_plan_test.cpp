@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// return_plan.hpp: which images are refused, which go back by SYSRET or SYSEXIT and why the others do not:
-// for every bit of flags, selectors and addresses. What a bit means is written from the manual, by its
-// number, not from the masks of the code under test. [intel/vol3 2.3; intel/vol2 SYSRET, SYSEXIT]
+// return_plan.hpp: which images are refused, which go back by SYSRET or SYSEXIT and why the others
+// do not: for every bit of flags, selectors and addresses. What a bit means is written from the
+// manual, by its number, not from the masks of the code under test. [intel/vol3 2.3; intel/vol2
+// SYSRET, SYSEXIT]
 #include "nmisafe/user/return_plan.hpp"
 
 #include <doctest/doctest.h>

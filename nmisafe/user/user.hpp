@@ -16,18 +16,18 @@ namespace nmisafe::user {
 /// #BP and for an INT n that is a system call, 0 for all others. x86-64: NMI, #DF, #MC and #DB have
 /// each an IST stack with an ist_top (NMI: see trap.hpp) at its top.
 ///
-/// Handlers are those of trap::set_handler(). In a frame from user mode (is_from_user()) they run as
-/// the thread, on its stack with all of it free, with interrupts off, which they may turn on and must
-/// turn off again. NMI, #DB and #MC handlers stay between nmi_enter() and nmi_exit().
+/// Handlers are those of trap::set_handler(). In a frame from user mode (is_from_user()) they run
+/// as the thread, on its stack with all of it free, with interrupts off, which they may turn on and
+/// must turn off again. NMI, #DB and #MC handlers stay between nmi_enter() and nmi_exit().
 uintptr_t entry_address(uint8_t vector);
 
-/// Handles a system call by SYSCALL or SYSENTER. The frame's vector is syscall_vector; all of it may
-/// be changed. Runs as other handlers of user mode do. @context thread
+/// Handles a system call by SYSCALL or SYSENTER. The frame's vector is syscall_vector; all of it
+/// may be changed. Runs as other handlers of user mode do. @context thread
 using syscall_handler = void (*)(x86::trap_frame&);
 
-/// Work before a return to user mode: signals, rescheduling. Called with interrupts off, before every
-/// return but that of an NMI; may turn them on, and returns with them off and nothing more to do.
-/// May change the frame, switch threads, or not return. @context thread
+/// Work before a return to user mode: signals, rescheduling. Called with interrupts off, before
+/// every return but that of an NMI; may turn them on, and returns with them off and nothing more to
+/// do. May change the frame, switch threads, or not return. @context thread
 using return_work = void (*)(x86::trap_frame&);
 
 /// A frame that must not be returned to: the task has had it made, by a system call or a signal. It
@@ -43,18 +43,20 @@ void set_refused_return(refused_return function);
 /// The vector in frames of SYSCALL and SYSENTER: none that an IDT has.
 inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 
-/// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8 below the
-/// stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of that CPU,
-/// interrupts off
+/// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8
+/// below the stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of
+/// that CPU, interrupts off
 #ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
 
-/// Tells the latch of a CPU's NMIs of those from user mode. @context as trap::set_up_nmi_block(), after it
+/// Tells the latch of a CPU's NMIs of those from user mode. @context as trap::set_up_nmi_block(),
+/// after it
 void set_up_nmi(trap::nmi_block& block);
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-/// The CR3 of the thread that runs next, in the kernel and in user mode: layout.h says what the latter must have.
-/// CR3 itself is the caller's to load; an NMI in between may run with either. Both stay valid until the next call.
+/// The CR3 of the thread that runs next, in the kernel and in user mode: layout.h says what the
+/// latter must have. CR3 itself is the caller's to load; an NMI in between may run with either.
+/// Both stay valid until the next call.
 /// @context thread, interrupts off, or boot of that CPU
 void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel, uintptr_t task);
 #endif
@@ -67,8 +69,8 @@ void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
 [[noreturn]] void enter(user_frame& frame);
 
 #ifdef __x86_64__
-/// What SYSCALL clears: what the entry must not be stepped, interrupted or misled by. With NT the IRET
-/// to user mode would fault, IOPL is nobody's. [intel/vol2 SYSCALL]
+/// What SYSCALL clears: what the entry must not be stepped, interrupted or misled by. With NT the
+/// IRET to user mode would fault, IOPL is nobody's. [intel/vol2 SYSCALL]
 inline constexpr uintptr_t syscall_mask = X86_FLAGS_TF | X86_FLAGS_IF | X86_FLAGS_DF |
                                           X86_FLAGS_IOPL | X86_FLAGS_NT | X86_FLAGS_RF |
                                           X86_FLAGS_AC;

@@ -15,8 +15,8 @@ struct segment_descriptor {
 };
 
 enum class segment_type : uint8_t {
-    data = 0x93,   // present, ring 0, writable, accessed
-    code = 0x9b,   // present, ring 0, readable, accessed
+    data = 0x93,      // present, ring 0, writable, accessed
+    code = 0x9b,      // present, ring 0, readable, accessed
     user_data = 0xf3, // the same for ring 3
     user_code = 0xfb,
     tss_32 = 0x89, // present, available 32-bit TSS; the same code means a 64-bit TSS in long mode
@@ -36,9 +36,9 @@ constexpr segment_descriptor make_segment(uint32_t base, uint32_t limit, segment
 inline constexpr uint32_t flat_limit = 0xfffff;
 
 enum class gate_type : uint8_t {
-    interrupt = 0x8e, // present, ring 0, clears IF
+    interrupt = 0x8e,      // present, ring 0, clears IF
     user_interrupt = 0xee, // the same, and INT n may be executed in ring 3
-    task = 0x85,      // present, ring 0; x86-32 only
+    task = 0x85,           // present, ring 0; x86-32 only
 };
 
 /// An IDT entry of long mode.
@@ -51,8 +51,7 @@ struct gate_64 {
 constexpr gate_64 make_gate_64(uint64_t handler, uint16_t selector, uint8_t stack,
                                gate_type type = gate_type::interrupt) {
     return {(handler & 0xffff) | uint64_t{selector} << 16 | uint64_t{stack} << 32 |
-                uint64_t{static_cast<uint8_t>(type)} << 40 |
-                (handler >> 16 & 0xffff) << 48,
+                uint64_t{static_cast<uint8_t>(type)} << 40 | (handler >> 16 & 0xffff) << 48,
             handler >> 32};
 }
 
@@ -107,7 +106,8 @@ struct [[gnu::packed]] table_register {
     asm volatile("ltr %[selector]" : : [selector] "r"(selector) : "memory");
 }
 
-/// 0: no LDT. A reset leaves one behind that covers the first 64 KiB of memory. [intel/vol3 table 9-1]
+/// 0: no LDT. A reset leaves one behind that covers the first 64 KiB of memory. [intel/vol3 table
+/// 9-1]
 [[NMISAFE_TRAP_INLINE]] inline void load_local_table(uint16_t selector) {
     asm volatile("lldt %[selector]" : : [selector] "r"(selector) : "memory");
 }

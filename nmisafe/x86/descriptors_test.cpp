@@ -25,8 +25,8 @@ TEST_CASE("base and limit of a segment are split over the descriptor") {
 
 TEST_CASE("a system segment of long mode is put together again") {
     const uint64_t base = 0xffff9abcfedcba98;
-    const auto low = make_segment(static_cast<uint32_t>(base), 103, segment_type::tss_32,
-                                  segment_width::system);
+    const auto low =
+        make_segment(static_cast<uint32_t>(base), 103, segment_type::tss_32, segment_width::system);
     CHECK(system_base(low.bits, base >> 32) == base);
 }
 

@@ -31,7 +31,8 @@ extern "C" void start() {
     for (unsigned vector = 0; vector < X86_VECTORS; ++vector) {
         const uintptr_t entry = trap::entry_address(static_cast<uint8_t>(vector));
 #ifdef __x86_64__
-        idt[vector] = x86::make_gate_64(entry, x86::read_cs(), vector == X86_VECTOR_NMI ? trap::nmi_ist : 0);
+        idt[vector] =
+            x86::make_gate_64(entry, x86::read_cs(), vector == X86_VECTOR_NMI ? trap::nmi_ist : 0);
 #else
         idt[vector] = x86::make_gate_32(entry, x86::read_cs(), x86::gate_type::interrupt);
 #endif

@@ -55,8 +55,9 @@ void set_up_stacks() {
     block.tss.ist[trap::nmi_ist + 1] = reinterpret_cast<uintptr_t>(&machine_check_stack.top);
     block.tss.ist[trap::nmi_ist + 2] = reinterpret_cast<uintptr_t>(&double_fault_stack.top);
     const auto task = reinterpret_cast<uintptr_t>(&block.tss);
-    cpu.gdt[task_selector / 8] = x86::make_segment(static_cast<uint32_t>(task), sizeof(x86::tss_64) - 1,
-                                                   x86::segment_type::tss_32, x86::segment_width::system);
+    cpu.gdt[task_selector / 8] =
+        x86::make_segment(static_cast<uint32_t>(task), sizeof(x86::tss_64) - 1,
+                          x86::segment_type::tss_32, x86::segment_width::system);
     cpu.gdt[task_selector / 8 + 1].bits = task >> 32;
 }
 
@@ -69,7 +70,8 @@ void set_up_calls() {
 }
 
 void set_gate(uint8_t vector, x86::gate_type type) {
-    idt[vector] = x86::make_gate_64(user::entry_address(vector), kernel_code, stack_of(vector), type);
+    idt[vector] =
+        x86::make_gate_64(user::entry_address(vector), kernel_code, stack_of(vector), type);
 }
 
 #else
@@ -86,10 +88,11 @@ void set_up_stacks() {
     task.ss0 = kernel_data;
     task.io_map_base = sizeof(task);
     cpu.gdt[per_cpu_selector / 8] =
-        x86::make_segment(reinterpret_cast<uintptr_t>(&cpu), x86::flat_limit, x86::segment_type::data,
-                          x86::segment_width::bits_32);
-    cpu.gdt[task_selector / 8] = x86::make_segment(reinterpret_cast<uintptr_t>(&task), sizeof(task) - 1,
-                                                   x86::segment_type::tss_32, x86::segment_width::system);
+        x86::make_segment(reinterpret_cast<uintptr_t>(&cpu), x86::flat_limit,
+                          x86::segment_type::data, x86::segment_width::bits_32);
+    cpu.gdt[task_selector / 8] =
+        x86::make_segment(reinterpret_cast<uintptr_t>(&task), sizeof(task) - 1,
+                          x86::segment_type::tss_32, x86::segment_width::system);
     trap::set_percpu_selector(per_cpu_selector);
 }
 

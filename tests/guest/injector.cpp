@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT
-// A plugin for QEMU that raises an event from outside at every instruction boundary of a path: the guest
-// takes the path again and again, and the k-th time the event comes behind its k-th instruction. With
-// -singlestep a boundary is the end of a block.
+// A plugin for QEMU that raises an event from outside at every instruction boundary of a path: the
+// guest takes the path again and again, and the k-th time the event comes behind its k-th
+// instruction. With -singlestep a boundary is the end of a block.
 //
-//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
+//   -plugin
+//   libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
 //
-// spare: an instruction of a 64-bit guest before which no event is raised, or all within so many bytes. EVENT:
-// machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks NMIs, as behind an SMI in an NMI's
-// handler.
+// spare: an instruction of a 64-bit guest before which no event is raised, or all within so many
+// bytes. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks
+// NMIs, as behind an SMI in an NMI's handler.
 //
-// begin, end: instructions that are executed once in each pass; these and spare may be given again, for one more.
-// done: a word of the guest's that is set to 1 when a pass has had fewer instructions than there were passes. The log
-// has a line "path N", N the passes in which an SMI's handler ran, and then the addresses of all instructions of that
-// last pass, which was not disturbed, one a line.
+// begin, end: instructions that are executed once in each pass; these and spare may be given again,
+// for one more. done: a word of the guest's that is set to 1 when a pass has had fewer instructions
+// than there were passes. The log has a line "path N", N the passes in which an SMI's handler ran,
+// and then the addresses of all instructions of that last pass, which was not disturbed, one a
+// line.
 //
-// QEMU's plugin interface raises no events. Debian's emulators export what their own devices call, so
-// that is declared here and called: work queued for a CPU is done between two instructions.
+// QEMU's plugin interface raises no events. Debian's emulators export what their own devices call,
+// so that is declared here and called: work queued for a CPU is done between two instructions.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -76,10 +78,10 @@ unsigned which_cpu;
 int event;
 FILE* out;
 
-uint64_t pass;                // how many instructions of this pass go before the event
-uint64_t instructions;        // of this pass so far
+uint64_t pass;         // how many instructions of this pass go before the event
+uint64_t instructions; // of this pass so far
 bool in_pass, raised;
-bool in_firmware;             // an instruction of this pass was below the kernel
+bool in_firmware; // an instruction of this pass was below the kernel
 uint64_t passes_in_firmware;
 std::vector<uint64_t> walked; // this pass
 
@@ -96,8 +98,9 @@ class own_memory {
     own_memory& operator=(const own_memory&) = delete;
     uint64_t word(uint64_t address) const {
         uint64_t value = 0;
-        return pread(file_, &value, sizeof value, static_cast<off_t>(address)) == sizeof value ? value
-                                                                                            : 0;
+        return pread(file_, &value, sizeof value, static_cast<off_t>(address)) == sizeof value
+                   ? value
+                   : 0;
     }
     bool is(uint64_t address, const char* text) const {
         char found[32] = {};
@@ -111,8 +114,8 @@ class own_memory {
 
 constexpr uint64_t word_size = sizeof(uint64_t);
 
-/// Where hflags2 is in a CPU: the description by which the emulator saves and restores it, a list of
-/// fields that begin with a name, has it. 0 if it is not as here.
+/// Where hflags2 is in a CPU: the description by which the emulator saves and restores it, a list
+/// of fields that begin with a name, has it. 0 if it is not as here.
 uint64_t find_hflags2() {
     constexpr unsigned longest_description = 32, longest_field = 32, most_fields = 400;
     constexpr uint64_t offset_in_field = 2 * word_size;
@@ -123,7 +126,8 @@ uint64_t find_hflags2() {
         if (!memory.is(memory.word(fields), "env.regs"))
             continue;
         uint64_t size = word_size; // of a field: the second one is known too
-        while (size < longest_field * word_size && !memory.is(memory.word(fields + size), "env.eip"))
+        while (size < longest_field * word_size &&
+               !memory.is(memory.word(fields + size), "env.eip"))
             size += word_size;
         for (uint64_t field = fields; field < fields + most_fields * size; field += size)
             if (memory.is(memory.word(field), "env.hflags2"))
@@ -158,7 +162,8 @@ void raise_event(cpu_state* cpu, uint64_t) {
     if (!spared_addresses.empty() && is_spared(instruction_pointer(cpu)))
         return;
     if (hflags2_offset != 0)
-        *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &= ~nmis_blocked;
+        *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu) + hflags2_offset) &=
+            ~nmis_blocked;
     cpu_interrupt(cpu, event);
 }
 
@@ -209,8 +214,9 @@ void on_instruction(unsigned cpu, void* where) {
 void on_translation(plugin_id, translation_block* block) {
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(block); ++i) {
         instruction* const one = qemu_plugin_tb_get_insn(block, i);
-        qemu_plugin_register_vcpu_insn_exec_cb(one, on_instruction, no_registers,
-                                               reinterpret_cast<void*>(qemu_plugin_insn_vaddr(one)));
+        qemu_plugin_register_vcpu_insn_exec_cb(
+            one, on_instruction, no_registers,
+            reinterpret_cast<void*>(qemu_plugin_insn_vaddr(one)));
     }
 }
 
@@ -233,10 +239,10 @@ bool take(const std::string& name, const std::string& value) {
     else if (name == "done")
         done_address = number;
     else if (name == "event")
-        event = value == "machine-check"                       ? interrupt_machine_check
-                : value == "smi"                               ? interrupt_smi
+        event = value == "machine-check"                     ? interrupt_machine_check
+                : value == "smi"                             ? interrupt_smi
                 : value == "nmi" || value == "unblocked-nmi" ? interrupt_nmi
-                                                               : 0;
+                                                             : 0;
     else if (name == "cpu")
         which_cpu = static_cast<unsigned>(number);
     else if (name == "log")
@@ -250,7 +256,8 @@ bool take(const std::string& name, const std::string& value) {
 
 } // namespace
 
-extern "C" EXPORTED int qemu_plugin_install(plugin_id id, const void*, int count, char** arguments) {
+extern "C" EXPORTED int qemu_plugin_install(plugin_id id, const void*, int count,
+                                            char** arguments) {
     for (int i = 0; i < count; ++i) {
         const std::string argument = arguments[i];
         const size_t equals = argument.find('=');
@@ -260,7 +267,8 @@ extern "C" EXPORTED int qemu_plugin_install(plugin_id id, const void*, int count
             return -1;
         }
     }
-    if (begin_addresses.empty() || end_addresses.empty() || done_address == 0 || event == 0 || out == nullptr) {
+    if (begin_addresses.empty() || end_addresses.empty() || done_address == 0 || event == 0 ||
+        out == nullptr) {
         fprintf(stderr, "injector: begin, end, done, event and log are needed\n");
         return -1;
     }

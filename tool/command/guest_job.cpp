@@ -96,8 +96,8 @@ void guest_job::end_of_normal_run() {
         finish();
         return;
     }
-    run(logged_, "trace", execution_log_kind::path,
-        normal_.outcome.console.text, &guest_job::end_of_trace_run);
+    run(logged_, "trace", execution_log_kind::path, normal_.outcome.console.text,
+        &guest_job::end_of_trace_run);
 }
 
 void guest_job::end_of_trace_run() {

@@ -84,8 +84,7 @@ execution_analysis::execution_analysis(const std::map<std::string, address_range
 void execution_analysis::feed(std::string_view line) {
     const std::optional<execution_line> parsed = parse_execution_line(line);
     if (!parsed) {
-        pending_faulted_ =
-            pending_faulted_ || (pending_ && parse_fault_line(line) == pending_);
+        pending_faulted_ = pending_faulted_ || (pending_ && parse_fault_line(line) == pending_);
         return;
     }
     if (parsed->taken_back) {

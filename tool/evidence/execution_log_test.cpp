@@ -105,9 +105,10 @@ TEST_CASE("an instruction that is entered again to reach a device has run once")
 
 TEST_CASE("what only a page fault leads to is known") {
     CHECK(parse_fault_line(fault(0x106049)) == 0x106049);
-    CHECK(parse_fault_line("     0: v=0d e=fff8 i=0 cpl=0 IP=0008:00106049 pc=00106049 SP=x") == 0x106049);
+    CHECK(parse_fault_line("     0: v=0d e=fff8 i=0 cpl=0 IP=0008:00106049 pc=00106049 SP=x") ==
+          0x106049);
     CHECK_FALSE(parse_fault_line("     0: v=03 e=0000 i=1 cpl=0 IP=0008:00106049 pc=00106049 "
-                                      "SP=0010:00027f68 EAX=00000001"));
+                                 "SP=0010:00027f68 EAX=00000001"));
     CHECK_FALSE(parse_fault_line("check_exception old: 0xffffffff new 0xe"));
     CHECK_FALSE(parse_fault_line("     0: v=0e e=0002 i=0"));
 

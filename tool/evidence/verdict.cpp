@@ -77,7 +77,8 @@ std::string safe_failure(const catalogue_entry& entry, const console_row& row,
         return console.failures.front();
     }
     const std::vector<std::string_view> paths = split_words(entry.paths);
-    const bool named = paths.empty() || std::find(paths.begin(), paths.end(), row.path) != paths.end();
+    const bool named =
+        paths.empty() || std::find(paths.begin(), paths.end(), row.path) != paths.end();
     if (entry.latched && named && row.number("unsafe_irets").value_or(0) == 0) {
         return "no IRET unblocked NMIs: the latch was not needed";
     }

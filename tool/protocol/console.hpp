@@ -53,7 +53,7 @@ struct console_content {
     std::map<std::string, address_range> windows;        // by path
     std::map<std::string, std::set<std::uint64_t>> rips; // by path
     std::map<std::string, measure_range> measures;       // by cost name
-    std::vector<address_range> text; // the kernel's code, and tasks'
+    std::vector<address_range> text;                     // the kernel's code, and tasks'
     std::uint64_t progress_done = 0;
     std::uint64_t progress_total = 0;
     bool done = false;

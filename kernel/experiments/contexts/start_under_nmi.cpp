@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// start-under-nmi: the emulator raises an NMI at each instruction boundary in turn of a CPU that starts
-// (tests/guest/injector.cpp): from its second instruction in real mode until it runs what all CPUs run,
-// through protected and long mode, two page tables and three GDTs. It comes up each time, and each NMI
-// is handled once: there, or, if it came before the kernel's IDT, when the CPU is ready.
+// start-under-nmi: the emulator raises an NMI at each instruction boundary in turn of a CPU that
+// starts (tests/guest/injector.cpp): from its second instruction in real mode until it runs what
+// all CPUs run, through protected and long mode, two page tables and three GDTs. It comes up each
+// time, and each NMI is handled once: there, or, if it came before the kernel's IDT, when the CPU
+// is ready.
 //
 // Option late=1: the CPU is started here alone. As from-outside it needs the emulator's help.
 #include "kernel/cpu/per_cpu.hpp"

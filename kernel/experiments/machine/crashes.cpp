@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // crash-*: what must stop the machine with one line that says what and where. Each ends in a failed
 // row; ./test looks at the line.
+#include "kernel/experiments/machine/crashes.hpp"
 #include "kernel/boot/layout.h"
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/machine/crashes.hpp"
 #include "kernel/experiments/shared/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// crash-*, in NMI handlers or under NMIs, with other CPUs about: still one line, and it names the CPU
-// that could not be stopped, or none.
+// crash-*, in NMI handlers or under NMIs, with other CPUs about: still one line, and it names the
+// CPU that could not be stopped, or none.
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -105,7 +105,8 @@ void crash_under_nmis() {
 }
 
 #ifdef __x86_64__
-/// As if two more were in progress, each nested in the entry of the one before: the next one is let in by an IRET.
+/// As if two more were in progress, each nested in the entry of the one before: the next one is let
+/// in by an IRET.
 void crash_nmis_too_deep() {
     nmisafe::trap::set_return_policy(nmisafe::trap::return_policy::iret);
     nmisafe::trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });

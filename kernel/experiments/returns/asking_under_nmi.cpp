@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// asking-under-nmi: an NMI at every instruction boundary of a CPU that asks another one and waits for
-// its answer. The NMI's handler uses the local APIC too: what the interrupted code was about to send
-// must still go where it was to go.
+// asking-under-nmi: an NMI at every instruction boundary of a CPU that asks another one and waits
+// for its answer. The NMI's handler uses the local APIC too: what the interrupted code was about to
+// send must still go where it was to go.
 //
 //   synchronise   that code has changed: text patching's own synchronisation
 //   grace-period  that a section may be waited for
@@ -16,7 +16,6 @@
 
 namespace kernel {
 namespace {
-
 
 shared_count asked_here; // by mistake
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // events-under-nmi: as every-instruction, an NMI at every instruction boundary of what else traps.
 //
-//   debug, machine-check          a thread takes #DB or #MC; the NMI's handler raises another NMI and
+//   debug, machine-check          a thread takes #DB or #MC; the NMI's handler raises another NMI
+//   and
 //                                 hits INT3
 //   nmi-debug, nmi-machine-check  an NMI handler takes one, a second NMI is pended at each boundary
 //   wake, tick                    interrupts that end in the scheduler
 //   synchronise, flush, grace-period  the interrupts by which a CPU answers another one: code has
 //                                 changed, mappings have gone, who waits for a grace period
 //
-// All are raised by INT n, as no emulator here raises #MC at a given instruction, and interrupts would
-// come with the clock. It pushes the same frame; the local APIC's end of interrupt finds none.
+// All are raised by INT n, as no emulator here raises #MC at a given instruction, and interrupts
+// would come with the clock. It pushes the same frame; the local APIC's end of interrupt finds
+// none.
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -119,9 +121,7 @@ const swept_path paths[] = {
      false},
     {"nmi-machine-check",
      nmi_machine_check_body,
-     {[] { raise_nmi_in_window(window_nmi_machine_check); },
-      prepare_nmi,
-      both_handled,
+     {[] { raise_nmi_in_window(window_nmi_machine_check); }, prepare_nmi, both_handled,
       check_nmi_machine_check},
      window_nmi_machine_check_begin,
      window_nmi_machine_check_end,

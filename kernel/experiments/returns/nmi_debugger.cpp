@@ -72,7 +72,8 @@ bool on_debug(trap_frame& frame) {
         give_up();
     }
     const uintptr_t status = x86::read_dr6();
-    // A step reports what a breakpoint would have met also where it is not enabled. [intel/vol3 17.2.3]
+    // A step reports what a breakpoint would have met also where it is not enabled.
+    // [intel/vol3 17.2.3]
     for (unsigned number = 0; number < 4; ++number)
         if ((status >> number & 1) != 0 && (status & X86_DR6_SINGLE_STEP) == 0)
             ++debugger.hits[number];

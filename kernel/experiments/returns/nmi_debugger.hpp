@@ -10,7 +10,8 @@
 
 // nmi_stepping.S
 extern "C" {
-/// Takes INT3s and a page fault. Sets stepped_code_set in the flags, clears stepped_code_clear at its end.
+/// Takes INT3s and a page fault. Sets stepped_code_set in the flags, clears stepped_code_clear at
+/// its end.
 [[NMISAFE_ASSEMBLY_CALL]] void stepped_code(void* page, uint32_t* counter);
 extern const char stepped_code_first[], stepped_code_last[], stepped_code_end[];
 extern const char stepped_fault[], stepped_after_int3[];
@@ -41,14 +42,15 @@ struct trace {
 };
 
 struct nmi_debugger {
-    shared_count hits[4];  ///< Of each breakpoint, in NMIs and elsewhere.
+    shared_count hits[4]; ///< Of each breakpoint, in NMIs and elsewhere.
     shared_count machine_checks;
-    shared_flag raises;    ///< An NMI at each #DB and #MC in the next handler, not when it is run again.
-    shared_flag in_whole;  ///< The whole handler is in progress.
-    uintptr_t whole;       ///< Its address: no NMI is raised before it can tell that it is nested.
-    shared_count in_pass;  ///< #DBs: a breakpoint may be hit without end.
+    shared_flag
+        raises; ///< An NMI at each #DB and #MC in the next handler, not when it is run again.
+    shared_flag in_whole;   ///< The whole handler is in progress.
+    uintptr_t whole;        ///< Its address: no NMI is raised before it can tell that it is nested.
+    shared_count in_pass;   ///< #DBs: a breakpoint may be hit without end.
     shared_flag steps_next; ///< The next breakpoint in an NMI begins a trace.
-    shared_flag in_debug;  ///< The thread's #DB.
+    shared_flag in_debug;   ///< The thread's #DB.
     void (*at_thread_debug)(nmisafe::x86::trap_frame&);
 };
 extern nmi_debugger debugger;
@@ -70,8 +72,8 @@ bool one_nmi();
 void step_in_stepped_code();
 void run_stepped_code();
 
-/// The boundaries in stepped_code() are those of its list, and no others, but what is behind its end
-/// if the step goes on there.
+/// The boundaries in stepped_code() are those of its list, and no others, but what is behind its
+/// end if the step goes on there.
 void expect_listed(const trace& which, bool goes_on);
 
 } // namespace kernel

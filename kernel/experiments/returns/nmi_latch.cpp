@@ -2,19 +2,25 @@
 // nmi-latch: NMIs that get in while another is in progress. None may enter the handler meanwhile,
 // none be lost, and the frame and registers of the one in progress must be whole.
 //
-//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each boundary from
+//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each
+//   boundary from
 //                  there to the return
 //   redo           the same while the handler hits INT3 and raises another NMI
-//   nested-twice   the same while the handler begins another entry by software: x86-64's level 1, so that the
+//   nested-twice   the same while the handler begins another entry by software: x86-64's level 1,
+//   so that the
 //                  real NMI is nested in that, at level 2
-//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins on is the
+//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins
+//   on is the
 //                  same each time
-//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in there
-//   smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs, it comes in
+//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in
+//   there smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs,
+//   it comes in
 //
-// With mode=let-in the last two alone, for an emulator that has no one-shot. With part=step another one alone:
+// With mode=let-in the last two alone, for an emulator that has no one-shot. With part=step another
+// one alone:
 //
-//   step           single steps from the middle of the handler to where they end, in the NMI's exit; each raises an
+//   step           single steps from the middle of the handler to where they end, in the NMI's
+//   exit; each raises an
 //                  NMI, and as each returns by IRET they all get in; then the one in the exit alone
 #include "kernel/console/command_line.hpp"
 #include "kernel/cpu/per_cpu.hpp"
@@ -33,7 +39,8 @@ extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] bool window_nested_nmi(void* block);
 [[NMISAFE_ASSEMBLY_CALL]] void faulting_iret();
 extern const char faulting_iret_done[];
-extern const char nmisafe_trap_nmi_window[]; // of the NMI's exit: behind its test of what is pending
+extern const char
+    nmisafe_trap_nmi_window[]; // of the NMI's exit: behind its test of what is pending
 }
 
 namespace kernel {
@@ -89,7 +96,8 @@ void check_redo() {
         fail("a register did not come back", 1, 0);
 }
 
-// --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one -------
+// --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one
+// -------
 
 uint32_t at_level_2;
 
@@ -233,7 +241,8 @@ bool begin_stepping(trap_frame& frame) {
     return true;
 }
 
-/// Beyond the test nothing may be raised any more: whether the one raised there is lost is the question.
+/// Beyond the test nothing may be raised any more: whether the one raised there is lost is the
+/// question.
 bool on_step(trap_frame& frame) {
     ++steps;
     const bool is_in_exit = frame.ip == reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_window);
@@ -280,7 +289,8 @@ void nmi_latch() {
     if (option("mode") != "let-in") {
         sweep_path("entry-to-exit", entry_body,
                    {software_nmi, prepare, both_handled, check_entry, !latched});
-        sweep_path("redo", raise_second_and_hit_breakpoint, {software_nmi, prepare, settled, check_redo, !latched});
+        sweep_path("redo", raise_second_and_hit_breakpoint,
+                   {software_nmi, prepare, settled, check_redo, !latched});
         if (latched)
             nested_twice();
         storm();

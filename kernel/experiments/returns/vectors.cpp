@@ -2,10 +2,10 @@
 // vectors: each entry stub leads to the handler of its vector, on the right stack, with an error
 // code of 0 or the CPU's, and back. #DB and #MC also inside an NMI, with another NMI pending: they
 // do not let it in, and neither does an interrupt there.
+#include "kernel/cpu/vectors.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/per_cpu.hpp"
-#include "kernel/cpu/vectors.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
@@ -121,8 +121,8 @@ void in_nmi(uint8_t vector) {
     expect_two_nmis();
 }
 
-/// A handler that lets interrupts in: one comes, with another NMI pending, and its return lets that one
-/// in no more than any other. (I11)
+/// A handler that lets interrupts in: one comes, with another NMI pending, and its return lets that
+/// one in no more than any other. (I11)
 void let_interrupt_in(trap_frame&) {
     if (calls != 0)
         return;

@@ -38,8 +38,8 @@ void begin_pass(bool record);
 bool both_handled();
 
 /// Two NMIs were raised. They may be handled as one only if the one-shot fired on the very boundary
-/// where the other one was about to be delivered, which a few passes of a row can: the hardware holds one.
-/// Null: they may not.
+/// where the other one was about to be delivered, which a few passes of a row can: the hardware
+/// holds one. Null: they may not.
 void expect_two_handlers(const char* raised_at);
 
 /// vmalloc_paths.cpp: the paths through vmalloc's faults.

@@ -375,7 +375,8 @@ void run_tasks() {
 
 void hostile_tasks() {
     set_user_scene(hit_breakpoint_in_nmi);
-    scene.distrusts_sp = true; // SYSCALL's first instructions run with the task's, which may be in the NMI's stack
+    scene.distrusts_sp =
+        true; // SYSCALL's first instructions run with the task's, which may be in the NMI's stack
     set_handlers();
     forbid_what_differs();
     memory = make_hostile_pages();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// user-access-check: with SMAP the kernel may not touch a task's memory unless it says so by AC. AC is clear in the
-// kernel, whatever the task has set: at a page fault, a step, an NMI, INT 0x80, and SYSCALL or SYSENTER.
+// user-access-check: with SMAP the kernel may not touch a task's memory unless it says so by AC. AC
+// is clear in the kernel, whatever the task has set: at a page fault, a step, an NMI, INT 0x80, and
+// SYSCALL or SYSENTER.
 #ifdef NMISAFE_USER_CLAC
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
@@ -92,7 +93,8 @@ void user_access_check() {
     static constexpr uint8_t fast_code[] = {0x0f, 0x05}; // SYSCALL
     constexpr uint32_t fast_changes = USER_REGISTER(cx) | USER_REGISTER(r11);
 #else
-    static constexpr uint8_t fast_code[] = {0x0f, 0x34}; // SYSENTER, which comes back to what EDX and ECX say
+    static constexpr uint8_t fast_code[] = {
+        0x0f, 0x34}; // SYSENTER, which comes back to what EDX and ECX say
     constexpr uint32_t fast_changes = 0;
 #endif
     struct {

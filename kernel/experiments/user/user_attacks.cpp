@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 // user-attacks: what a hostile task tries, by name.
 //
-//   first-event   #DB as the first event in the kernel, with the task's GS and RSP, which points into the
-//                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it (CVE-2018-8897)
-//   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which SYSRET's road loads it
-//   mov-ss        first-event, with MOV SS under a watchpoint before SYSCALL, INT3 and INT 0x80
-//   flags         SYSCALL with TF, NT, DF and AC set
-//   step          single steps over SYSCALL, and of jumps to where the kernel takes frames back by an instruction
-//   canonical     SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
+//   first-event   #DB as the first event in the kernel, with the task's GS and RSP, which points
+//   into the
+//                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it
+//                 (CVE-2018-8897)
+//   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which
+//   SYSRET's road loads it mov-ss        first-event, with MOV SS under a watchpoint before
+//   SYSCALL, INT3 and INT 0x80 flags         SYSCALL with TF, NT, DF and AC set step single steps
+//   over SYSCALL, and of jumps to where the kernel takes frames back by an instruction canonical
+//   SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
 //   bad-return    an image whose CS or RIP makes IRET fault (CVE-2015-5157)
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
-//   refused       images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL
+//   refused       images of ring 0, with another stack segment (CVE-2015-3290), without IF, with
+//   IOPL
 #ifdef __x86_64__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
@@ -37,8 +40,9 @@ bool end_step_in_kernel(trap_frame& frame) {
     ++handled;
     static_cast<void>(expect_own_gs("GS in #DB"));
     frame.flags &= ~uint64_t{X86_FLAGS_TF};
-    const bool in_entry = frame.ip >= reinterpret_cast<uintptr_t>(user::nmisafe_user_syscall) &&
-                          frame.ip < reinterpret_cast<uintptr_t>(user::nmisafe_user_syscall_on_stack);
+    const bool in_entry =
+        frame.ip >= reinterpret_cast<uintptr_t>(user::nmisafe_user_syscall) &&
+        frame.ip < reinterpret_cast<uintptr_t>(user::nmisafe_user_syscall_on_stack);
     if (!user::is_from_user(frame) && !in_entry)
         fail("where #DB came", reinterpret_cast<uintptr_t>(user::nmisafe_user_syscall), frame.ip);
     return true;
@@ -95,7 +99,8 @@ bool note_hit(trap_frame& frame) {
 }
 
 void watch_stack_pointer(task&, trap_frame& frame) {
-    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xb0000; // DR0, 8 bytes, read or written
+    constexpr uintptr_t watch_word =
+        X86_DR7_DISARMED | 1 | 0xb0000; // DR0, 8 bytes, read or written
     x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(stack_pointer_word(frame)));
     trap::set_debug_control(watch_word);
 }
@@ -162,7 +167,7 @@ bool note_step(trap_frame& frame) {
 
 /// A step of a jump into the kernel is reported with the kernel's RIP, before the fetch faults.
 void step_into_kernel() {
-    constexpr uint8_t jump[] = {0xff, 0xe0}; // jmp *%rax
+    constexpr uint8_t jump[] = {0xff, 0xe0};  // jmp *%rax
     constexpr uintptr_t fetch_by_user = 0x15; // present, by user mode, a fetch
     for (const char* const place : {nmisafe_trap_near_shadowed, nmisafe_trap_far_shadowed}) {
         handled = 0;

@@ -37,7 +37,8 @@ bool on_watched(trap_frame& frame) {
 
 bool another_waits;
 
-/// As if a descriptor had gone meanwhile. Not the scene's handler, which takes a changed frame for harm.
+/// As if a descriptor had gone meanwhile. Not the scene's handler, which takes a changed frame for
+/// harm.
 void damage_in_nmi(trap_frame& frame) {
     ++scene.count.handled;
     static_cast<void>(expect_own_gs("GS in an NMI"));
@@ -114,11 +115,12 @@ void attack_behind_mov_ss() {
 #endif
     constexpr uint8_t with_int3[] = {0x8e, 0x13, 0xcc};
     constexpr uint8_t with_int[] = {0x8e, 0x13, 0xcd, 0x80};
-    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0x70000; // DR0, 2 bytes, read or written
+    constexpr uintptr_t watch_word =
+        X86_DR7_DISARMED | 1 | 0x70000; // DR0, 2 bytes, read or written
     trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });
     trap::set_handler(X86_VECTOR_DB, on_watched);
-    for (const auto code : {instructions(with_syscall), instructions(with_int3),
-                            instructions(with_int)}) {
+    for (const auto code :
+         {instructions(with_syscall), instructions(with_int3), instructions(with_int)}) {
         task begun = make_task(code);
         begun.frame.trap.ax = attack_call;
         begun.frame.trap.bx = user_data;

@@ -33,11 +33,13 @@ void run_attacks(const attack (&attacks)[count]) {
 
 inline constexpr uintptr_t attack_call = 100; // a system call that does nothing
 
-/// set_user_scene(), with every exception in ring 0 a failure that abandons the task. @context thread, CPU 0
+/// set_user_scene(), with every exception in ring 0 a failure that abandons the task. @context
+/// thread, CPU 0
 void set_attack_scene();
 
 #ifdef __x86_64__
-/// Lets the task's RSP point behind words of the kernel, and fails if one of them has changed. @context thread
+/// Lets the task's RSP point behind words of the kernel, and fails if one of them has changed.
+/// @context thread
 void aim_stack_at_kernel(task& which);
 void expect_kernel_words();
 #endif
@@ -55,10 +57,10 @@ struct bad_image {
 inline constexpr uintptr_t good_selector = KERNEL_USER_DATA_SELECTOR;
 
 inline constexpr bad_image bad_images[] = {
-    {user_code, 0xfffb, good_selector, 0xfff8},                              // beyond the GDT
-    {user_code, KERNEL_USER_DATA_SELECTOR, good_selector, 0x20},             // no code
+    {user_code, 0xfffb, good_selector, 0xfff8},                                 // beyond the GDT
+    {user_code, KERNEL_USER_DATA_SELECTOR, good_selector, 0x20},                // no code
     {user_code, KERNEL_DATA_SELECTOR | 3, good_selector, KERNEL_DATA_SELECTOR}, // the kernel's
-    {user_code, 3, good_selector, 0},                                        // none
+    {user_code, 3, good_selector, 0},                                           // none
 #ifdef __x86_64__
     {uintptr_t{1} << 47, KERNEL_USER_CODE_SELECTOR, good_selector, 0}, // not canonical
 #else

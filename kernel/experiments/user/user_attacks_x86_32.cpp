@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 // x86-32: user-attacks, as user_attacks.cpp: what a hostile task tries, by name.
 //
-//   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the kernel, with
+//   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the
+//   kernel, with
 //                  the task's GS; the kernel is not stepped, the task is
-//   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes null
-//   mov-ss         MOV SS under a watchpoint before SYSENTER, INT3 and INT 0x80 (CVE-2018-8897)
-//   nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
+//   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes
+//   null mov-ss         MOV SS under a watchpoint before SYSENTER, INT3 and INT 0x80
+//   (CVE-2018-8897) nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
 //   bad-return     an image whose CS makes IRET fault (CVE-2015-5157)
 //   bad-segment    one whose DS, ES, FS or GS cannot be loaded
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
-//   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it (CVE-2015-3290)
-//   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it
-//   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
-//   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
+//   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it
+//   (CVE-2015-3290) virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the
+//   emulator lets it far-away       SYSEXIT to an address that is the kernel's, on a stack that is
+//   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with
+//   IOPL or VM
 #ifdef __i386__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
@@ -77,7 +79,7 @@ bool lose_descriptor(trap_frame& frame) {
 }
 
 void lost_segment() {
-    constexpr uint32_t user::user_frame::* segments[] = {
+    constexpr uint32_t user::user_frame::*segments[] = {
         &user::user_frame::ds, &user::user_frame::es, &user::user_frame::fs, &user::user_frame::gs};
     set_attack_scene();
     trap::set_handler(X86_VECTOR_DB, lose_descriptor);
@@ -99,7 +101,8 @@ void lost_segment() {
 
 /// The task loads the segment itself; the NMI is the first event after that.
 void nmi_stack() {
-    // mov %ebx, %ss; mov %esi, (%edi): the local APIC's command; a jump, behind which QEMU looks for NMIs
+    // mov %ebx, %ss; mov %esi, (%edi): the local APIC's command; a jump, behind which QEMU looks
+    // for NMIs
     constexpr uint8_t code[] = {0x8e, 0xd3, 0x89, 0x37, 0xeb, 0x00, 0x90};
     set_attack_scene();
     task which = make_task(instructions(code));
@@ -163,7 +166,8 @@ void bad_segment() {
     expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.gs = no_selector; });
 }
 
-/// Where the mode is entered the same image goes on in the decoy's page: at 16 times CS, and the lower half of EIP.
+/// Where the mode is entered the same image goes on in the decoy's page: at 16 times CS, and the
+/// lower half of EIP.
 void virtual_8086() {
     set_attack_scene();
     constexpr uint8_t code[] = {0xcf}; // iret
@@ -171,8 +175,15 @@ void virtual_8086() {
     constexpr uintptr_t goes_on = user_code + sizeof(code);
     constexpr uint32_t unmapped = 0x3000;
     task which = make_task(instructions(code));
-    const uint32_t image[] = {goes_on, KERNEL_USER_CODE_SELECTOR, user::fixed_user_flags | X86_FLAGS_VM,
-                              unmapped, unmapped, unmapped, unmapped, unmapped, unmapped};
+    const uint32_t image[] = {goes_on,
+                              KERNEL_USER_CODE_SELECTOR,
+                              user::fixed_user_flags | X86_FLAGS_VM,
+                              unmapped,
+                              unmapped,
+                              unmapped,
+                              unmapped,
+                              unmapped,
+                              unmapped};
     which.frame.user_sp -= sizeof(image);
     __builtin_memcpy(in_user_memory(which.frame.user_sp), image, sizeof(image));
     give_decoy(which);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// from-outside with mode=user: an NMI that the CPU takes although it blocks NMIs, or an #MC whose handler raises one and
-// hits INT3, at each instruction boundary of an NMI from user mode, from the task's instruction that raises it to the
-// end of its way.
+// from-outside with mode=user: an NMI that the CPU takes although it blocks NMIs, or an #MC whose
+// handler raises one and hits INT3, at each instruction boundary of an NMI from user mode, from the
+// task's instruction that raises it to the end of its way.
 //
 //   nmi-from-user   to the task's next instruction
 //   nmi-to-fault    the handler leaves an image whose CS makes IRET fault: to the end of the task
@@ -9,9 +9,9 @@
 //   nmi-refused     one with IOPL, which must not be returned to
 //   nmi-in-kernel   an NMI of ring 0, by the entries of user mode
 //
-// It is held back until the handler has run, and then handled; the task's registers and its frame are as they were.
-// On x86-64 none comes before the entry's very first instruction. The emulator sets outside_done when it has come
-// to a path's end.
+// It is held back until the handler has run, and then handled; the task's registers and its frame
+// are as they were. On x86-64 none comes before the entry's very first instruction. The emulator
+// sets outside_done when it has come to a path's end.
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
@@ -27,7 +27,8 @@ using x86::trap_frame;
 
 constexpr uint32_t most_passes = 10000;
 constexpr uint32_t passes_at_the_end = 2; // until the emulator's word is seen
-// Where the path's own NMI has just been delivered none is raised on x86-64; x86-32 merges the two there.
+// Where the path's own NMI has just been delivered none is raised on x86-64; x86-32 merges the two
+// there.
 constexpr uint32_t merged = 1;
 constexpr uintptr_t bad_selector = 0x7f3; // beyond the GDT
 
@@ -92,8 +93,8 @@ constexpr user_path paths[] = {
 const user_path* path;
 void (*raise_in_kernel)();
 
-/// x86-32: one in the exit of another takes its place on the stack, but not one in the handler of an #MC there. In the
-/// entry of another it is the first to run.
+/// x86-32: one in the exit of another takes its place on the stack, but not one in the handler of
+/// an #MC there. In the entry of another it is the first to run.
 void nmi_body(trap_frame& frame) {
     const auto address = reinterpret_cast<uintptr_t>(&frame);
     if (++handlers == 1)

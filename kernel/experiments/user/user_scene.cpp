@@ -28,9 +28,9 @@ struct kernel_segments {
 
 kernel_segments read_segments() {
     kernel_segments found;
-    asm volatile("mov %%ds, %[ds]\n\tmov %%es, %[es]\n\tmov %%fs, %[fs]\n\tmov %%gs, %[gs]"
-                 : [ds] "=r"(found.ds), [es] "=r"(found.es), [fs] "=r"(found.fs),
-                   [gs] "=r"(found.gs));
+    asm volatile(
+        "mov %%ds, %[ds]\n\tmov %%es, %[es]\n\tmov %%fs, %[fs]\n\tmov %%gs, %[gs]"
+        : [ds] "=r"(found.ds), [es] "=r"(found.es), [fs] "=r"(found.fs), [gs] "=r"(found.gs));
     return found;
 }
 
@@ -119,9 +119,8 @@ void map_lazy_user_page() {
 }
 
 uintptr_t map_last_user_page() {
-    constexpr uintptr_t end = sizeof(uintptr_t) == 8
-                                  ? static_cast<uintptr_t>(uint64_t{1} << 47)
-                                  : uintptr_t{KERNEL_DIRECT_BASE};
+    constexpr uintptr_t end = sizeof(uintptr_t) == 8 ? static_cast<uintptr_t>(uint64_t{1} << 47)
+                                                     : uintptr_t{KERNEL_DIRECT_BASE};
     constexpr uintptr_t page = end - page_size;
     if (user_memory(*space, page, false) == nullptr)
         map_user(*space, page, allocate_page(), false, true);
@@ -202,8 +201,8 @@ bool expect_own_gs(const char* what) {
 
 #else
 
-/// CPU 0 is the one under test. The decoy stays: what is in progress has counted itself there, and the
-/// return puts the task's GS back.
+/// CPU 0 is the one under test. The decoy stays: what is in progress has counted itself there, and
+/// the return puts the task's GS back.
 bool expect_own_gs(const char* what) {
     const kernel_segments found = read_segments();
     if (found.gs == KERNEL_PER_CPU_SELECTOR)
@@ -269,8 +268,7 @@ void expect_end(const task& begun, const task& ended, user_instructions code, ui
         fail("the task's FS and GS", first.fs << 16 | first.gs, last.fs << 16 | last.gs);
 #else
     if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != begun.gs_base)
-        fail("the task's GS base at its end", begun.gs_base,
-             x86::read_msr(X86_MSR_KERNEL_GS_BASE));
+        fail("the task's GS base at its end", begun.gs_base, x86::read_msr(X86_MSR_KERNEL_GS_BASE));
     if (x86::read_msr(X86_MSR_FS_BASE) != begun.fs_base)
         fail("the task's FS base at its end", begun.fs_base, x86::read_msr(X86_MSR_FS_BASE));
 #endif
