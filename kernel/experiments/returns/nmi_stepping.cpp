@@ -161,6 +161,7 @@ void breakpoints() {
 // --- NMIs in a #DB ------------------------------------------------------------------------------
 
 void step_body(trap_frame&) {
+    expect("breakpoints armed in an NMI in a #DB", 0, x86::read_dr7() & X86_DR7_ENABLE_ALL);
     step_in_stepped_code();
     raise_vector(X86_VECTOR_MC);
     debugger.raises = false;
