@@ -25,7 +25,7 @@
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/memory/test_page.hpp"
-#include "nmisafe/trap/policy.hpp"
+#include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -110,10 +110,10 @@ void nmi_body(trap_frame&) {
         trap_twice();
 }
 
-/// In a control an NMI may count as lost that was handled inside another one: it is not waited for.
+/// Without the latch an NMI may count as lost that was handled inside another one: it is not waited for.
 void one_pass() {
     window_outside();
-    if (nmisafe::trap::current_policy() != nmisafe::trap::return_policy::iret)
+    if (nmisafe::trap::defended(NMISAFE_WITHOUT_LATCH))
         settle();
 }
 
