@@ -34,6 +34,7 @@ packages_for_test=(
     "lld-16?: other versions of the second compiler"
     "clang-19?: other versions of the second compiler"
     "lld-19?: other versions of the second compiler"
+    "clang-format-14?: the layout of the sources"
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"
     "liblttng-ust-dev: benchmarks, to compare with"

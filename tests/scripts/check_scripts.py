@@ -134,7 +134,8 @@ class Scripts(unittest.TestCase):
         self.assertNotIn("gcc-multilib", self.packages)
         # Every other one has the same name in all releases, or is wanted where there is one.
         self.assertEqual([name for name in self.packages if re.search("-[0-9]", name)],
-                         ["g++-12-multilib", "clang-16", "lld-16", "clang-19", "lld-19"])
+                         ["g++-12-multilib", "clang-16", "lld-16", "clang-19", "lld-19",
+                          "clang-format-14"])
         self.assertEqual(len(self.packages), len(set(self.packages)))
 
     def test_refused(self):

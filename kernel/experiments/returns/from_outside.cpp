@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: MIT
-// from-outside: the emulator is made to raise an event, at each instruction boundary of a path in turn
-// (tests/guest/injector.cpp), which the guest could not raise there itself: #MC in the entry and the
-// return of another trap, where interrupts are off, or an SMI.
+// from-outside: the emulator is made to raise an event, at each instruction boundary of a path in
+// turn (tests/guest/injector.cpp), which the guest could not raise there itself: #MC in the entry
+// and the return of another trap, where interrupts are off, or an SMI.
 //
 //   breakpoint, page-fault                a thread takes the trap
 //   nmi-breakpoint, nmi-page-fault        an NMI handler does: from before the NMI until after it
 //   int-2                                 the same begun by INT 2, which blocks no NMIs
 //
-// All registers of who takes the trap must come back. The handler of #MC raises an NMI, hits INT3 and
-// takes a page fault: the NMI must land in it if a thread was interrupted, and not before the end of
-// the NMI handler if it was that, or anything that it led to.
+// All registers of who takes the trap must come back. The handler of #MC raises an NMI, hits INT3
+// and takes a page fault: the NMI must land in it if a thread was interrupted, and not before the
+// end of the NMI handler if it was that, or anything that it led to.
 //
-// An NMI that the CPU takes although it blocks NMIs, as it may behind an SMI or a faulting IRET: it must be
-// held back to the end of the one in progress, at each instruction from the first of its entry to its
-// final IRET, and then be handled. On x86-64 not before the very first one: no latch can help there.
+// An NMI that the CPU takes although it blocks NMIs, as it may behind an SMI or a faulting IRET: it
+// must be held back to the end of the one in progress, at each instruction from the first of its
+// entry to its final IRET, and then be handled. On x86-64 not before the very first one: no latch
+// can help there.
 //
 // Option mode=user: the paths of user_from_outside.cpp instead.
 //
-// Option event=machine-check, smi or unblocked-nmi says what is raised. The emulator sets outside_done
-// when it has come to the path's end; without it the experiment shows nothing, and fails.
+// Option event=machine-check, smi or unblocked-nmi says what is raised. The emulator sets
+// outside_done when it has come to the path's end; without it the experiment shows nothing, and
+// fails.
 #include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/returns/event_windows.h"
@@ -44,11 +46,8 @@ struct outside_path {
 };
 
 constexpr outside_path paths[] = {
-    {"breakpoint", false, false},
-    {"page-fault", true, false},
-    {"nmi-breakpoint", false, true},
-    {"nmi-page-fault", true, true},
-    {"int-2", false, true},
+    {"breakpoint", false, false},   {"page-fault", true, false}, {"nmi-breakpoint", false, true},
+    {"nmi-page-fault", true, true}, {"int-2", false, true},
 };
 constexpr const outside_path* int_2 = &paths[4];
 constexpr uint32_t most_passes = 10000;
@@ -110,7 +109,8 @@ void nmi_body(trap_frame&) {
         trap_twice();
 }
 
-/// Without the latch an NMI may count as lost that was handled inside another one: it is not waited for.
+/// Without the latch an NMI may count as lost that was handled inside another one: it is not waited
+/// for.
 void one_pass() {
     window_outside();
     if (nmisafe::trap::defended(NMISAFE_WITHOUT_LATCH))
@@ -140,8 +140,8 @@ bool sweep() {
             ++without_event;
     } while (__atomic_load_n(&outside_done, __ATOMIC_ACQUIRE) == 0 &&
              scene.count.boundaries < most_passes);
-    // Where the path's own NMI has just been delivered none is raised on x86-64; x86-32 has no such place
-    // but merges the two there.
+    // Where the path's own NMI has just been delivered none is raised on x86-64; x86-32 has no such
+    // place but merges the two there.
     const uint32_t merged = with_nmi && path->in_nmi ? 1 : 0;
     if (!with_smi && without_event > passes_at_the_end + merged)
         fail("passes without the event", passes_at_the_end + merged, without_event);
