@@ -40,6 +40,11 @@ void open_all_gates(bool open);
 /// multiple of 16. @context any, interrupts off
 void set_user_stack_top(cpu& mine, uintptr_t top);
 
+#ifdef __x86_64__
+/// Sets CR4.FSGSBASE: #DB, #MC and #DF find GS by RDGSBASE from here on. @context thread, on `mine`
+void use_fsgsbase(cpu& mine);
+#endif
+
 /// Lets this CPU take SYSCALL, or SYSENTER, which begins on a stack of its own (x86-64: ignored).
 /// @context thread, on `mine`
 void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack);
