@@ -82,8 +82,8 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
 
 void use_fsgsbase(cpu& mine) {
     x86::write_cr4(x86::read_cr4() | X86_CR4_FSGSBASE);
-    for (const auto which : {interrupt_stack::double_fault, interrupt_stack::machine_check,
-                             interrupt_stack::debug}) {
+    for (const auto which :
+         {interrupt_stack::double_fault, interrupt_stack::machine_check, interrupt_stack::debug}) {
         const uintptr_t top = mine.nmi_block->tss.ist[static_cast<unsigned>(which) - 1];
         reinterpret_cast<user::ist_top*>(top)->has_fsgsbase = 1;
     }
