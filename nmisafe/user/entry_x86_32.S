@@ -284,11 +284,14 @@ end_trap_code nmisafe_user_common
 // An NMI, #DB or #MC needs none of this: it is handled as one from ring 0, or as CS says, and refused.
 trap_code nmisafe_user_from_virtual_8086
     .cfi_user_frame FRAME_BELOW_IP
+    btrl    $31, STUB_FLAGS(%esp)       // QEMU 7.2 may push flags that are all 1, in a frame of another mode
+    jc      .Lnot_virtual_8086
     .irp    offset, 24, 20, 16, 12, 8, 4, 0
     pushl   \offset(%esp)
     popl    (\offset + 16)(%esp)        // POP counts from ESP behind it
     .endr
     leal    16(%esp), %esp
+.Lnot_virtual_8086:
     movl    $X86_VECTOR_GP, 0(%esp)
     movl    $0, 4(%esp)
     movl    $NMISAFE_USER_CODE_SELECTOR, STUB_CS(%esp)
