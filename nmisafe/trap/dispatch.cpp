@@ -171,6 +171,12 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
     return false;
 }
 
+/// Whether an NMI is in progress whose handler, which may be stepped, has ended: nmi_debug.hpp.
+[[NMISAFE_TRAP_INLINE]] inline bool is_behind_debugged_handler(const platform::cpu_state& cpu) {
+    return internal::debugged_handler != nullptr && cpu.nmi_in_progress != 0 &&
+           cpu.nmi_handler_debugged == 0;
+}
+
 /// What #DB needs around its handler. No CPU clears what DR6 reports: the next #DB would report it
 /// again, and a breakpoint not hit would be taken for one that was. [intel/vol3 17.2.3]
 [[NMISAFE_TRAP_INLINE]] inline void handle_debug_exception(x86::trap_frame& frame,
@@ -190,6 +196,10 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
 #ifdef __x86_64__
     cpu.debug_frame = outer;
 #endif
+    // A debugger may set TF at each stop. Of these the last is behind the handler's end, on the
+    // stack that #DB has there; the next would begin the one of a #DB that the NMI interrupted.
+    if (is_behind_debugged_handler(cpu) && defended(NMISAFE_WITHOUT_STEP_END)) [[unlikely]]
+        frame.flags &= ~uintptr_t{X86_FLAGS_TF};
     // IRET with RF lets the instruction run once; by POPF the breakpoint would be hit without end.
     if (is_instruction_breakpoint_hit(frame, status, control_outside_debug(cpu)))
         frame.flags |= X86_FLAGS_RF;
@@ -201,9 +211,9 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 
 } // namespace
 
-/// #DB and #MC. They may land inside a page fault's entry, before CR2 is read, and inside a return.
-extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
-nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+/// #DB and #MC, up to the return. They may land inside a page fault's entry, before CR2 is read,
+/// and inside a return.
+extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_handle_nmi_like(x86::trap_frame* frame) {
     const nmi_boundary boundary =
         hold_nmi_boundary(*frame); // first: who is let in now may cost the NMI its frame
     auto& cpu = contract::this_cpu();
@@ -225,6 +235,11 @@ nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
     x86::decrement(cpu.nmi_like_in_progress);
     // The handler of a #DB in an NMI may have asked for breakpoints in the NMI's handler.
     rearm_breakpoints(cpu, were_armed || any_breakpoint_wanted(cpu));
+}
+
+extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
+nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame) {
+    nmisafe_trap_handle_nmi_like(frame);
     return static_cast<uint32_t>(plan_return(*frame));
 }
 

@@ -15,6 +15,9 @@ extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_trap_dispatch_page_fault(x86::trap_frame* frame);
 [[NMISAFE_ASSEMBLY_CALL]] uint32_t nmisafe_trap_dispatch_nmi_like(x86::trap_frame* frame);
 
+/// The same up to the return, for who plans its own. @context any; IF=0
+void nmisafe_trap_handle_nmi_like(x86::trap_frame* frame);
+
 /// x86-32: where the latch of this run lies, or a value of nmi_latch.h if the handler did not run.
 #ifdef __x86_64__
 using nmi_result = void;

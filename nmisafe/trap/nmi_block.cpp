@@ -37,6 +37,8 @@ void abandon_nmi(nmi_block& block) {
     block.pending = 0;
     block.has_foreign_gs = 0;
     block.tss.ist[nmi_ist - 1] = reinterpret_cast<uintptr_t>(&block);
+    // Of a #DB in it: the next one there would be taken for one that began its stack again.
+    platform::contract::this_cpu().debug_frame = 0;
 #ifdef NMISAFE_SHADOW_STACK
     block.ssp_table[nmi_ist] = block.shadow_stack;
 #endif

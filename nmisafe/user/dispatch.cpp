@@ -102,10 +102,12 @@ nmisafe_user_dispatch_page_fault(user_frame* frame) {
     return return_by_iret(*frame);
 }
 
-/// #DB and #MC: as in the kernel, but on the thread's stack, and with work before the return.
+/// #DB and #MC: as in the kernel, but on the thread's stack, and with work before the return. What
+/// the handler made of the frame is refused, if it is, as everywhere: no return of the kernel's is
+/// planned.
 extern "C" [[NMISAFE_TRAP_TEXT, NMISAFE_ASSEMBLY_CALL]] uint32_t
 nmisafe_user_dispatch_nmi_like(user_frame* frame) {
-    trap::nmisafe_trap_dispatch_nmi_like(&frame->trap);
+    trap::nmisafe_trap_handle_nmi_like(&frame->trap);
     return return_by_iret(*frame);
 }
 

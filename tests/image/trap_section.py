@@ -8,7 +8,7 @@ NAME = "nmisafe_trap_text"
 
 # What the library has in it: symbols, those of C++ by what they begin with.
 TRAP = ("nmisafe_trap_nmi", "nmisafe_trap_dispatch", "nmisafe_trap_dispatch_page_fault",
-        "nmisafe_trap_dispatch_nmi_like")
+        "nmisafe_trap_dispatch_nmi_like", "nmisafe_trap_handle_nmi_like")
 LIBRARY_HANDLERS = (
     "_ZN7nmisafe10text_patch17handle_breakpointE", "_ZN7nmisafe6kprobe17handle_breakpointE",
     "_ZN7nmisafe6kprobe16original_addressE", "_ZN7nmisafe7vmalloc12handle_faultE")

@@ -42,8 +42,13 @@ void raise_if_due() {
 void on_debug_in_nmi(trap_frame& frame, uintptr_t status) {
     if ((status & X86_DR6_SINGLE_STEP) != 0) {
         // Behind that #DB's stack may be the one that it has elsewhere.
-        if (this_cpu().nmisafe.nmi_handler_debugged == 0)
-            fail("a step behind the end of the handler", 0, frame.ip);
+        if (this_cpu().nmisafe.nmi_handler_debugged == 0) {
+            if (!debugger.keeps_stepping)
+                fail("a step behind the end of the handler", 0, frame.ip);
+            ++debugger.steps_behind;
+        }
+        if (debugger.keeps_stepping)
+            frame.flags |= X86_FLAGS_TF;
         if (seen.count < most_steps)
             seen.ips[seen.count] = frame.ip;
         ++seen.count;

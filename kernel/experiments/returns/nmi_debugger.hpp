@@ -50,7 +50,10 @@ struct nmi_debugger {
     uintptr_t whole;        ///< Its address: no NMI is raised before it can tell that it is nested.
     shared_count in_pass;   ///< #DBs: a breakpoint may be hit without end.
     shared_flag steps_next; ///< The next breakpoint in an NMI begins a trace.
-    shared_flag in_debug;   ///< The thread's #DB.
+    shared_flag steps_to_end;   ///< The end of a body is stepped, and what comes behind it.
+    shared_flag keeps_stepping; ///< TF is set at each stop, not left as it is.
+    shared_count steps_behind;  ///< The end of the handler, with keeps_stepping.
+    shared_flag in_debug;       ///< The thread's #DB.
     void (*at_thread_debug)(nmisafe::x86::trap_frame&);
 };
 extern nmi_debugger debugger;

@@ -162,9 +162,14 @@ void breakpoints() {
 
 void step_body(trap_frame&) {
     expect("breakpoints armed in an NMI in a #DB", 0, x86::read_dr7() & X86_DR7_ENABLE_ALL);
+    debugger.keeps_stepping = false;
     step_in_stepped_code();
     raise_vector(X86_VECTOR_MC);
     debugger.raises = false;
+    if (debugger.steps_to_end) {
+        debugger.keeps_stepping = true;
+        x86::write_flags(x86::read_flags() | X86_FLAGS_TF);
+    }
 }
 
 void expect_thread_frame(const trap_frame& frame) {
@@ -196,10 +201,16 @@ void in_debug_handler() {
     watch();
     for (uint32_t pass = 0; pass < passes; ++pass) {
         debugger.raises = pass % 2 != 0;
+        debugger.steps_to_end = pass % 4 >= 2;
+        debugger.steps_behind = 0;
         debugger.in_pass = 0;
         ++scene.count.boundaries;
+        const uint32_t handled = scene.count.handled;
         if (!run_guarded([] { write_watched(&watched); }))
             break;
+        const uint32_t most = debugger.steps_to_end ? scene.count.handled - handled : 0;
+        if (debugger.steps_behind > most || (most != 0 && debugger.steps_behind == 0))
+            fail("steps behind the handler", most, debugger.steps_behind);
     }
     expect("hits of the thread's", scene.count.boundaries, debugger.hits[3]);
     expect("hits in an NMI in a #DB", 0, debugger.hits[0]);

@@ -273,6 +273,8 @@ void refused() {
             fail("why the image was refused", static_cast<uintptr_t>(each.why), which.value);
         ++scene.count.boundaries;
     }
+    if (option("without") != "user-refusal")
+        expect_refused_in_debug();
 }
 
 constexpr attack attacks[] = {

@@ -103,6 +103,26 @@ void expect_kernel_words() {
 
 #endif
 
+void expect_refused_in_debug() {
+    constexpr uintptr_t reserved_flag = 1 << 22;
+    constexpr uint8_t code[] = {0x90, 0x90}; // nop; nop
+    trap::set_handler(X86_VECTOR_DB, [](trap_frame& frame) {
+        if (!user::is_from_user(frame))
+            return on_exception(frame);
+        frame.flags |= reserved_flag;
+        return true;
+    });
+    task which = make_task(instructions(code));
+    which.frame.trap.flags |= X86_FLAGS_TF;
+    static_cast<void>(run_task_guarded(which));
+    if (which.end != task_end::refused ||
+        which.value != static_cast<uintptr_t>(user::refusal::flags))
+        fail("why the image of a #DB was refused", static_cast<uintptr_t>(user::refusal::flags),
+             which.value);
+    trap::set_handler(X86_VECTOR_DB, on_exception);
+    ++scene.count.boundaries;
+}
+
 void attack_behind_mov_ss() {
     set_attack_scene();
     // mov (%rbx), %ss, and the entry

@@ -47,6 +47,10 @@ void expect_kernel_words();
 /// MOV SS under a watchpoint before SYSCALL (x86-32: SYSENTER), INT3 and INT 0x80. @context thread
 void attack_behind_mov_ss();
 
+/// A #DB's handler that makes an image of the task which no CPU pushes: refused, as any other.
+/// @context thread
+void expect_refused_in_debug();
+
 /// An image whose return faults with #GP.
 struct bad_image {
     uintptr_t ip, cs;

@@ -239,6 +239,7 @@ void refused() {
                        [flags](user::user_frame& frame) { frame.trap.flags |= flags; });
     expect_refused(user::refusal::flags,
                    [](user::user_frame& frame) { frame.trap.flags &= ~uint32_t{X86_FLAGS_IF}; });
+    expect_refused_in_debug();
 }
 
 constexpr attack attacks[] = {
