@@ -54,7 +54,7 @@ end_trap_code nmisafe_user_stubs
 
 // ---------------------------------------------------------------------------------------------------
 // SYSENTER. EDX: where to return to, ECX: the stack there. ESP points to the word that holds the thread
-// stack's top (struct entry_stack_top), with room below for an NMI, #DB or #MC that lands before the
+// stack's top (struct sysenter_top), with room below for an NMI, #DB or #MC that lands before the
 // first instruction has run. A single step of SYSENTER itself is such a #DB: TF is still set then, and
 // the C++ side moves it to the second entry, where it becomes the task's.
 trap_code nmisafe_user_sysenter
@@ -265,7 +265,7 @@ nmisafe_user_iret:
     iretl                               // why an IRET: to user mode
 
 // EDX and ECX are what EIP and ESP are to be, and SYSEXIT loads those. The STI's shadow holds off an
-// interrupt until user mode; an NMI, #DB or #MC in it is taken back to the STI (leave_interrupt_shadow).
+// interrupt until user mode; an NMI, #DB or #MC in it is taken back to the STI (leave_sysexit_shadow).
 .Lreturn_sysexit:
     .cfi_user_frame FRAME_BELOW_IP
     andl    $~X86_FLAGS_IF, FRAME_FLAGS - FRAME_VECTOR(%esp)

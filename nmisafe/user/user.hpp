@@ -14,7 +14,7 @@ namespace nmisafe::user {
 
 /// The entry point for an IDT gate, in place of trap::entry_address(). An interrupt gate; DPL 3 for
 /// #BP and for an INT n that is a system call, 0 for all others. x86-64: NMI, #DF, #MC and #DB have
-/// each an IST stack with an ist_top (NMI: see trap.hpp) at its top.
+/// each an IST stack with an ist_top (NMI: see nmi_block.h) at its top.
 ///
 /// Handlers are those of trap::set_handler(). In a frame from user mode (is_from_user()) they run
 /// as the thread, on its stack with all of it free, with interrupts off, which they may turn on and
