@@ -57,8 +57,8 @@ struct alignas(cpu_alignment) cpu {
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #endif
 #ifdef __x86_64__
-    nmisafe::trap::nmi_block*
-        nmi_block; ///< The TSS is in it. Null until the CPU's stacks are set up.
+    /// The TSS is in it. Null until the CPU's stacks are set up.
+    nmisafe::trap::nmi_block* nmi_block;
 #ifdef NMISAFE_SHADOW_STACK
     uintptr_t shadow_stack; ///< Of its first thread: the token. The IST's are in nmi_block.
 #endif

@@ -8,8 +8,8 @@ namespace kernel {
 
 /// Vectors of this kernel. 0x40 to 0xdf are the experiments'.
 enum class vector : uint8_t {
-    system_call =
-        0x80,      ///< User mode's: experiments leave it alone once use_user_entries() was called.
+    /// User mode's: experiments leave it alone once use_user_entries() was called.
+    system_call = 0x80,
     legacy = 0x20, ///< To 0x2f: what the old interrupt controllers would raise. Masked, ignored.
     wake = 0xe0,   ///< Another CPU has work for this one.
     tick = 0xe1,

@@ -2,8 +2,7 @@
 // The breakpoint handler. It stands in the no-probe section, and all it calls but the probes'
 // handlers is inlined into it: a probe in here would never come to an end.
 //
-//   INT3 of the probe     pre handler; then the frame is changed to what the instruction leaves,
-//   and
+//   INT3 of the probe     pre handler; then the frame is changed to what the instruction leaves, and
 //                         the post handler runs; or the frame goes to the slot
 //   INT3 of the slot      post handler; the frame goes on behind the instruction, or to its target
 //

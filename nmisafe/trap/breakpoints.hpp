@@ -4,10 +4,8 @@
 //   - First of all, before any hook of the platform's, DR7 is disarmed. A hit in one of them would
 //     be a #DB, which begins its IST stack again, over the frame of a #DB that may be in progress.
 //   - Inside, set_debug_control() changes the shadow alone.
-//   - An NMI's handler itself may have breakpoints of its own, if a kernel asks for them and no #DB
-//   or
-//     #MC is in progress below (nmi_debug.hpp); a #DB or #MC in it takes them off and puts them
-//     back.
+//   - An NMI's handler itself may have breakpoints of its own, if a kernel asks for them and no #DB or
+//     #MC is in progress below (nmi_debug.hpp); a #DB or #MC in it takes them off and puts them back.
 //   - Last of all, when no other is in progress, DR7 is loaded from the shadow.
 //
 // With none armed no RF matters either, so page faults in there stay on the safe return.

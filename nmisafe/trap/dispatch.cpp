@@ -214,8 +214,8 @@ constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nm
 /// #DB and #MC, up to the return. They may land inside a page fault's entry, before CR2 is read,
 /// and inside a return.
 extern "C" [[NMISAFE_TRAP_TEXT]] void nmisafe_trap_handle_nmi_like(x86::trap_frame* frame) {
-    const nmi_boundary boundary =
-        hold_nmi_boundary(*frame); // first: who is let in now may cost the NMI its frame
+    // First: who is let in now may cost the NMI its frame.
+    const nmi_boundary boundary = hold_nmi_boundary(*frame);
     auto& cpu = contract::this_cpu();
     x86::increment(cpu.nmi_like_in_progress);
     const uintptr_t cr2 = x86::read_cr2();

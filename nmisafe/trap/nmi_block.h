@@ -5,12 +5,11 @@
 //
 //   P + 0xb4  tss            the CPU's TSS: its descriptor in the GDT points here
 //   P + 0x40  return_frame   what the NMI's last IRET pops
-//   P         scratch        what an #MC that lands on that IRET may write below RSP; IST entry ->
-//   here P - 0xb0  struct trap_frame of the NMI in progress P - S     head of level 1: where the
-//   IST entry points while an NMI is in progress. Below it the frame of
-//             a nested NMI; from it up words at the block's own offsets: a level that is not 0, and
-//             what the entry's first instruction changes in place of the TSS. Both lie below the
-//             frame above.
+//   P         scratch        what an #MC that lands on that IRET may write below RSP; IST entry -> here
+//   P - 0xb0  struct trap_frame of the NMI in progress
+//   P - S     head of level 1: where the IST entry points while an NMI is in progress. Below it the frame of
+//             a nested NMI; from it up words at the block's own offsets: a level that is not 0, and what the
+//             entry's first instruction changes in place of the TSS. Both lie below the frame above.
 //   P - 2S    head of level 2, for an NMI nested in the nested one's entry
 //   P - 3S    head of level 3: an NMI here stops the machine
 //   P - NMI_NESTED_SIZE      the stack of the C++ side begins

@@ -6,11 +6,10 @@
 // the boundary beneath. So the boundary becomes one at which a further NMI is only remembered,
 // before the handler; and after it the NMI's code goes on where it sees what was remembered:
 //
-//   interrupted at                      before the handler       after it
-//   the entry, IST not lowered yet      the IST entry is lowered behind the lowering
-//   the exit, from behind the test of   the IST entry is lowered at the test of `pending`: all
-//   registers are in `pending` to the last IRET          (again)                  the trap_frame
-//   until the IRET has run
+//   interrupted at                      before the handler         after it
+//   the entry, IST not lowered yet      the IST entry is lowered   behind the lowering
+//   the exit, from behind the test of   the IST entry is lowered   at the test of `pending`: all registers are
+//   `pending` to the last IRET          (again)                    in the trap_frame until the IRET has run
 //
 // A step goes no further than the exit: it would come back to the test without end. TF is cleared
 // there.

@@ -2,10 +2,9 @@
 /// Single steps and breakpoints in NMI handlers, for kernels that have a debugger. Opt-in: without
 /// it an NMI has no instruction of this.
 ///
-/// A #DB there goes back by IRET where TF is set, which unblocks NMIs; the latch holds back those
-/// that come, and runs them afterwards. What is needed beyond that:
-///   - an NMI may have interrupted a #DB, at any instruction. On x86-64 the next #DB would begin
-///   the
+/// A #DB there goes back by IRET where TF is set, which unblocks NMIs; the latch holds back those that
+/// come, and runs them afterwards. What is needed beyond that:
+///   - an NMI may have interrupted a #DB, at any instruction. On x86-64 the next #DB would begin the
 ///     same IST stack again, over the frame of that one: in the handler it gets another stack.
 ///   - DR6 is put away, so that each of the two #DBs finds what is its own.
 ///   - a step ends where the handler returns. The last steps reported lie in nmisafe_trap_text.

@@ -3,8 +3,7 @@
 // guest takes the path again and again, and the k-th time the event comes behind its k-th
 // instruction. With -singlestep a boundary is the end of a block.
 //
-//   -plugin
-//   libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
+//   -plugin libinjector.so,begin=ADDRESS,end=ADDRESS,done=ADDRESS,event=EVENT,cpu=N,spare=ADDRESS,spare_size=N,log=FILE
 //
 // spare: an instruction of a 64-bit guest before which no event is raised, or all within so many
 // bytes. EVENT: machine-check, smi, nmi, or unblocked-nmi, which a CPU takes although it blocks

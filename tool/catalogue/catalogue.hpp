@@ -24,11 +24,11 @@ struct catalogue_entry {
     std::string_view policies;
     expectation expected = expectation::safe;
     std::string_view symptom = {}; // control: the number of its @row that must be above zero
-    bool latched = false; // safe, although IRETs inside NMIs unblock them: unsafe_irets is above
-                          // zero in `paths`
+    // safe, although IRETs inside NMIs unblock them: unsafe_irets is above zero in `paths`
+    bool latched = false;
     std::string_view without = {}; // control: the part of the mechanism the image leaves out
-    std::string_view image =
-        {}; // a variant of the image; with `without`, one that has controls, or empty: controls
+    // a variant of the image; with `without`, one that has controls, or empty: controls
+    std::string_view image = {};
     std::string_view options = {}; // more of the kernel's command line
     std::string_view paths = {};   // the @row paths that must all be there; empty: any one row
     std::string_view paths_without_nmis = {}; // in all others nmis_handled must be above zero

@@ -108,8 +108,8 @@ void crash_under_nmis() {
 /// As if two more were in progress, each nested in the entry of the one before: the next one is let
 /// in by an IRET.
 void crash_nmis_too_deep() {
-#ifndef NMISAFE_TRAP_POLICY // where the policy is built in, no NMI is let in, and this ends without
-                            // harm
+    // Where the policy is built in no NMI is let in, and this ends without harm.
+#ifndef NMISAFE_TRAP_POLICY
     nmisafe::trap::set_return_policy(nmisafe::trap::return_policy::iret);
 #endif
     nmisafe::trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });

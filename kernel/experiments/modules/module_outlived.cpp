@@ -3,8 +3,7 @@
 //
 //   on-marker  a kprobe stands on the site of the kernel's marker with which the module's probe is
 //              registered, so that it cannot be turned off: it is left without probes
-//   forgotten  the module leaves its marker probe and its kprobe where they are, when its init
-//   fails
+//   forgotten  the module leaves its marker probe and its kprobe where they are, when its init fails
 //              and when it is unloaded: they are taken off, and if a thread may be in the kprobe's
 //              slot the module stays in memory until that is released
 //

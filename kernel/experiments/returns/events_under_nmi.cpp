@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // events-under-nmi: as every-instruction, an NMI at every instruction boundary of what else traps.
 //
-//   debug, machine-check          a thread takes #DB or #MC; the NMI's handler raises another NMI
-//   and
+//   debug, machine-check          a thread takes #DB or #MC; the NMI's handler raises another NMI and
 //                                 hits INT3
 //   nmi-debug, nmi-machine-check  an NMI handler takes one, a second NMI is pended at each boundary
 //   wake, tick                    interrupts that end in the scheduler

@@ -44,8 +44,8 @@ struct trace {
 struct nmi_debugger {
     shared_count hits[4]; ///< Of each breakpoint, in NMIs and elsewhere.
     shared_count machine_checks;
-    shared_flag
-        raises; ///< An NMI at each #DB and #MC in the next handler, not when it is run again.
+    /// An NMI at each #DB and #MC in the next handler, not when it is run again.
+    shared_flag raises;
     shared_flag in_whole;   ///< The whole handler is in progress.
     uintptr_t whole;        ///< Its address: no NMI is raised before it can tell that it is nested.
     shared_count in_pass;   ///< #DBs: a breakpoint may be hit without end.

@@ -2,25 +2,20 @@
 // nmi-latch: NMIs that get in while another is in progress. None may enter the handler meanwhile,
 // none be lost, and the frame and registers of the one in progress must be whole.
 //
-//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each
-//   boundary from
+//   entry-to-exit  an NMI's entry begun by software, which blocks nothing; a real NMI at each boundary from
 //                  there to the return
 //   redo           the same while the handler hits INT3 and raises another NMI
-//   nested-twice   the same while the handler begins another entry by software: x86-64's level 1,
-//   so that the
+//   nested-twice   the same while the handler begins another entry by software: x86-64's level 1, so that the
 //                  real NMI is nested in that, at level 2
-//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins
-//   on is the
+//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins on is the
 //                  same each time
-//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in
-//   there smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs,
-//   it comes in
+//   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in there
+//   smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs, it comes in
 //
 // With mode=let-in the last two alone, for an emulator that has no one-shot. With part=step another
 // one alone:
 //
-//   step           single steps from the middle of the handler to where they end, in the NMI's
-//   exit; each raises an
+//   step           single steps from the middle of the handler to where they end, in the NMI's exit; each raises an
 //                  NMI, and as each returns by IRET they all get in; then the one in the exit alone
 #include "kernel/console/command_line.hpp"
 #include "kernel/cpu/per_cpu.hpp"
@@ -39,8 +34,8 @@ extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] bool window_nested_nmi(void* block);
 [[NMISAFE_ASSEMBLY_CALL]] void faulting_iret();
 extern const char faulting_iret_done[];
-extern const char
-    nmisafe_trap_nmi_window[]; // of the NMI's exit: behind its test of what is pending
+// Of the NMI's exit: behind its test of what is pending.
+extern const char nmisafe_trap_nmi_window[];
 }
 
 namespace kernel {
@@ -96,8 +91,7 @@ void check_redo() {
         fail("a register did not come back", 1, 0);
 }
 
-// --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one
-// -------
+// --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one -------
 
 uint32_t at_level_2;
 

@@ -2,10 +2,9 @@
 // nmi-stepping: a debugger in NMI handlers. Each of its steps goes back by IRET, which unblocks
 // NMIs: it raises one at each, and none may get into the handler.
 //
-//   whole        begins at a breakpoint on the handler's first instruction, steps it to its end,
-//   INT3
-//                and page fault included; the boundaries reported are those of a run without NMIs,
-//                and in assembly those of a list
+//   whole        begins at a breakpoint on the handler's first instruction, steps it to its end, INT3
+//                and page fault included; the boundaries reported are those of a run without NMIs, and
+//                in assembly those of a list
 //   breakpoints  in the handler, on a faulting instruction, behind an INT3, on writing; others in
 //                the thread; #DB, #MC and the end of the handler touch what is watched
 //   in-debug     an NMI whose handler is stepped, in the handler of a #DB

@@ -2,8 +2,7 @@
 // not-plain: images that POPF and a return cannot restore take IRET, are counted, and say why.
 //
 //   TF  one instruction runs, then #DB: neither none nor a loop
-//   RF  with an instruction breakpoint armed it survives the page fault of the very instruction;
-//   with
+//   RF  with an instruction breakpoint armed it survives the page fault of the very instruction; with
 //       none armed the page fault's RF does not cost an IRET
 //   NT, another CS
 #include "kernel/console/command_line.hpp"

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 // user-attacks: what a hostile task tries, by name.
 //
-//   first-event   #DB as the first event in the kernel, with the task's GS and RSP, which points
-//   into the
-//                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it
-//                 (CVE-2018-8897)
-//   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which
-//   SYSRET's road loads it mov-ss        first-event, with MOV SS under a watchpoint before
-//   SYSCALL, INT3 and INT 0x80 flags         SYSCALL with TF, NT, DF and AC set step single steps
-//   over SYSCALL, and of jumps to where the kernel takes frames back by an instruction canonical
-//   SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
+//   first-event   #DB as the first event in the kernel, with the task's GS and RSP, which points into the
+//                 kernel. Made by a mask of SYSCALL that leaves TF: on a CPU MOV SS does it (CVE-2018-8897)
+//   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which SYSRET's road loads it
+//   mov-ss        first-event, with MOV SS under a watchpoint before SYSCALL; before INT3 and INT 0x80 too,
+//                 but no emulator here delivers the #DB of these two in the kernel
+//   flags         SYSCALL with TF, NT, DF and AC set
+//   step          single steps over SYSCALL, and of jumps to where the kernel takes frames back by an instruction
+//   canonical     SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
 //   bad-return    an image whose CS or RIP makes IRET fault (CVE-2015-5157)
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
-//   refused       images of ring 0, with another stack segment (CVE-2015-3290), without IF, with
-//   IOPL
+//   refused       images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL
 #ifdef __x86_64__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"

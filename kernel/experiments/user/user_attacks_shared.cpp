@@ -135,8 +135,8 @@ void attack_behind_mov_ss() {
 #endif
     constexpr uint8_t with_int3[] = {0x8e, 0x13, 0xcc};
     constexpr uint8_t with_int[] = {0x8e, 0x13, 0xcd, 0x80};
-    constexpr uintptr_t watch_word =
-        X86_DR7_DISARMED | 1 | 0x70000; // DR0, 2 bytes, read or written
+    // DR0, 2 bytes, read or written
+    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0x70000;
     trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });
     trap::set_handler(X86_VECTOR_DB, on_watched);
     for (const auto code :
@@ -160,7 +160,7 @@ void attack_behind_mov_ss() {
         trap::set_debug_control(X86_DR7_DISARMED);
         if (completed)
             expect_end(begun, ended, code, changed);
-        // Bochs drops a #DB that INT n is due to be preceded by.
+        // Bochs drops a #DB that INT3 or INT n is due to be preceded by: of these two nothing is shown.
         const bool is_syscall = code.bytes[2] == with_syscall[2];
         if (watched_hits > 1 || (is_syscall && watched_hits == 0))
             fail("hits of the watched word", 1, watched_hits);

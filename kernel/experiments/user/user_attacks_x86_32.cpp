@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 // x86-32: user-attacks, as user_attacks.cpp: what a hostile task tries, by name.
 //
-//   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the
-//   kernel, with
+//   step           a single step over SYSENTER, which leaves TF: #DB as the first event in the kernel, with
 //                  the task's GS; the kernel is not stepped, the task is
-//   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes
-//   null mov-ss         MOV SS under a watchpoint before SYSENTER, INT3 and INT 0x80
-//   (CVE-2018-8897) nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
+//   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes null
+//   mov-ss         MOV SS under a watchpoint before SYSENTER (CVE-2018-8897); before INT3 and INT 0x80 too, but no
+//                  emulator here delivers the #DB of these two in the kernel
+//   nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
 //   bad-return     an image whose CS makes IRET fault (CVE-2015-5157)
 //   bad-segment    one whose DS, ES, FS or GS cannot be loaded
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
-//   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it
-//   (CVE-2015-3290) virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the
-//   emulator lets it far-away       SYSEXIT to an address that is the kernel's, on a stack that is
-//   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with
-//   IOPL or VM
+//   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it (CVE-2015-3290)
+//   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it
+//   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
+//   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
 #ifdef __i386__
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"

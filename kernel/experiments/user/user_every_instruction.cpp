@@ -2,20 +2,16 @@
 // user-every-instruction: as every-instruction, an NMI at every instruction boundary of the roads
 // from ring 3 into the kernel and back, the task's own instructions among them.
 //
-//   breakpoint, int-80, page-fault, debug   the task takes one; an NMI lands at each boundary, its
-//   handler
+//   breakpoint, int-80, page-fault, debug   the task takes one; an NMI lands at each boundary, its handler
 //                                           raises another NMI and hits INT3
-//   signal                                  INT3 becomes a signal, whose handler returns by INT
-//   0x80 syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER,
-//   SYSEXIT nmi-stack, nmi-frame, nested-frame      x86-64: SYSCALL with RSP pointing into the
-//   NMI's stack, DF set
-//                                           (CVE-2015-3291); to where the CPU leaves it in an NMI,
-//                                           in a nested one
+//   signal                                  INT3 becomes a signal, whose handler returns by INT 0x80
+//   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER, SYSEXIT
+//   nmi-stack, nmi-frame, nested-frame      x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
+//                                           (CVE-2015-3291); to where the CPU leaves it in an NMI, in a nested one
 //   syscall-step                            x86-32: a step of SYSENTER, which leaves TF as it is
-//   syscall-interrupt                       x86-32: an interrupt is pending when SYSEXIT's STI lets
-//   it in bad-return                              the return to the task faults, the task is ended
-//   for it bad-segment                             x86-32: the same with a selector that cannot be
-//   loaded
+//   syscall-interrupt                       x86-32: an interrupt is pending when SYSEXIT's STI lets it in
+//   bad-return                              the return to the task faults, the task is ended for it
+//   bad-segment                             x86-32: the same with a selector that cannot be loaded
 //
 // nmi-from-user: an NMI interrupts the task; the second one is pended at each boundary of its way.
 // Without a trace: all from a task's address to the kernel's is too much for a log.
@@ -55,8 +51,8 @@ constexpr uint8_t breakpoint_code[] = {0xcc, 0x90};
 constexpr uint8_t int_80_code[] = {0xcd, 0x80, 0x90};
 constexpr uint8_t page_fault_code[] = {0xc6, 0x03, 0x01, 0x90}; // movb $1, (%rbx)
 constexpr uint8_t debug_code[] = {0x90, 0x90};
-constexpr uint8_t nmi_code[] = {0x89, 0x37, 0x90,
-                                0x90};   // mov %esi, (%rdi): the local APIC's command
+// mov %esi, (%rdi): the local APIC's command
+constexpr uint8_t nmi_code[] = {0x89, 0x37, 0x90, 0x90};
 constexpr uintptr_t nothing = 100;       // a system call that does nothing
 constexpr uintptr_t no_selector = 0x7f3; // beyond the GDT
 #ifdef __x86_64__

@@ -2,17 +2,14 @@
 // user-isolation: in the image whose tasks have page tables of their own, with next to nothing of
 // the kernel.
 //
-//   mapped        what a task's tables have of the kernel, all of it; what a task is told that
-//   reads the kernel syscall, syscall-iret, int-80, debug
-//                 an NMI at each boundary of a way into the kernel and back, its handler raises
-//                 another and hits INT3. It runs with the kernel's tables, and the task goes on
-//                 with its own: it reads a word of the kernel's, and the page fault says that there
-//                 is no such page
-//   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than
-//   an NMI's: it runs
+//   mapped        what a task's tables have of the kernel, all of it; what a task is told that reads the kernel
+//   syscall, syscall-iret, int-80, debug
+//                 an NMI at each boundary of a way into the kernel and back, its handler raises another and hits INT3.
+//                 It runs with the kernel's tables, and the task goes on with its own: it reads a word of the
+//                 kernel's, and the page fault says that there is no such page
+//   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than an NMI's: it runs
 //                 with its own, also again, and CR3 is as before
-//   watched       the same for #DB from ring 0, where CR3 is the task's and RSP the task's or none,
-//   and where not
+//   watched       the same for #DB from ring 0, where CR3 is the task's and RSP the task's or none, and where not
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
 #include "kernel/common/image.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
@@ -35,8 +32,8 @@ using namespace nmisafe;
 using x86::trap_frame;
 
 constexpr uintptr_t nothing = 100; // a system call that does nothing
-constexpr uintptr_t not_present = 4,
-                    not_allowed = 5; // error codes of a task's read [intel/vol3 4.7]
+// Error codes of a task's read. [intel/vol3 4.7]
+constexpr uintptr_t not_present = 4, not_allowed = 5;
 
 // movb (%rbx), %al: RBX says what is read. Behind a way into the kernel.
 constexpr uint8_t read_code[] = {0x8a, 0x03};
@@ -208,8 +205,7 @@ void under_nmis() {
     }
 }
 
-// --- an NMI in an NMI's entry and exit
-// ------------------------------------------------------------
+// --- an NMI in an NMI's entry and exit ------------------------------------------------------------
 
 address_space* of_nmi; // it has all of the kernel, as the kernel's own
 bool came_back;
@@ -261,8 +257,8 @@ void watched() {
     });
     current = &roads[0];
     // Each way writes and reads it, once before and once behind the change of CR3.
-    constexpr uintptr_t watch_word =
-        X86_DR7_DISARMED | 1 | 0xb0000; // DR0, 8 bytes, read or written
+    // DR0, 8 bytes, read or written
+    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xb0000;
     prepare_task();
     x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(&this_cpu().user.scratch));
     trap::set_debug_control(watch_word);

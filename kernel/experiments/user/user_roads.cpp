@@ -6,9 +6,9 @@
 //   vectors    INT n for each of the 256 vectors but NMI and those with an error code
 //   events     a page fault, #GP, an interrupt, a single step
 //   nmi        an NMI whose handler hits a breakpoint and faults
-//   signals    an exception becomes a signal: the frame is edited, the handler returns by a system
-//   call stepping   TF set all along syscall    SYSCALL or SYSENTER, back by SYSRET or SYSEXIT and,
-//   with a changed frame, by IRET
+//   signals    an exception becomes a signal: the frame is edited, the handler returns by a system call
+//   stepping   TF set all along
+//   syscall    SYSCALL or SYSENTER, back by SYSRET or SYSEXIT and, with a changed frame, by IRET
 #include "kernel/common/controls.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"

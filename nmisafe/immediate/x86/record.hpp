@@ -2,13 +2,10 @@
 // The instructions of the sites, each with its entry in the table.
 //
 // The section's flags, measured with g++ 12, clang 14, ld and lld:
-//   ?  puts the entry into the COMDAT group of the function it stands in, if that has one: of an
-//   inline
+//   ?  puts the entry into the COMDAT group of the function it stands in, if that has one: of an inline
 //      function in several files one copy of both stays, or the link would fail.
-//   o  binds the entry to the function's section. Without it lld --gc-sections drops the entries of
-//   all
-//      functions that have no group, silently; with KEEP or the flag R instead, dead functions
-//      stay.
+//   o  binds the entry to the function's section. Without it lld --gc-sections drops the entries of all
+//      functions that have no group, silently; with KEEP or the flag R instead, dead functions stay.
 // Entries are found by __start_ and __stop_ symbols, which linkers make for a section of such a
 // name.
 //
