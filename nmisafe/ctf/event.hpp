@@ -11,10 +11,22 @@
 namespace nmisafe::ctf {
 
 /// Of a field: little endian, at the byte that follows the last field.
-enum class kind : uint8_t { u8, u16, u32, u64, i8, i16, i32, i64, string };
+enum class kind : uint8_t {
+    u8,
+    u16,
+    u32,
+    u64,
+    i8,
+    i16,
+    i32,
+    i64,
+    string,
+    addresses, ///< A byte that says how many, and so many of 64 bits: a chain of calls.
+};
+inline constexpr unsigned kind_count = 10;
 
 /// How readers show an integer.
-enum class base : uint8_t { decimal = 10, hexadecimal = 16 };
+enum class base : uint8_t { octal = 8, decimal = 10, hexadecimal = 16 };
 
 struct field {
     const char* name; ///< A C identifier; keywords of TSDL too.
@@ -22,7 +34,8 @@ struct field {
     ctf::base shown = base::decimal;
 };
 
-/// The bytes it has in an event; 0: it varies, up to and with the first byte that is 0.
+/// The bytes it has in an event; 0: it varies, up to and with the first byte that is 0 (`string`),
+/// or by its first byte (`addresses`).
 constexpr uint32_t size_of(kind type) {
     switch (type) {
     case kind::u8:
@@ -38,6 +51,7 @@ constexpr uint32_t size_of(kind type) {
     case kind::i64:
         return 8;
     case kind::string:
+    case kind::addresses:
         return 0;
     }
     return 0;
@@ -59,6 +73,19 @@ constexpr bool is_identifier(const char* name) {
     return true;
 }
 
+/// What a CPU is doing when an event comes about, the innermost of what has interrupted what.
+enum class context : uint8_t { thread, softirq, interrupt, trap, nmi, machine_check, debug };
+inline constexpr const char* context_names[] = {"thread", "softirq",       "interrupt", "trap",
+                                                "nmi",    "machine_check", "debug"};
+inline constexpr unsigned context_count = 7;
+
+/// The first bytes behind each event's header, where the trace has them.
+struct event_context {
+    ctf::context innermost;
+    uint8_t depth; ///< How many contexts are interrupted: 0 in a thread.
+};
+static_assert(sizeof(event_context) == 2);
+
 struct event {
     /// Not a constant, where it should be one: the names are no identifiers.
     template <size_t N>
@@ -68,6 +95,17 @@ struct event {
     }
     constexpr event(uint32_t number, const char* called) : id(number), name(called) { check(); }
 
+    /// Of what was found at run time: is_good() says whether the names are identifiers.
+    constexpr event(uint32_t number, const char* called, const field* those, size_t count)
+        : id(number), name(called), fields(those), field_count(count) {}
+
+    constexpr bool is_good() const {
+        bool result = is_identifier(name);
+        for (size_t i = 0; i < field_count; ++i)
+            result = result && is_identifier(fields[i].name);
+        return result;
+    }
+
     uint32_t id; ///< Of its own in the stream.
     const char* name;
     const field* fields = nullptr;
@@ -75,10 +113,7 @@ struct event {
 
   private:
     constexpr void check() const {
-        bool is_good = is_identifier(name);
-        for (size_t i = 0; i < field_count; ++i)
-            is_good = is_good && is_identifier(fields[i].name);
-        if (!is_good)
+        if (!is_good())
             __builtin_trap();
     }
 };

@@ -46,6 +46,13 @@ void write_begin(text& to, const trace& about) {
        << ";\n    precision = 1;\n    absolute = false;\n};\n\n";
 }
 
+void write_context(text& to) {
+    to << "    event.context := struct {\n        enum : u8 {";
+    for (unsigned i = 0; i < context_count; ++i)
+        to << (i == 0 ? " " : ", ") << context_names[i] << " = " << uint64_t{i};
+    to << " } context;\n        u8 depth;\n    };\n";
+}
+
 // The packets' context is what follows the stream's id in ring_buffer's packet header; events begin
 // as its compact and extended headers do.
 void write_stream(text& to, const trace& about) {
@@ -68,21 +75,34 @@ void write_stream(text& to, const trace& about) {
           "        variant <id> {\n"
           "            struct { time_27 timestamp; } compact;\n"
           "            struct { u32 id; time_64 timestamp; } extended;\n"
-          "        } v;\n    } align(8);\n};\n";
+          "        } v;\n    } align(8);\n";
+    if (about.has_context)
+        write_context(to);
+    to << "};\n";
 }
 
 // An underscore in front, which readers take away: a name may be a keyword.
+void write_field(text& to, const field& one) {
+    to << "        ";
+    if (one.type == kind::string) {
+        to << "string { encoding = UTF8; }";
+    } else if (one.type == kind::addresses) {
+        to << "u8 __" << one.name << "_length;\n        ";
+        write_integer(to, kind::u64, base::hexadecimal);
+    } else {
+        write_integer(to, one.type, one.shown);
+    }
+    to << " _" << one.name;
+    if (one.type == kind::addresses)
+        to << "[ __" << one.name << "_length ]";
+    to << ";\n";
+}
+
 void write_event(text& to, const event& one, uint32_t stream_id) {
     to << "\nevent {\n    name = \"" << one.name << "\";\n    id = " << uint64_t{one.id}
        << ";\n    stream_id = " << uint64_t{stream_id} << ";\n    fields := struct {\n";
     for (size_t i = 0; i < one.field_count; ++i) {
-        const field& each = one.fields[i];
-        to << "        ";
-        if (each.type == kind::string)
-            to << "string { encoding = UTF8; }";
-        else
-            write_integer(to, each.type, each.shown);
-        to << " _" << each.name << ";\n";
+        write_field(to, one.fields[i]);
     }
     to << "    };\n};\n";
 }

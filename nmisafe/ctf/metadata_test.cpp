@@ -13,7 +13,8 @@ namespace {
 constexpr ctf::field fields[] = {{"length", ctf::kind::u32},
                                  {"address", ctf::kind::u64, ctf::base::hexadecimal},
                                  {"change", ctf::kind::i16},
-                                 {"name", ctf::kind::string}};
+                                 {"name", ctf::kind::string},
+                                 {"chain", ctf::kind::addresses}};
 constexpr ctf::event packet{40, "net_packet", fields};
 constexpr ctf::event empty{2, "empty"};
 constexpr const ctf::event* events[] = {&packet, &empty};
@@ -23,7 +24,8 @@ constexpr ctf::trace about{.uuid = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0x
                            .frequency = 2'096'028'000,
                            .clock_offset = 18'446'744'073'709'551'615u,
                            .tracer_name = "nmisafe",
-                           .domain = "kernel"};
+                           .domain = "kernel",
+                           .has_context = true};
 
 std::string metadata(size_t size) {
     std::string result(size, 'X');
@@ -68,7 +70,11 @@ TEST_CASE("metadata begins as readers look for it, and has each event") {
     CHECK(has("integer { size = 64; align = 8; signed = false; base = 16; } _address;"));
     CHECK(has("integer { size = 16; align = 8; signed = true; base = 10; } _change;"));
     CHECK(has("string { encoding = UTF8; } _name;"));
+    CHECK(has(
+        "u8 __chain_length;\n        integer { size = 64; align = 8; signed = false; base = 16; }"
+        " _chain[ __chain_length ];"));
     CHECK(has("name = \"empty\""));
+    CHECK(has("event.context := struct {\n        enum : u8 { thread = 0, softirq = 1, "));
 }
 
 TEST_CASE("what has no room is left out, and the length says how much it takes") {

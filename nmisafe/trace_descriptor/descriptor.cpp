@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "nmisafe/trace_descriptor/descriptor.hpp"
+
+namespace nmisafe::trace_descriptor {
+
+namespace {
+
+void copy_name(char* to, size_t room, const char* from) {
+    for (size_t i = 0; i + 1 < room && from[i] != 0; ++i)
+        to[i] = from[i];
+}
+
+uint32_t load(const uint32_t& word) {
+    return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
+}
+
+void publish(uint32_t& word, uint32_t value) {
+    __atomic_store_n(&word, value, __ATOMIC_RELEASE);
+}
+
+bool is_inside(uint64_t offset, uint64_t bytes, uint64_t size) {
+    return offset >= sizeof(descriptor) && offset % 8 == 0 && offset + bytes <= size;
+}
+
+code_image* images(descriptor& of) {
+    return const_cast<code_image*>(images_of(of));
+}
+
+/// The one that went first, of those that went; -1: none has.
+int32_t oldest_gone(const descriptor& of) {
+    int32_t oldest = -1;
+    for (uint32_t i = 0; i < of.image_count; ++i) {
+        const code_image& one = images_of(of)[i];
+        if (one.unloaded != 0 && (oldest < 0 || one.unloaded < images_of(of)[oldest].unloaded))
+            oldest = static_cast<int32_t>(i);
+    }
+    return oldest;
+}
+
+} // namespace
+
+base::expected<descriptor*, descriptor_error>
+create_descriptor(void* memory, size_t size, const descriptor_parameters& wanted) {
+    const uint32_t needed = descriptor_size(wanted);
+    if (needed == 0 || size < needed)
+        return base::unexpected(descriptor_error::too_small);
+    if (reinterpret_cast<uintptr_t>(memory) % alignof(descriptor) != 0 ||
+        wanted.physical % descriptor_alignment != 0)
+        return base::unexpected(descriptor_error::unaligned);
+    auto* const bytes = static_cast<uint8_t*>(memory);
+    for (uint32_t i = 0; i < needed; ++i) {
+        bytes[i] = 0;
+        asm volatile("" : : "r"(bytes) : "memory"); // no call of memset() for who has none
+    }
+    auto& made = *static_cast<descriptor*>(memory);
+    made.version = descriptor_version;
+    made.size = needed;
+    made.physical = wanted.physical;
+    made.frequency = wanted.frequency;
+    made.clock_offset = wanted.clock_offset;
+    for (unsigned i = 0; wanted.uuid != nullptr && i < sizeof made.uuid; ++i)
+        made.uuid[i] = wanted.uuid[i];
+    made.stream_id = wanted.stream_id;
+    made.width = 8 * sizeof(void*);
+    made.has_context = wanted.has_context ? 1 : 0;
+    made.places = sizeof(descriptor);
+    made.place_capacity = wanted.place_capacity;
+    made.images = made.places + wanted.place_capacity * static_cast<uint32_t>(sizeof(buffer_place));
+    made.image_capacity = wanted.image_capacity;
+    made.types = made.images + wanted.image_capacity * static_cast<uint32_t>(sizeof(code_image));
+    made.type_capacity = wanted.type_capacity;
+    copy_name(made.tracer_name, sizeof made.tracer_name, wanted.tracer_name);
+    copy_name(made.system, sizeof made.system, wanted.system);
+    __atomic_store_n(&made.magic, descriptor_magic, __ATOMIC_RELEASE);
+    return &made;
+}
+
+bool is_descriptor(const void* memory, size_t size, uint64_t physical) {
+    if (size < sizeof(descriptor) || reinterpret_cast<uintptr_t>(memory) % alignof(descriptor) != 0)
+        return false;
+    const auto& it = *static_cast<const descriptor*>(memory);
+    return __atomic_load_n(&it.magic, __ATOMIC_ACQUIRE) == descriptor_magic &&
+           it.version == descriptor_version && it.physical == physical && it.size <= size &&
+           (it.width == 32 || it.width == 64) &&
+           is_inside(it.places, uint64_t{it.place_capacity} * sizeof(buffer_place), it.size) &&
+           is_inside(it.images, uint64_t{it.image_capacity} * sizeof(code_image), it.size) &&
+           is_inside(it.types, it.type_capacity, it.size) &&
+           load(it.place_count) <= it.place_capacity && load(it.image_count) <= it.image_capacity &&
+           load(it.type_length) <= it.type_capacity &&
+           it.tracer_name[sizeof it.tracer_name - 1] == 0 && it.system[sizeof it.system - 1] == 0;
+}
+
+bool add_place(descriptor& to, const buffer_place& added) {
+    if (to.place_count == to.place_capacity)
+        return false;
+    const_cast<buffer_place*>(places_of(to))[to.place_count] = added;
+    publish(to.place_count, to.place_count + 1);
+    return true;
+}
+
+int32_t add_image(descriptor& to, const code_image& added) {
+    if (to.image_count < to.image_capacity) {
+        images(to)[to.image_count] = added;
+        publish(to.image_count, to.image_count + 1);
+        return static_cast<int32_t>(to.image_count - 1);
+    }
+    const int32_t number = oldest_gone(to);
+    if (number < 0)
+        return -1;
+    // Readers leave out what has no size.
+    code_image& again = images(to)[number];
+    __atomic_store_n(&again.size, uint64_t{0}, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    const uint64_t size = added.size;
+    code_image empty = added;
+    empty.size = 0;
+    again = empty;
+    __atomic_store_n(&again.size, size, __ATOMIC_RELEASE);
+    return number;
+}
+
+} // namespace nmisafe::trace_descriptor
