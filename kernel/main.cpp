@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // From the boot loader to the experiment that the command line names.
 //
-// Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes>, and in the controls
-// image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary, debug-stack,
-// step-end, stacks, int3, emulate, shootdown, grace, cr3, leaf, lock, order, close. Experiments
-// have more.
+// Options: experiment=<name> policy=iret|far|near|far-nmi-count stack=<bytes> gates=user, and in
+// the controls image without=<defence>,... with tf, rf, sti, rewind, cr2, dr7, gs, latch, boundary,
+// debug-stack, step-end, stacks, int3, emulate, shootdown, grace, cr3, leaf, lock, order, close.
+// Experiments have more.
 #include "kernel/boot/multiboot.h"
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
@@ -195,6 +195,17 @@ void choose_cet_features() {
 #endif
 }
 
+/// The option gates=user: the entries of user mode, as a kernel with tasks has them, from the
+/// beginning and for experiments without any. From ring 0 they need no more than each CPU's stacks
+/// have. #BP then shares no stack.
+void choose_gates() {
+    const text wanted = option("gates");
+    if (wanted == "user")
+        use_user_entries();
+    else if (!wanted.empty())
+        panic("unknown value of gates=", nullptr, 0);
+}
+
 /// What needs no more than the boot stack. From its fourth line on an exception ends in a panic.
 void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
     set_up_interrupt_table();
@@ -255,6 +266,7 @@ extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_main(uint32_t loader_
     set_up_interrupt_stacks(cpu_at(0)); // not this_cpu(): GS is younger than this function
     load_task();
     use_interrupt_stacks(shared_stacks);
+    choose_gates();
     kernel_continue_on(allocate_stack(), go_on);
 }
 

@@ -10,9 +10,10 @@ namespace {
 
 char line_copy[longest_command_line + 1];
 
-constexpr text known_options[] = {
-    "experiment", "policy", "without", "mode",  "stack", "toggles", "reloads", "megabytes",
-    "spaces",     "late",   "seed",    "tasks", "event", "cet",     "part",    "fsgsbase"};
+constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",   "stack",
+                                  "toggles",    "reloads", "megabytes", "spaces", "late",
+                                  "seed",       "tasks",   "event",     "cet",    "part",
+                                  "fsgsbase",   "gates"};
 
 bool is_known(text name) {
     for (const text& known : known_options)

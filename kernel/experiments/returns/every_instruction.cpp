@@ -20,6 +20,7 @@
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/memory/test_page.hpp"
+#include "nmisafe/user/user.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -191,6 +192,18 @@ void expect_two_handlers(const char* raised_at) {
         ++scene.count.lost;
 }
 
+namespace {
+
+/// That the path was swept on the gates that the command line asks for.
+void expect_entered(uint8_t vector) {
+    const uintptr_t entry = option("gates") == "user" ? nmisafe::user::entry_address(vector)
+                                                      : nmisafe::trap::entry_address(vector);
+    if (!is_recorded(entry))
+        fail("no NMI at an entry", entry, vector);
+}
+
+} // namespace
+
 void sweep_or_trace(const swept_path& which, nmisafe::trap::page_fault_handler on_page_fault) {
     set_scene(which.body);
     if (on_page_fault != nullptr)
@@ -203,6 +216,8 @@ void sweep_or_trace(const swept_path& which, nmisafe::trap::page_fault_handler o
         return;
     }
     sweep_nmi(which.plan);
+    if (which.entered != 0)
+        expect_entered(which.entered);
     scene.count.boundaries = which.delivered_at_once ? recorded() : sweep_injections();
     print_row(which.name, which.delivered_at_once);
     if (which.delivered_at_once)

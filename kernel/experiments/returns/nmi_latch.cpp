@@ -34,8 +34,12 @@ extern "C" {
 [[NMISAFE_ASSEMBLY_CALL]] bool window_nested_nmi(void* block);
 [[NMISAFE_ASSEMBLY_CALL]] void faulting_iret();
 extern const char faulting_iret_done[];
-// Of the NMI's exit: behind its test of what is pending.
+// Of the NMI's exit: behind its test of what is pending. The same of the entry that gates=user
+// leads to.
 extern const char nmisafe_trap_nmi_window[];
+#ifdef __i386__
+extern const char nmisafe_user_nmi_window[];
+#endif
 }
 
 namespace kernel {
@@ -230,6 +234,14 @@ uint32_t steps;
 bool raises_at_each; // or in the exit alone, where a test of what is pending has found nothing
 bool has_come_to_exit;
 
+bool is_exit(uintptr_t ip) {
+#ifdef __i386__
+    if (option("gates") == "user")
+        return ip == reinterpret_cast<uintptr_t>(nmisafe_user_nmi_window);
+#endif
+    return ip == reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_window);
+}
+
 bool begin_stepping(trap_frame& frame) {
     frame.flags |= X86_FLAGS_TF;
     return true;
@@ -239,7 +251,7 @@ bool begin_stepping(trap_frame& frame) {
 /// question.
 bool on_step(trap_frame& frame) {
     ++steps;
-    const bool is_in_exit = frame.ip == reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_window);
+    const bool is_in_exit = is_exit(frame.ip);
     if (!has_come_to_exit && (raises_at_each || is_in_exit))
         raise_nmi_here();
     has_come_to_exit = has_come_to_exit || is_in_exit;

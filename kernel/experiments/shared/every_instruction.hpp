@@ -16,6 +16,7 @@ struct swept_path {
     const char* begin; // the window
     const char* end;
     bool delivered_at_once; // the NMI lands at the boundary; else it is pended there
+    uint8_t entered = 0;    // a vector: one must land before the first instruction of its entry
 };
 
 /// Sweeps a path, with the scene's handlers or, if it is not null, with another for page faults,

@@ -303,6 +303,11 @@ void record_address(uintptr_t ip) {
         fail("an NMI was delivered outside the kernel's text", text_address(kernel_text_begin), ip);
 }
 
+bool is_recorded(uintptr_t ip) {
+    const uintptr_t offset = ip - text_address(kernel_text_begin);
+    return offset < recorded_text && is_set(recorded_ips, offset);
+}
+
 void clear_recorded() {
     for (auto& byte : recorded_ips)
         byte = 0;

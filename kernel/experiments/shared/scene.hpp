@@ -174,8 +174,10 @@ void print_window(const char* path, const char* begin, const char* end);
 /// before `to`, spent on so many items.
 void print_measure(const char* name, const char* from, const char* to, uint32_t items = 1);
 
-/// The return addresses seen: one more, which must be in the kernel's text; cleared, and counted.
+/// The return addresses seen: one more, which must be in the kernel's text; whether this is one;
+/// cleared, and counted.
 void record_address(uintptr_t ip);
+bool is_recorded(uintptr_t ip);
 void clear_recorded();
 uint32_t recorded();
 
