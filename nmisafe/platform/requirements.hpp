@@ -8,6 +8,10 @@
 #include "nmisafe/platform/return_image.hpp"
 #include "nmisafe/x86/paging.hpp"
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 namespace nmisafe::platform {
 
 // Required.
@@ -117,6 +121,13 @@ concept has_wait_for_grace_period = requires {
     { T::wait_for_grace_period() } -> std::same_as<void>;
 };
 
+// Traces. Required of who uses the module tracer, and of nobody else.
+
+template <typename T>
+concept has_tracer_cpu = requires {
+    { T::tracer_cpu() } -> std::same_as<tracer::cpu&>;
+};
+
 // Mappings. Required of who uses the module vmalloc, and of nobody else.
 
 template <typename T>
@@ -223,6 +234,14 @@ template <typename T>
 consteval bool check_marker_contract() {
     static_assert(has_wait_for_grace_period<T>,
                   "nmisafe_platform lacks: static void wait_for_grace_period()");
+    return true;
+}
+
+/// The same for what the module tracer needs beside the above.
+template <typename T>
+consteval bool check_tracer_contract() {
+    static_assert(has_tracer_cpu<T>,
+                  "nmisafe_platform lacks: static nmisafe::tracer::cpu& tracer_cpu()");
     return true;
 }
 

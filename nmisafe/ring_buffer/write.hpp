@@ -25,11 +25,12 @@ namespace nmisafe::ring_buffer {
 /// @param in    of this CPU, which must stay this CPU until commit(): preemption is off
 /// @param id    of the event; below 31 it takes 9 bytes less
 /// @param clock has `uint64_t read() const`, to be called in any context, that never goes down here
+/// @param opening what packets begin with, such as the state of the CPU
 /// @return false: there is none to commit; the event was counted as lost
 /// @context any, NMI included @locks none @faults never, if the block is mapped
-template <typename Clock>
+template <typename Clock, typename Opening = no_opening>
 [[NMISAFE_TRAP_INLINE]] inline reservation reserve(header& in, uint32_t id, uint32_t payload,
-                                                   const Clock& clock) {
+                                                   const Clock& clock, Opening opening = {}) {
     using namespace internal;
     x86::increment(in.nesting);
     if (load(in.nesting) > maximum_nesting) [[unlikely]]
@@ -37,13 +38,13 @@ template <typename Clock>
     constexpr uint32_t in_any_packet = 64; // below that no sum overflows and no room is too small
     if (!(__builtin_constant_p(payload) && payload <= in_any_packet) && payload >= in.room)
         [[unlikely]]
-        return reserve_slow(in, id, payload, clock);
+        return reserve_slow(in, id, payload, clock, opening);
     uint32_t offset = load(in.offset);
     for (;;) {
         compiler_barrier(); // see reserve_slow()
         const uint32_t inside = offset & in.sub_buffer_mask;
         if (inside == 0 || inside + payload >= in.room) [[unlikely]]
-            return reserve_slow(in, id, payload, clock);
+            return reserve_slow(in, id, payload, clock, opening);
         const uint64_t time = clock.read();
         const uint32_t high = without_low_bits(time);
         uint32_t head = compact_header_size;

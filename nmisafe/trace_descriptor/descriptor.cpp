@@ -18,12 +18,44 @@ void publish(uint32_t& word, uint32_t value) {
     __atomic_store_n(&word, value, __ATOMIC_RELEASE);
 }
 
+// x86-32 has no access to 64 bits at once, so it is two: the low half is never 0 in what is
+// published here, and is the last to be stored.
+struct [[gnu::may_alias]] halves {
+    uint32_t low;
+    uint32_t high;
+};
+
+void publish(uint64_t& word, uint64_t value) {
+    auto& to = reinterpret_cast<halves&>(word);
+    __atomic_store_n(&to.high, static_cast<uint32_t>(value >> 32), __ATOMIC_RELAXED);
+    publish(to.low, static_cast<uint32_t>(value));
+}
+
+uint64_t load(const uint64_t& word) {
+    const auto& from = reinterpret_cast<const halves&>(word);
+    const uint32_t low = load(from.low);
+    return uint64_t{from.high} << 32 | low;
+}
+
 bool is_inside(uint64_t offset, uint64_t bytes, uint64_t size) {
     return offset >= sizeof(descriptor) && offset % 8 == 0 && offset + bytes <= size;
 }
 
 code_image* images(descriptor& of) {
     return const_cast<code_image*>(images_of(of));
+}
+
+/// Byte by byte: clang -O0 calls memcpy() for it. The size is the last.
+void write_image(code_image& to, const code_image& from) {
+    to.begin = from.begin;
+    constexpr size_t behind_size = offsetof(code_image, linked);
+    auto* const bytes = reinterpret_cast<uint8_t*>(&to);
+    const auto* const added = reinterpret_cast<const uint8_t*>(&from);
+    for (size_t i = behind_size; i < sizeof to; ++i) {
+        bytes[i] = added[i];
+        asm volatile("" : : : "memory");
+    }
+    publish(to.size, from.size);
 }
 
 /// The one that went first, of those that went; -1: none has.
@@ -71,7 +103,7 @@ create_descriptor(void* memory, size_t size, const descriptor_parameters& wanted
     made.type_capacity = wanted.type_capacity;
     copy_name(made.tracer_name, sizeof made.tracer_name, wanted.tracer_name);
     copy_name(made.system, sizeof made.system, wanted.system);
-    __atomic_store_n(&made.magic, descriptor_magic, __ATOMIC_RELEASE);
+    publish(made.magic, descriptor_magic);
     return &made;
 }
 
@@ -79,9 +111,8 @@ bool is_descriptor(const void* memory, size_t size, uint64_t physical) {
     if (size < sizeof(descriptor) || reinterpret_cast<uintptr_t>(memory) % alignof(descriptor) != 0)
         return false;
     const auto& it = *static_cast<const descriptor*>(memory);
-    return __atomic_load_n(&it.magic, __ATOMIC_ACQUIRE) == descriptor_magic &&
-           it.version == descriptor_version && it.physical == physical && it.size <= size &&
-           (it.width == 32 || it.width == 64) &&
+    return load(it.magic) == descriptor_magic && it.version == descriptor_version &&
+           it.physical == physical && it.size <= size && (it.width == 32 || it.width == 64) &&
            is_inside(it.places, uint64_t{it.place_capacity} * sizeof(buffer_place), it.size) &&
            is_inside(it.images, uint64_t{it.image_capacity} * sizeof(code_image), it.size) &&
            is_inside(it.types, it.type_capacity, it.size) &&
@@ -100,7 +131,7 @@ bool add_place(descriptor& to, const buffer_place& added) {
 
 int32_t add_image(descriptor& to, const code_image& added) {
     if (to.image_count < to.image_capacity) {
-        images(to)[to.image_count] = added;
+        write_image(images(to)[to.image_count], added);
         publish(to.image_count, to.image_count + 1);
         return static_cast<int32_t>(to.image_count - 1);
     }
@@ -109,13 +140,9 @@ int32_t add_image(descriptor& to, const code_image& added) {
         return -1;
     // Readers leave out what has no size.
     code_image& again = images(to)[number];
-    __atomic_store_n(&again.size, uint64_t{0}, __ATOMIC_RELAXED);
+    publish(again.size, 0);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    const uint64_t size = added.size;
-    code_image empty = added;
-    empty.size = 0;
-    again = empty;
-    __atomic_store_n(&again.size, size, __ATOMIC_RELEASE);
+    write_image(again, added);
     return number;
 }
 

@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 namespace nmisafe::platform::fake {
 
 enum class call {
@@ -140,6 +144,7 @@ struct nmisafe_platform {
         return sum >= 0x80 && capped;
     }
     static nmisafe::platform::cpu_state& this_cpu() { return left != nullptr ? *left : cpu; }
+    static nmisafe::tracer::cpu& tracer_cpu(); ///< A test of what traces defines it.
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         throw nmisafe::platform::fake::panicked{why.what, why.value, why.frame};
     }

@@ -26,6 +26,10 @@
 extern "C" const char __executable_start[]; // made by the linker
 extern "C" const char etext[];
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 namespace nmisafe::platform::hosted {
 
 /// Called on each SIGTRAP, with the thread's registers; false ends the program.
@@ -137,6 +141,7 @@ struct nmisafe_platform {
     static uint32_t preempt_count() { return count; }
     static void add_preempt_count(uint32_t delta) { count += delta; }
     static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
+    static nmisafe::tracer::cpu& tracer_cpu(); ///< A program that traces defines it.
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         std::fprintf(stderr, "panic: %s\n", why.what);
         std::abort();

@@ -17,6 +17,15 @@ struct reservation {
     constexpr explicit operator bool() const { return payload != nullptr; }
 };
 
+/// What a packet begins with: an event that is written along with the one that opens the packet, at
+/// the same time, and is no event of its own for the counters. This one is none; others have such
+/// functions.
+struct no_opening {
+    static constexpr uint32_t size = 0; ///< Of its payload.
+    static constexpr uint32_t id() { return 0; }
+    static void write(uint8_t*) {} ///< The payload. @context any
+};
+
 namespace internal {
 
 // Stores that need no alignment.
@@ -58,13 +67,17 @@ inline reservation lose(header& in, loss why) {
 
 /// What reserve() does, for every case. The time is not read if there is no room: to lose events
 /// costs no more than to record them.
-template <typename Clock>
+template <typename Clock, typename Opening>
 [[gnu::noinline]] reservation reserve_slow(header& in, uint32_t id, uint32_t payload,
-                                           const Clock& clock) {
+                                           const Clock& clock, Opening opening) {
     const uint32_t sub_buffer = in.sub_buffer;
-    // A packet's first event may be compact: the packet says when it begins.
+    // A packet's first events may be compact: the packet says when it begins.
     const uint32_t first = id < extended_id ? compact_header_size : extended_header_size;
-    if (payload > sub_buffer - packet_header_size - first)
+    const bool opening_is_compact = Opening::size != 0 && opening.id() < extended_id;
+    uint32_t before = packet_header_size; // what a packet has before the event that opens it
+    if constexpr (Opening::size != 0)
+        before += Opening::size + (opening_is_compact ? compact_header_size : extended_header_size);
+    if (payload > sub_buffer - before - first)
         return lose(in, loss::too_big);
     for (;;) {
         const uint32_t offset = load(in.offset);
@@ -91,7 +104,7 @@ template <typename Clock>
 
         const lost_events lost = lost_events::now(in);
         const uint32_t head = is_compact ? compact_header_size : extended_header_size;
-        const uint32_t length = head + payload + (opens ? packet_header_size : 0);
+        const uint32_t length = head + payload + (opens ? before : 0);
         const uint32_t start = opens ? begin : offset;
         if (x86::compare_exchange(in.offset, offset, start + length) != offset)
             continue;
@@ -104,7 +117,14 @@ template <typename Clock>
         const uint32_t end = start + length;
         if ((end & in.sub_buffer_mask) == 0) // it is also the packet's last
             note_end(in, mine, time, lost, sub_buffer);
-        uint8_t* const to = page_of(in, load(mine.page)) + (opens ? packet_header_size : inside);
+        uint8_t* to = page_of(in, load(mine.page)) + (opens ? packet_header_size : inside);
+        if constexpr (Opening::size != 0) {
+            if (opens) {
+                to = write_header(to, opening.id(), time, opening_is_compact);
+                opening.write(to);
+                to += Opening::size;
+            }
+        }
         return {write_header(to, id, time, is_compact), &mine, length, end};
     }
 }
