@@ -75,6 +75,7 @@ struct slot {
     /// for the next lap.
     uint32_t committed;
     /// All before it in this lap is committed: what of a dead machine's unfinished packet is sure.
+    /// The last commit that left no other one open has stored it.
     uint32_t sure;
     /// The page's offset from the first, and in the low bits, which are 0 there, the lap. When the
     /// next lap is prepared it changes, before any byte of the page does.

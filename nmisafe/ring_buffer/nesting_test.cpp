@@ -13,25 +13,6 @@ using platform::fake::stop_stepping;
 
 namespace {
 
-// Where in a packet the interrupted writer stands, by the bytes that are left in it.
-void leave(uint32_t bytes) {
-    for (;;) {
-        const uint32_t left = (0 - journal::in->offset) & journal::in->sub_buffer_mask;
-        constexpr uint32_t smallest = compact_header_size + 8;
-        if (left == bytes)
-            return;
-        if (left == 0) {
-            journal::event(8);
-        } else if (left > bytes && left - bytes >= smallest && left - bytes < 2 * smallest) {
-            journal::event(left - bytes - compact_header_size);
-        } else if (left > bytes && left - bytes > smallest) {
-            journal::event(8);
-        } else {
-            close_packet(*journal::in, test_clock{});
-        }
-    }
-}
-
 using writer = void (*)();
 
 void one() {
@@ -85,7 +66,7 @@ TEST_CASE("a writer is interrupted at each instruction, at each place of a packe
                 is_reached = false;
                 journal::begin(which, 256, 4, 0xffff'fd00);
                 test_clock::now = (uint64_t{1} << 32) - 500;
-                leave(left);
+                journal::leave(left);
                 step_through(interrupted, [&](const boundary& at) {
                     if (at.number != when)
                         return;

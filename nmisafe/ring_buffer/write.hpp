@@ -69,7 +69,7 @@ template <typename Clock, typename Opening = no_opening>
 /// @context that of reserve()
 [[NMISAFE_TRAP_INLINE]] inline void commit(header& in, const reservation& written) {
     internal::compiler_barrier();
-    internal::commit_bytes(in, *written.in, written.length, written.end);
+    internal::commit_bytes(in, *written.in, written.length);
     x86::decrement(in.nesting);
 }
 

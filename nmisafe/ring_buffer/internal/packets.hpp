@@ -33,12 +33,10 @@ inline void deliver(header& in, slot& complete, uint32_t committed) {
 }
 
 /// Adds what is now written. Commits come in any order, so just one finds the slot complete.
-/// @param end the position behind it
-[[NMISAFE_TRAP_INLINE]] inline void commit_bytes(header& in, slot& to, uint32_t length,
-                                                 uint32_t end) {
+[[NMISAFE_TRAP_INLINE]] inline void commit_bytes(header& in, slot& to, uint32_t length) {
     const uint32_t committed = x86::add_fetch(to.committed, length);
-    if (committed == end) // then all before it is there too
-        store(to.sure, end);
+    if (committed == load(in.offset)) // then all that is reserved of it is there
+        store(to.sure, committed);
     if ((committed & in.sub_buffer_mask) == 0) [[unlikely]]
         deliver(in, to, committed);
 }
@@ -59,8 +57,7 @@ inline void close(header& in, uint32_t end, uint64_t time, const lost_events& lo
     const uint32_t content = end & in.sub_buffer_mask;
     note_end(in, closed, time, lost, content);
     compiler_barrier();
-    const uint32_t rest = in.sub_buffer - content;
-    commit_bytes(in, closed, rest, end + rest);
+    commit_bytes(in, closed, in.sub_buffer - content);
 }
 
 /// By the one reservation that opened the packet.
