@@ -126,17 +126,28 @@ constexpr argument_type read_conversion(const char*& at) {
 
 } // namespace internal
 
-/// Reads a format. @context any
-constexpr parsed_format parse_format(const char* format) {
-    parsed_format result{};
-    for (const char* at = format; *at != 0;) {
+/// The next conversion's %, or null if there is none; `at` moves behind it. A type of kind 0: it is
+/// none that is known here. @context any
+constexpr const char* next_conversion(const char*& at, argument_type& type) {
+    while (*at != 0) {
+        const char* const begin = at;
         if (*at++ != '%')
             continue;
         if (*at == '%') {
             ++at;
             continue;
         }
-        const argument_type type = internal::read_conversion(at);
+        type = internal::read_conversion(at);
+        return begin;
+    }
+    return nullptr;
+}
+
+/// Reads a format. @context any
+constexpr parsed_format parse_format(const char* format) {
+    parsed_format result{};
+    argument_type type{};
+    for (const char* at = format; next_conversion(at, type) != nullptr;) {
         if (type == argument_type{}) {
             result.problem = format_problem::bad_conversion;
             return result;

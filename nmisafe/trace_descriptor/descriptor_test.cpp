@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/trace_descriptor/descriptor.hpp"
 
-
 #include <doctest/doctest.h>
 
 #include <cstring>

@@ -133,19 +133,6 @@ expected<size_t, tracer_error> control::turn(const char* pattern, bool on) {
     return count;
 }
 
-namespace {
-
-/// Of one function of control's, for the right to call it.
-template <typename Function>
-expected<size_t, tracer_error> with_control(Function function) {
-    control mine;
-    if (mine.error() != control::no_error)
-        return unexpected(mine.error());
-    return function(mine);
-}
-
-} // namespace
-
 expected<size_t, tracer_error> set_up(trace_descriptor::descriptor& into) {
     control mine(false);
     tracer_error why = mine.error();

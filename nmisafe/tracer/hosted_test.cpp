@@ -2,8 +2,9 @@
 // Events in a program that patches itself: what is written is read by whoever has the memory only.
 //
 // Built for -O0 to -O3, both widths, ld and lld with --gc-sections; see CMakeLists.txt.
-#include "nmisafe/tracer/machine_test.hpp"
+#include "nmisafe/tracer/hosted_test.hpp"
 
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/hosted/checks.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
 #include "nmisafe/tracer/kernel_events.hpp"
@@ -53,7 +54,7 @@ void test_set_up() {
     const auto again = set_up(*machine::descriptor);
     CHECK(!again && again.error() == tracer_error::not_set_up);
     const auto count = add_kernel_events();
-    CHECK(count && *count == 13);
+    CHECK(count && *count == 14);
     CHECK(events::sample::type.id() < ring_buffer::extended_id);
 }
 
@@ -245,7 +246,10 @@ void test_no_buffer() {
 } // namespace
 
 extern "C" int main() {
-    if (!hosted::set_up(text_patch::handle_breakpoint)) {
+    const auto on_breakpoint = [](x86::trap_frame& frame) {
+        return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
+    };
+    if (!hosted::set_up(on_breakpoint)) {
         std::printf("this system does not let a program change its own code\n");
         return 1;
     }
@@ -259,6 +263,7 @@ extern "C" int main() {
     test_packet_state();
     test_sizes();
     test_no_buffer();
+    test_markers_and_probes();
     std::printf("checks %u, failures %u, breakpoints %u\n", hosted::checks, hosted::failures,
                 hosted::process.breakpoints);
     return hosted::failures == 0 ? 0 : 1;

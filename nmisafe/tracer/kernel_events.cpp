@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/tracer/kernel_events.hpp"
 
+#include "nmisafe/tracer/probes.hpp"
+
 namespace nmisafe::tracer {
 
 base::expected<size_t, tracer_error> add_kernel_events() {
@@ -17,7 +19,8 @@ base::expected<size_t, tracer_error> add_kernel_events() {
                                                 &events::exit_system_call::type,
                                                 &events::page_fault_kernel::type,
                                                 &events::page_fault_user::type,
-                                                &events::sample::type};
+                                                &events::sample::type,
+                                                &events::kprobe::type};
     size_t count = 0;
     for (event_type* one : all) {
         const auto added = add(*one);

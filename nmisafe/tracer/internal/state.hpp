@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nmisafe/ctf/table.hpp"
+#include "nmisafe/marker/marker.hpp"
 #include "nmisafe/tracer/control.hpp"
 #include "nmisafe/tracer/internal/patterns.hpp"
 
@@ -26,6 +27,11 @@ class control {
     base::expected<size_t, tracer_error> remove(event_type& removed);
     base::expected<size_t, tracer_error> turn(const char* pattern, bool on);
 
+    // Of markers (markers.cpp).
+    base::expected<size_t, tracer_error> turn_markers(const char* channel, const char* name,
+                                                      bool on);
+    base::expected<size_t, tracer_error> connect_joined();
+
     /// The number of the type with that name and those fields, which gets one if it has none.
     base::expected<uint32_t, tracer_error> number_of(const char* name, const ctf::field* fields,
                                                      size_t field_count);
@@ -34,6 +40,10 @@ class control {
     static all_patterns wanted;
 
   private:
+    static bool is_event(const marker::marker& which);
+    tracer_error connect(const marker::marker& which);
+    tracer_error disconnect(const char* channel, const char* name);
+
     static trace_descriptor::descriptor* into_;
     static uint32_t next_id_;
     static event_type* first_;
@@ -41,5 +51,14 @@ class control {
 
     tracer_error error_;
 };
+
+/// Of one function of control's, for the right to call it.
+template <typename Function>
+base::expected<size_t, tracer_error> with_control(Function function) {
+    control mine;
+    if (mine.error() != control::no_error)
+        return base::unexpected(mine.error());
+    return function(mine);
+}
 
 } // namespace nmisafe::tracer

@@ -28,7 +28,7 @@ struct packet_opening {
 /// `write(uint8_t*)` writes the fields, in `size` bytes.
 template <typename Write>
 [[NMISAFE_TRAP_INLINE]] inline void write_event(channel into, uint32_t id, uint32_t size,
-                                                Write write) {
+                                                const Write& write) {
     cpu& mine = platform::contract::tracer_cpu();
     ring_buffer::header* const in =
         __atomic_load_n(&mine.buffers[static_cast<unsigned>(into)], __ATOMIC_RELAXED);

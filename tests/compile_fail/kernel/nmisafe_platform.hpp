@@ -8,6 +8,10 @@
 #include "nmisafe/platform/failure.hpp"
 #include "nmisafe/platform/return_image.hpp"
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 struct nmisafe_platform {
 #if EXPECT_ERROR == 9
     using preempt_layout = nmisafe::context::layouts::one_nmi_bit<12, 0x4000'0000>; // old alpha
@@ -46,4 +50,5 @@ struct nmisafe_platform {
 #else
     static void end_section(uint32_t delta);
 #endif
+    static nmisafe::tracer::cpu& tracer_cpu();
 };
