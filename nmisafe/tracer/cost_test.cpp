@@ -22,10 +22,12 @@ text_patch::patch workspace[4];
 [[gnu::noinline]] void traced() {
     trace<two_words>(1U, uint64_t{2});
 }
+[[gnu::noinline]] void take(uint32_t, uint64_t) {
+    asm volatile("");
+}
 [[gnu::noinline]] void only_immediate() {
-    if (immediate::branch<two_words::on>()) [[unlikely]] {
-        asm volatile("nop");
-    }
+    if (immediate::branch<two_words::on>()) [[unlikely]]
+        take(1, 2);
 }
 [[gnu::noinline]] void nothing() {
     asm volatile("");
@@ -54,7 +56,7 @@ TEST_CASE("what an event of two words costs") {
     test::machine::begin();
     REQUIRE(set_up(*test::machine::descriptor).has_value());
     REQUIRE(add(two_words::type).has_value());
-    CHECK(cost(traced) == 2); // NOP and RET
+    CHECK(cost(traced) <= 4); // NOP and RET; on x86-32 clang aligns the stack for the call
     CHECK(cost(traced) == cost(only_immediate));
     CHECK(test::read_all(channel::kernel).empty());
 
