@@ -24,6 +24,8 @@ packages_for_run=(
     "nlohmann-json3-dev: report of the tool"
     "libboost-dev: child processes of the tool"
     "libboost-filesystem-dev: child processes of the tool"
+    "libprotozero-dev: Perfetto output of the tool"
+    "libdw-dev: names of addresses in the tool"
 )
 packages_for_test=(
     "${packages_for_run[@]}"
@@ -47,6 +49,8 @@ packages_for_test=(
     "chromium: opens the pages"
     "nodejs: drives the browser"
     "npm: brings other people's viewers"
+    "babeltrace: reads the traces, the older one"
+    "protobuf-compiler: reads Perfetto's format"
     "bochs: the second emulator"
     "bochs-sdl: the second emulator"
     "bochsbios: the second emulator"

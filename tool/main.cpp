@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The host tool. Its commands: run.
+// The host tool. Its commands: run, convert, stats.
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tool/command/run_command.hpp"
+#include "tool/command/trace_commands.hpp"
 #include "tool/files/output_file.hpp"
 
 namespace {
@@ -45,6 +46,39 @@ void fill_standard_descriptors() {
             ::open("/dev/null", O_RDONLY); // the lowest number that is free
         }
     }
+}
+
+CLI::App& add_convert(CLI::App& app, convert_options& options) {
+    CLI::App& command = *app.add_subcommand(
+        "convert", "write a trace in another program's format; what is wrong with it is said on "
+                   "standard error, what is readable is written");
+    command.add_option("trace", options.trace, "folder of the trace")
+        ->required()
+        ->type_name("TRACE");
+    command.add_option("--to", options.format, "the format")
+        ->required()
+        ->check(CLI::IsMember(convert_formats()))
+        ->type_name("FORMAT");
+    command
+        .add_option("-o,--out", options.out,
+                    "file, or folder of ctf and ctf2, to write; else it goes to standard output")
+        ->type_name("PATH");
+    command.add_option("--kernel", options.kernel, "the kernel's ELF file, instead of the trace's")
+        ->type_name("FILE");
+    command.add_option("--symbols", options.symbols, "folder of modules' files; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("DIR");
+    return command;
+}
+
+CLI::App& add_stats(CLI::App& app, stats_options& options) {
+    CLI::App& command = *app.add_subcommand(
+        "stats", "count a trace's events and losses, and how long NMIs and traps took");
+    command.add_option("trace", options.trace, "folder of the trace")
+        ->required()
+        ->type_name("TRACE");
+    command.add_flag("--json", options.json, "as JSON");
+    return command;
 }
 
 int run(int argc, char** argv) {
@@ -91,10 +125,20 @@ int run(int argc, char** argv) {
         ->type_name("NAME=VALUE");
     command.add_flag("--verbose", options.verbose, "show every row and the tables of all numbers");
     command.add_flag("--keep-logs", options.keep_logs, "keep the execution logs too (large)");
+    convert_options converting;
+    const CLI::App& convert = add_convert(app, converting);
+    stats_options counting;
+    const CLI::App& stats = add_stats(app, counting);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return error.get_exit_code() == 0 ? app.exit(error) : refuse(error.what());
+    }
+    if (convert.parsed()) {
+        return convert_command(converting);
+    }
+    if (stats.parsed()) {
+        return stats_command(counting);
     }
     if (list) {
         print_now(stdout, describe(catalogue()));

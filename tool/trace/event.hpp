@@ -27,7 +27,8 @@ struct trace_event {
 struct trace_loss {
     std::uint32_t cpu = 0;
     std::uint32_t stream = 0;
-    std::uint64_t begin = 0; // in the clock's units
+    std::uint64_t time = 0;  // where it stands among the events, in the clock's units
+    std::uint64_t begin = 0; // the end of the packet before
     std::uint64_t end = 0;
     std::uint64_t
         events[ring_buffer::loss_count]{}; // by their cause, in the order of ring_buffer::loss

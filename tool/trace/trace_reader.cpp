@@ -29,6 +29,7 @@ class trace_reader::stream {
             if (enter_packet()) {
                 item_ = trace_item::loss;
                 time_ = std::max(state_.last_time, packets_.header().timestamp_begin);
+                loss_.time = time_;
                 return;
             }
         }
