@@ -194,7 +194,7 @@ int main(int count, char** arguments) {
             const trace_folder folder(bad);
             trace_problems problems;
             events += read_everything(folder, problems, run);
-            damaged += problems.count() != 0 ? 1 : 0;
+            damaged += problems.count() != 0 ? 1u : 0u;
             mend(folder, run);
         } catch (const trace_error&) {
             ++refused;
