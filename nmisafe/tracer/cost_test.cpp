@@ -13,6 +13,12 @@
 using namespace nmisafe;
 using namespace nmisafe::tracer;
 
+// With linkage, as what an event calls: else the compiler calls it in a way of its own.
+void take(uint32_t first, uint64_t second);
+[[gnu::noinline]] void take(uint32_t first, uint64_t second) {
+    asm volatile("" : : "m"(first), "m"(second));
+}
+
 namespace {
 
 using two_words = event<"two_words", channel::kernel, u32<"first">, u64<"second">>;
@@ -21,9 +27,6 @@ text_patch::patch workspace[4];
 
 [[gnu::noinline]] void traced() {
     trace<two_words>(1U, uint64_t{2});
-}
-[[gnu::noinline]] void take(uint32_t, uint64_t) {
-    asm volatile("");
 }
 [[gnu::noinline]] void only_immediate() {
     if (immediate::branch<two_words::on>()) [[unlikely]]
