@@ -26,6 +26,7 @@
 #include "kernel/smp/interrupts.hpp"
 #include "kernel/smp/smp.hpp"
 #include "kernel/threads/thread.hpp"
+#include "kernel/trace/trace.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/user/controls.h"
@@ -237,7 +238,9 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
     set_up_threads();
     start_other_cpus(found);
     x86::enable_interrupts();
+    set_up_trace(option("trace"));
     run_experiment(option("experiment"));
+    end_trace();
     finish_with_done();
 }
 

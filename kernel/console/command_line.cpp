@@ -13,7 +13,7 @@ char line_copy[longest_command_line + 1];
 constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",   "stack",
                                   "toggles",    "reloads", "megabytes", "spaces", "late",
                                   "seed",       "tasks",   "event",     "cet",    "part",
-                                  "fsgsbase",   "gates"};
+                                  "fsgsbase",   "gates",   "trace",     "duration"};
 
 bool is_known(text name) {
     for (const text& known : known_options)

@@ -2,6 +2,7 @@
 #include "kernel/cpu/checkpoint.hpp"
 
 #include "kernel/cpu/per_cpu.hpp"
+#include "nmisafe/tracer/cpu.hpp"
 #include "nmisafe/trap/nmi_block.h"
 
 /// Called by checkpoint_x86_*.S, on the stack that is gone back to.
@@ -11,4 +12,5 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void kernel_abandon_nmi() {
 #else
     nmisafe::trap::abandon_nmi();
 #endif
+    nmisafe::tracer::leave(0); // as a thread: traces of controls say no more
 }

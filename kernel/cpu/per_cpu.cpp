@@ -2,6 +2,7 @@
 #include "kernel/cpu/per_cpu.hpp"
 
 #include "kernel/common/join_text.hpp"
+#include "nmisafe/tracer/cpu.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -9,6 +10,7 @@ namespace kernel {
 namespace {
 
 cpu cpus[most_cpus];
+constinit nmisafe::tracer::cpu tracers[most_cpus]{};
 uint32_t running = 1; // the first CPU is running, or nobody would ask
 
 } // namespace
@@ -27,6 +29,7 @@ cpu& set_up_per_cpu(uint32_t id, uint32_t apic_id) {
     mine.id = id;
     mine.apic_id = apic_id;
     mine.preempt_count = nobody_waits;
+    mine.tracer = &tracers[id];
     return mine;
 }
 

@@ -10,6 +10,10 @@
 #include "nmisafe/user/cpu_words.h"
 #include "nmisafe/x86/descriptors.hpp"
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 namespace kernel {
 
 struct thread;
@@ -72,6 +76,9 @@ struct alignas(cpu_alignment) cpu {
     /// CPU when the function has returned.
     void (*mail)(void*);
     void* mail_argument;
+
+    ::nmisafe::tracer::cpu* tracer; ///< Never null.
+    uint32_t events_generated;      ///< Events of this kernel's that were traced, or lost.
 
     uintptr_t experiment[16]; ///< For the experiment that runs.
 

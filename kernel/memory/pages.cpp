@@ -73,6 +73,20 @@ uintptr_t try_allocate_page() {
     return page;
 }
 
+uintptr_t try_allocate_contiguous(size_t count) {
+    uintptr_t first = 0;
+    {
+        const locked hold(lock);
+        if (count > (end_of_pages - next_page) / page_size)
+            return 0;
+        first = next_page;
+        next_page += count * page_size;
+        in_use += count;
+    }
+    __builtin_memset(physical_to_virtual(first), 0, count * page_size);
+    return first;
+}
+
 uintptr_t allocate_page() {
     const uintptr_t page = try_allocate_page();
     if (page == 0)

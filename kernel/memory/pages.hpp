@@ -21,6 +21,10 @@ uintptr_t allocate_page();
 /// The same, but 0 when there is none left. @context thread
 uintptr_t try_allocate_page();
 
+/// So many pages that follow each other in physical memory, zeroed: where the first one is, or 0 when
+/// there are none left that never were in use. They are not given back. @context thread
+uintptr_t try_allocate_contiguous(size_t count);
+
 /// Gives a page of allocate_page() back. @context thread
 void free_page(uintptr_t physical);
 

@@ -5,6 +5,7 @@
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
+#include "kernel/events/descriptor.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/modules/module_text.hpp"
 #include "kernel/panic/stop_cpus.hpp"
@@ -118,6 +119,7 @@ void put_stack(console_line& line, uintptr_t sp) {
     become_the_panicking_cpu(id);
     if (__atomic_add_fetch(&panics, 1, __ATOMIC_SEQ_CST) > 2)
         finish(false);
+    note_machine_state(trace_descriptor::machine_state::panicked);
     {
         console_line line;
         if (!line.is_alone())

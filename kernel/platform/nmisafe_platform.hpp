@@ -77,6 +77,9 @@ struct nmisafe_platform {
     [[NMISAFE_TRAP_INLINE]] static nmisafe::platform::cpu_state& this_cpu() {
         return kernel::this_cpu().nmisafe;
     }
+    [[NMISAFE_TRAP_INLINE]] static nmisafe::tracer::cpu& tracer_cpu() {
+        return *kernel::this_cpu().tracer;
+    }
 
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         kernel::panic(why.what, why.frame, why.value);

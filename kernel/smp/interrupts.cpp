@@ -3,6 +3,9 @@
 #include "kernel/cpu/vectors.hpp"
 
 #include "kernel/devices/apic.hpp"
+#include "kernel/events/clock.hpp"
+#include "kernel/events/contexts.hpp"
+#include "kernel/events/descriptor.hpp"
 #include "kernel/smp/code.hpp"
 #include "kernel/smp/grace_period.hpp"
 #include "kernel/smp/tlb.hpp"
@@ -16,6 +19,11 @@ namespace kernel {
 namespace {
 
 using namespace nmisafe;
+
+void leave_interrupt() {
+    end_of_interrupt();
+    context::irq_exit();
+}
 
 constexpr uint16_t pic_command[] = {0x20, 0xa0};
 constexpr uint16_t pic_data[] = {0x21, 0xa1};
@@ -40,17 +48,32 @@ void park_legacy_devices() {
     x86::out8(pit_channel_0, 0xff);
 }
 
-bool on_tick(x86::trap_frame&) {
+/// All of it but the switch of threads at its end.
+void handle_tick() {
     context::irq_enter();
+    const traced_interrupt here(static_cast<uint8_t>(vector::tick), "tick");
     note_tick();
-    finish_interrupt();
+    if (is_traced())
+        keep_trace();
+    leave_interrupt();
+}
+
+bool on_tick(x86::trap_frame&) {
+    handle_tick();
+    preempt_if_due();
     return true;
 }
 
-bool on_wake(x86::trap_frame&) {
+void handle_wake() {
     context::irq_enter();
+    const traced_interrupt here(static_cast<uint8_t>(vector::wake), "wake");
     this_cpu().need_resched = 1;
-    finish_interrupt();
+    leave_interrupt();
+}
+
+bool on_wake(x86::trap_frame&) {
+    handle_wake();
+    preempt_if_due();
     return true;
 }
 
@@ -75,8 +98,7 @@ void set_up_interrupts() {
 }
 
 void finish_interrupt() {
-    end_of_interrupt();
-    context::irq_exit();
+    leave_interrupt();
     preempt_if_due();
 }
 

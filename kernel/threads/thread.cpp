@@ -7,10 +7,12 @@
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/section_end.hpp"
 #include "kernel/devices/hpet.hpp"
+#include "kernel/events/emit.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/memory/user_tables.hpp"
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
+#include "nmisafe/tracer/cpu.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -38,6 +40,8 @@ struct thread {
     uintptr_t user_bases[2]; ///< x86-64, while it does not run: FS and GS base of the task.
     uintptr_t stack_top;     ///< Kept when the thread is reused; 0 for a CPU's first thread.
     uintptr_t shadow_stack;
+    const char* name; ///< And the number: for traces.
+    int32_t tid;
 };
 
 // switch_x86_*.S
@@ -53,7 +57,8 @@ constexpr unsigned most_threads = 64;
 
 thread first_threads[most_cpus];
 thread pool[most_threads];
-spinlock pool_lock;
+int32_t next_tid = 2;
+spinlock pool_lock; // of both
 
 // Guards the ring of one CPU: other CPUs put new threads into it.
 spinlock ring_locks[most_cpus];
@@ -78,6 +83,17 @@ void load_task_registers(cpu& mine, thread& next) {
     x86::write_msr(X86_MSR_KERNEL_GS_BASE, next.user_bases[1]);
 #endif
     set_user_stack_top(mine, next.user_stack_top);
+}
+
+constexpr int32_t only_priority = 20;
+
+/// As Linux numbers what becomes of the previous thread: it can run, or never will again.
+void trace_switch(const thread& previous, const thread& next) {
+    constexpr int64_t dead = 0x40;
+    emit<nmisafe::tracer::events::sched_switch>(
+        previous.name, previous.tid, only_priority,
+        previous.state == thread_state::ending ? dead : int64_t{0}, next.name, next.tid,
+        only_priority);
 }
 
 /// Switches to the next thread of the ring. Interrupts off; comes back when it is this one's turn.
@@ -105,6 +121,8 @@ void schedule() {
         save_task_registers(*previous);
     if (next->running_task != nullptr)
         load_task_registers(mine, *next);
+    trace_switch(*previous, *next);
+    mine.tracer->tid = next->tid;
     // An NMI between any two of these lines finds a count, and gives back the one it found: each is
     // the count of a thread that is not in an NMI.
     mine.switched_from = previous;
@@ -120,6 +138,7 @@ thread& unused_thread() {
     for (thread& candidate : pool)
         if (candidate.state == thread_state::unused) {
             candidate.state = thread_state::running;
+            candidate.tid = next_tid++;
             return candidate;
         }
     panic("too many threads", nullptr, most_threads);
@@ -143,11 +162,14 @@ void set_up_threads() {
     first.state = thread_state::running;
     first.space = &kernel_space();
     first.next = &first;
+    first.name = mine.id == 0 ? "main" : "idle";
+    first.tid = mine.id == 0 ? 1 : 0; // idle is what Linux calls 0 on every CPU
+    mine.tracer->tid = first.tid;
     mine.current = &first;
 }
 
 thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
-                      address_space* space) {
+                      address_space* space, const char* name) {
     thread& created = unused_thread();
     if (created.stack_top == 0)
         created.stack_top = allocate_stack();
@@ -166,6 +188,9 @@ thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
     created.space = space == nullptr ? &kernel_space() : space;
     created.function = function;
     created.argument = argument;
+    created.name = name;
+    emit<nmisafe::tracer::events::sched_wakeup>(name, created.tid, only_priority,
+                                                static_cast<int32_t>(cpu_id));
     {
         const locked hold(ring_locks[cpu_id]);
         thread& first = first_threads[cpu_id];

@@ -14,10 +14,11 @@ using thread_function = void (*)(void*);
 /// Makes what the CPU that runs this is executing its first thread. @context boot of that CPU
 void set_up_threads();
 
-/// Starts a thread on a CPU, in an address space (null: the kernel's own). It ends by returning.
+/// Starts a thread on a CPU, in an address space (null: the kernel's own), called `name` in traces.
+/// It ends by returning.
 /// Panics when there are too many. @context thread
 thread* create_thread(uint32_t cpu_id, thread_function function, void* argument,
-                      address_space* space = nullptr);
+                      address_space* space = nullptr, const char* name = "thread");
 
 /// Waits until a thread of create_thread() has ended, and frees it: once for each. @context thread
 void join(thread* which);

@@ -4,6 +4,7 @@
 #include "kernel/common/spinlock.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"
+#include "kernel/events/contexts.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/threads/thread.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
@@ -66,16 +67,19 @@ void return_from_signal(task& which, x86::trap_frame& frame) {
 void on_system_call(x86::trap_frame& frame) {
     task& which = *current_task();
     ++which.system_calls;
+    emit<tracer::events::system_call>(static_cast<uint32_t>(frame.ax), frame.di);
     switch (static_cast<system_call>(frame.ax)) {
     case system_call::exit:
         which.value = frame.di;
         end_task(task_end::exited, frame);
     case system_call::signal_return:
         return_from_signal(which, frame);
+        emit<tracer::events::exit_system_call>(int64_t{0});
         return;
     }
     if (which.on_system_call != nullptr)
         which.on_system_call(which, frame);
+    emit<tracer::events::exit_system_call>(static_cast<int64_t>(static_cast<intptr_t>(frame.ax)));
 }
 
 void on_refused(x86::trap_frame& frame, user::refusal why) {
@@ -123,6 +127,7 @@ task* current_task() {
 bool handle_user_exception(x86::trap_frame& frame) {
     if (!user::is_from_user(frame))
         return false;
+    const traced_trap here(frame);
     note_exception(*current_task(), frame, 0);
     return true;
 }
@@ -130,6 +135,8 @@ bool handle_user_exception(x86::trap_frame& frame) {
 bool handle_user_page_fault(x86::trap_frame& frame, uintptr_t address) {
     if (!user::is_from_user(frame))
         return false;
+    const traced_trap here(frame);
+    trace_page_fault(frame, address, true);
     note_exception(*current_task(), frame, address);
     return true;
 }

@@ -27,11 +27,20 @@ enum class create_error : uint8_t {
     unaligned, ///< The block: its address must be a multiple of 64.
 };
 
+namespace internal {
+
+/// std::has_single_bit() would call the compiler's library: it counts the bits.
+constexpr bool is_power_of_2(uint32_t value) {
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+} // namespace internal
+
 /// How many bytes the block needs; 0: no buffer is like that.
 constexpr uint32_t block_size(uint32_t sub_buffer_size, uint32_t sub_buffer_count) {
     constexpr uint32_t smallest = 256;
     const bool are_powers =
-        std::has_single_bit(sub_buffer_size) && std::has_single_bit(sub_buffer_count);
+        internal::is_power_of_2(sub_buffer_size) && internal::is_power_of_2(sub_buffer_count);
     if (!are_powers || sub_buffer_size < smallest || sub_buffer_count < 2)
         return 0;
     const uint64_t pages = uint64_t{sub_buffer_count} + 1;

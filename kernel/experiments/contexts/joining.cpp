@@ -3,7 +3,7 @@
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "kernel/experiments/contexts/threads.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/smp/broadcast.hpp"

@@ -9,7 +9,7 @@
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"

@@ -3,7 +3,7 @@
 // tool counts them in QEMU's log between the addresses printed here. Each path is walked once.
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/patch_windows.h"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"

@@ -5,7 +5,7 @@
 #include "kernel/boot/layout.h"
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"

@@ -12,7 +12,7 @@
 #include "kernel/experiments/modules/module_outlived.hpp"
 
 #include "kernel/experiments/modules/module_remains.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"

@@ -5,7 +5,7 @@
 // single-steps the handler in a thread. With the probe on, the handler's result must be the same,
 // and every execution a hit; meanwhile the probe's handlers raise NMIs.
 #include "kernel/experiments/probes/compiled_handler.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/panic/panic.hpp"

@@ -23,7 +23,7 @@
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/probes/compiled_handler.hpp"
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/sweep.hpp"

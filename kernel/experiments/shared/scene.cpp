@@ -7,6 +7,7 @@
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
+#include "kernel/events/contexts.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/memory/address_space.hpp"
 #include "kernel/memory/lazy_areas.hpp"
@@ -66,6 +67,7 @@ bool runs_over_nmi_stack([[maybe_unused]] const trap_frame& frame) {
 } // namespace
 
 void handle_scene_nmi(trap_frame& frame) {
+    const traced_nmi here(frame);
     ++scene.count.handled;
     scene.honoured = scene.tickets;
     scene.sender_honoured = scene.sender_tickets;
@@ -96,6 +98,7 @@ void handle_scene_nmi(trap_frame& frame) {
 
 /// A breakpoint's frame in the very place of the NMI's: #BP was given the NMI's stack.
 bool handle_scene_breakpoint(trap_frame& frame) {
+    const traced_trap here(frame);
     ++scene.breakpoints;
     expect_direction_flag_clear();
     if (&frame == outer_frame) {
@@ -112,11 +115,16 @@ bool handle_scene_page_fault(trap_frame& frame, uintptr_t address) {
     show_resume_flag(frame);
     expect_direction_flag_clear();
     const unsigned number = find_test_page(address);
-    if (number == test_pages)
-        return resolve_lazy_fault(frame, address);
-    if (test_page_is_mapped(number))
-        fail("page fault on a page that is mapped: CR2 was changed", 0, address);
-    map_test_page(number);
+    if (number == test_pages) {
+        if (!resolve_lazy_fault(frame, address))
+            return false;
+    } else {
+        if (test_page_is_mapped(number))
+            fail("page fault on a page that is mapped: CR2 was changed", 0, address);
+        map_test_page(number);
+    }
+    const traced_trap here(frame);
+    trace_page_fault(frame, address, false);
     return true;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "kernel/experiments/shared/patched_breakpoint.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 
 #include "nmisafe/base/trap_text.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"

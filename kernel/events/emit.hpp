@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// An event of the kernel, counted: what was read of a trace and what was lost of it must add up to
+// that.
+#pragma once
+
+#include "kernel/cpu/per_cpu.hpp"
+#include "nmisafe/tracer/kernel_events.hpp"
+#include "nmisafe/x86/local.hpp"
+
+namespace kernel {
+
+/// Counts an event of this CPU and writes it, whether it is on or not. @context any
+template <typename Event, typename... Arguments>
+[[NMISAFE_TRAP_INLINE]] inline void emit_always(Arguments... values) {
+    nmisafe::x86::increment(this_cpu().events_generated); // threads stay on their CPU
+    nmisafe::tracer::record<Event>(values...);
+}
+
+/// The same if it is on: else a NOP. @context any
+template <typename Event, typename... Arguments>
+[[NMISAFE_TRAP_INLINE]] inline void emit(Arguments... values) {
+    if (nmisafe::tracer::is_on<Event>()) [[unlikely]]
+        emit_always<Event>(values...);
+}
+
+/// Events of all CPUs so far. @context any
+inline uint64_t events_generated() {
+    uint64_t sum = 0;
+    for (uint32_t id = 0; id < most_cpus; ++id)
+        sum += __atomic_load_n(&cpu_at(id).events_generated, __ATOMIC_RELAXED);
+    return sum;
+}
+
+} // namespace kernel

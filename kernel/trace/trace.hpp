@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The trace of this machine, if the command line asks for one.
+#pragma once
+
+#include "kernel/common/text.hpp"
+#include "nmisafe/base/std.hpp"
+
+namespace kernel {
+
+/// Makes buffers, descriptor and clocks, and turns all events of the kernel on: `mode` is "on",
+/// "overwrite", or empty for no trace. Panics if something is missing. @context boot, first CPU,
+/// interrupts on, all CPUs started
+void set_up_trace(text mode);
+
+/// Turns all events off, ends the packets that are being written, and says in memory that the
+/// machine has ended; nothing if there is no trace. @context thread, first CPU, interrupts on
+void end_trace();
+
+/// Turns all events off and ends the packets, of all CPUs. @context as end_trace()
+void stop_tracing();
+
+/// Events that the buffers of all CPUs have lost, each counted once. @context any
+uint64_t events_lost();
+
+} // namespace kernel
