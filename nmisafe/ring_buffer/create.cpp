@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/ring_buffer/create.hpp"
 
+#include "nmisafe/base/word_64.hpp"
 #include "nmisafe/ring_buffer/internal/places.hpp"
 
 namespace nmisafe::ring_buffer {
@@ -68,7 +69,7 @@ base::expected<header*, create_error> create(void* block, size_t size, const par
     }
     for (uint32_t i = 0; i <= made.slot_count; ++i)
         internal::record_of(made, i * made.sub_buffer).is_empty = 1;
-    __atomic_store_n(&made.magic, block_magic, __ATOMIC_RELEASE);
+    base::publish_64(made.magic, block_magic);
     return &made;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/ring_buffer/read.hpp"
 
+#include "nmisafe/base/word_64.hpp"
 #include "nmisafe/ring_buffer/create.hpp"
 #include "nmisafe/ring_buffer/internal/places.hpp"
 
@@ -72,7 +73,7 @@ bool is_buffer(const void* block, size_t size) {
     if (size < sizeof(header) || reinterpret_cast<uintptr_t>(block) % alignof(header) != 0)
         return false;
     const auto& in = *static_cast<const header*>(block);
-    if (__atomic_load_n(&in.magic, __ATOMIC_ACQUIRE) != block_magic || in.version != block_version)
+    if (base::load_64(in.magic) != block_magic || in.version != block_version)
         return false;
     const uint32_t needed = block_size(in.sub_buffer, in.slot_count);
     if (needed == 0 || needed != in.block_size || needed > size)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/trace_descriptor/descriptor.hpp"
 
+#include "nmisafe/base/word_64.hpp"
+
 namespace nmisafe::trace_descriptor {
 
 namespace {
@@ -16,25 +18,6 @@ uint32_t load(const uint32_t& word) {
 
 void publish(uint32_t& word, uint32_t value) {
     __atomic_store_n(&word, value, __ATOMIC_RELEASE);
-}
-
-// x86-32 has no access to 64 bits at once, so it is two: the low half is never 0 in what is
-// published here, and is the last to be stored.
-struct [[gnu::may_alias]] halves {
-    uint32_t low;
-    uint32_t high;
-};
-
-void publish(uint64_t& word, uint64_t value) {
-    auto& to = reinterpret_cast<halves&>(word);
-    __atomic_store_n(&to.high, static_cast<uint32_t>(value >> 32), __ATOMIC_RELAXED);
-    publish(to.low, static_cast<uint32_t>(value));
-}
-
-uint64_t load(const uint64_t& word) {
-    const auto& from = reinterpret_cast<const halves&>(word);
-    const uint32_t low = load(from.low);
-    return uint64_t{from.high} << 32 | low;
 }
 
 bool is_inside(uint64_t offset, uint64_t bytes, uint64_t size) {
@@ -55,7 +38,7 @@ void write_image(code_image& to, const code_image& from) {
         bytes[i] = added[i];
         asm volatile("" : : : "memory");
     }
-    publish(to.size, from.size);
+    base::publish_64(to.size, from.size);
 }
 
 /// The one that went first, of those that went; -1: none has.
@@ -103,7 +86,7 @@ create_descriptor(void* memory, size_t size, const descriptor_parameters& wanted
     made.type_capacity = wanted.type_capacity;
     copy_name(made.tracer_name, sizeof made.tracer_name, wanted.tracer_name);
     copy_name(made.system, sizeof made.system, wanted.system);
-    publish(made.magic, descriptor_magic);
+    base::publish_64(made.magic, descriptor_magic);
     return &made;
 }
 
@@ -111,7 +94,7 @@ bool is_descriptor(const void* memory, size_t size, uint64_t physical) {
     if (size < sizeof(descriptor) || reinterpret_cast<uintptr_t>(memory) % alignof(descriptor) != 0)
         return false;
     const auto& it = *static_cast<const descriptor*>(memory);
-    return load(it.magic) == descriptor_magic && it.version == descriptor_version &&
+    return base::load_64(it.magic) == descriptor_magic && it.version == descriptor_version &&
            it.physical == physical && it.size <= size && (it.width == 32 || it.width == 64) &&
            is_inside(it.places, uint64_t{it.place_capacity} * sizeof(buffer_place), it.size) &&
            is_inside(it.images, uint64_t{it.image_capacity} * sizeof(code_image), it.size) &&
@@ -140,7 +123,7 @@ int32_t add_image(descriptor& to, const code_image& added) {
         return -1;
     // Readers leave out what has no size.
     code_image& again = images(to)[number];
-    publish(again.size, 0);
+    base::publish_64(again.size, 0);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     write_image(again, added);
     return number;

@@ -177,6 +177,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4},
     {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 4},
 
+    {.experiment = "trace-example", .policies = "near", .options = "trace=on", .processors = 4, .counts_boundaries = true, .what = "something of everything at once, to be recorded and looked at: threads, interrupts, breakpoints, page faults and NMIs over each other on all CPUs, traced"},
+
     {.experiment = "costs", .policies = every_policy, .trace = true, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 
     {.experiment = "patch-costs", .policies = "near", .paths = "apply", .paths_without_nmis = "apply", .trace = true, .what = "instructions that the patcher takes for batches of 1, 100 and 10,000 sites"},
