@@ -10,9 +10,9 @@ namespace {
 
 char line_copy[longest_command_line + 1];
 
-constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",   "stack",
-                                  "toggles",    "reloads", "megabytes", "spaces", "late",
-                                  "seed",       "tasks",   "event",     "cet",    "part",
+constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",    "stack",
+                                  "toggles",    "reloads", "megabytes", "spaces",  "late",
+                                  "seed",       "tasks",   "event",     "cet",     "part",
                                   "fsgsbase",   "gates",   "trace",     "duration"};
 
 bool is_known(text name) {

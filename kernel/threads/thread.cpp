@@ -11,8 +11,8 @@
 #include "kernel/memory/stacks.hpp"
 #include "kernel/memory/user_tables.hpp"
 #include "kernel/panic/panic.hpp"
-#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/tracer/cpu.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -90,10 +90,10 @@ constexpr int32_t only_priority = 20;
 /// As Linux numbers what becomes of the previous thread: it can run, or never will again.
 void trace_switch(const thread& previous, const thread& next) {
     constexpr int64_t dead = 0x40;
-    emit<nmisafe::tracer::events::sched_switch>(
-        previous.name, previous.tid, only_priority,
-        previous.state == thread_state::ending ? dead : int64_t{0}, next.name, next.tid,
-        only_priority);
+    emit<nmisafe::tracer::events::sched_switch>(previous.name, previous.tid, only_priority,
+                                                previous.state == thread_state::ending ? dead
+                                                                                       : int64_t{0},
+                                                next.name, next.tid, only_priority);
 }
 
 /// Switches to the next thread of the ring. Interrupts off; comes back when it is this one's turn.

@@ -3,7 +3,6 @@
 // tool counts them in QEMU's log between the addresses printed here. Each path is walked once.
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/patch_windows.h"
-#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
@@ -11,6 +10,7 @@
 #include "kernel/memory/address_space.hpp"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/smp/code.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"

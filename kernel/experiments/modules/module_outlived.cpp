@@ -12,7 +12,6 @@
 #include "kernel/experiments/modules/module_outlived.hpp"
 
 #include "kernel/experiments/modules/module_remains.hpp"
-#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
@@ -20,6 +19,7 @@
 #include "kernel/modules/loaded/forgets.hpp"
 #include "kernel/modules/loaded/nmi_probe.hpp"
 #include "kernel/modules/modules.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/trap/trap.hpp"

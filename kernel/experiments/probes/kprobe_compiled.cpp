@@ -5,10 +5,10 @@
 // single-steps the handler in a thread. With the probe on, the handler's result must be the same,
 // and every execution a hit; meanwhile the probe's handlers raise NMIs.
 #include "kernel/experiments/probes/compiled_handler.hpp"
-#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/panic/panic.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
