@@ -31,10 +31,19 @@ stream_output::~stream_output() {
 }
 
 void stream_output::write() {
-    if (file_.empty()) {
-        print_now(stdout, buffer_);
-    } else {
-        to_.write(buffer_);
+    write(std::string_view());
+}
+
+void stream_output::write(std::string_view bytes) {
+    for (const std::string_view one : {std::string_view(buffer_), bytes}) {
+        if (one.empty()) {
+            continue;
+        }
+        if (file_.empty()) {
+            print_now(stdout, one);
+            continue;
+        }
+        to_.write(one);
         if (!to_.error().empty()) {
             throw trace_error(to_.error());
         }

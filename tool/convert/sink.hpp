@@ -31,6 +31,8 @@ class stream_output {
             write();
         }
     }
+    // At once, behind what is in the buffer.
+    void write(std::string_view bytes);
     void finish();
 
   private:

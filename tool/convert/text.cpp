@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A line an event: "1700000000.123456789 cpu 0 nmi/2 page_fault_kernel: address=0x10, ip=0xc0100012 <f+0x2>".
+#include "tool/convert/line_buffer.hpp"
 #include "tool/convert/sink.hpp"
 
 namespace nmisafe::tool {
@@ -7,124 +8,152 @@ namespace nmisafe::tool {
 namespace {
 
 constexpr std::uint64_t second = 1'000'000'000;
+constexpr std::size_t enough = 1 << 16;
+
+// What stands in front of the values, which is the same in each event of a type.
+struct event_texts {
+    std::string name;                // " name"
+    std::vector<std::string> fields; // ": first=", ", second="
+};
+
+event_texts texts_of(const event_type& type) {
+    event_texts made{" " + type.name, {}};
+    for (const field_type& field : type.fields) {
+        made.fields.push_back((made.fields.empty() ? ": " : ", ") + field.name + "=");
+    }
+    return made;
+}
 
 class text_sink final : public trace_sink {
   public:
-    explicit text_sink(const conversion& how) : how_(how) {}
+    explicit text_sink(const conversion& how) : how_(how) {
+        const std::vector<event_type>& events = how.folder.description().events;
+        first_ = events.data();
+        for (const event_type& one : events) {
+            texts_.push_back(texts_of(one));
+        }
+    }
 
     void event(const trace_event& one) override {
-        std::string& line = how_.out.buffer();
-        begin(line, one.time, one.cpu);
-        line += ctf::context_names[static_cast<unsigned>(one.context)];
-        line += '/';
-        append_decimal(line, one.depth);
-        line += ' ';
-        line += one.type->name;
+        begin(one.time, one.cpu);
+        line_.put(ctf::context_names[static_cast<unsigned>(one.context)]);
+        line_.put('/');
+        line_.decimal(one.depth);
+        const event_texts& texts = texts_[static_cast<std::size_t>(one.type - first_)];
+        line_.put(texts.name);
         field_reader fields(one);
-        const char* between = ": ";
-        for (const field_type& field : one.type->fields) {
-            line += between;
-            between = ", ";
-            line += field.name;
-            line += '=';
-            append_value(line, field, fields.next(field.type), one.time);
+        const std::vector<field_type>& types = one.type->fields;
+        for (std::size_t i = 0; i < types.size(); ++i) {
+            line_.put(texts.fields[i]);
+            put_value(types[i], fields.next(types[i].type), one.time);
         }
-        line += '\n';
-        how_.out.write_when_full();
+        end();
     }
 
     void loss(const trace_loss& one) override {
-        std::string& line = how_.out.buffer();
-        begin(line, one.time, one.cpu);
-        line += how_.folder.streams()[one.stream];
+        begin(one.time, one.cpu);
+        line_.put(how_.folder.streams()[one.stream]);
         if (one.is_before) {
-            line += ": the recording begins here\n";
+            line_.put(": the recording begins here");
+            end();
             return;
         }
-        line += ": lost ";
-        append_decimal(line, one.all_events());
-        line += " events";
+        line_.put(": lost ");
+        line_.decimal(one.all_events());
+        line_.put(" events");
         for (unsigned i = 0; i < ring_buffer::loss_count; ++i) {
             if (one.events[i] != 0) {
-                line += ' ';
-                line += loss_names[i];
-                line += '=';
-                append_decimal(line, one.events[i]);
+                line_.put(' ');
+                line_.put(loss_names[i]);
+                line_.put('=');
+                line_.decimal(one.events[i]);
             }
         }
         if (one.packets != 0) {
-            line += ", and ";
-            append_decimal(line, one.packets);
-            line += " packets";
+            line_.put(", and ");
+            line_.decimal(one.packets);
+            line_.put(" packets");
         }
-        line += " since ";
-        append_time(line, one.begin);
-        line += '\n';
-        how_.out.write_when_full();
+        line_.put(" since ");
+        put_time(one.begin);
+        end();
     }
 
-    void finish() override {}
+    void finish() override { flush(); }
 
   private:
-    void append_time(std::string& to, std::uint64_t time) {
+    void put_time(std::uint64_t time) {
         const std::uint64_t all = how_.folder.real_nanoseconds(time);
-        if (all / second != last_second_) {
-            last_second_ = all / second;
-            seconds_.clear();
-            append_decimal(seconds_, last_second_);
-            seconds_ += '.';
+        if (all - begin_of_second_ >= second) {
+            begin_of_second_ = all / second * second;
         }
-        to += seconds_;
-        char digits[9];
-        std::uint64_t rest = all % second;
-        for (unsigned i = 9; i-- != 0; rest /= 10) {
-            digits[i] = static_cast<char>('0' + rest % 10);
-        }
-        to.append(digits, sizeof digits);
+        line_.decimal(begin_of_second_ / second);
+        line_.put('.');
+        line_.nine_digits(static_cast<std::uint32_t>(all - begin_of_second_));
     }
 
-    void begin(std::string& line, std::uint64_t time, std::uint32_t cpu) {
-        append_time(line, time);
-        line += " cpu ";
-        append_decimal(line, cpu);
-        line += ' ';
+    void begin(std::uint64_t time, std::uint32_t cpu) {
+        put_time(time);
+        line_.put(" cpu ");
+        line_.decimal(cpu);
+        line_.put(' ');
     }
 
-    void append_address(std::string& to, std::uint64_t address, std::uint64_t time) {
-        append_hexadecimal(to, address);
+    void end() {
+        line_.put('\n');
+        if (line_.text().size() >= enough) {
+            flush();
+        }
+    }
+
+    void flush() {
+        how_.out.write(line_.text());
+        line_.clear();
+    }
+
+    void put_address(std::uint64_t address, std::uint64_t time) {
+        line_.hexadecimal(address);
         if (how_.names.is_code(address, time)) {
             if (const place_in_code& found = how_.names.find(address, time);
                 !found.function.empty()) {
-                to += " <";
-                to += found.function;
-                to += '+';
-                append_hexadecimal(to, found.offset);
-                to += '>';
+                line_.put(" <");
+                line_.put(found.function);
+                line_.put('+');
+                line_.hexadecimal(found.offset);
+                line_.put('>');
             }
         }
     }
 
-    void append_value(std::string& to, const field_type& field, const field_value& value,
-                      std::uint64_t time) {
+    void put_value(const field_type& field, const field_value& value, std::uint64_t time) {
         if (field.type == ctf::kind::string) {
-            append_json(to, value.text);
+            scratch_.clear();
+            append_json(scratch_, value.text);
+            line_.put(scratch_);
         } else if (field.type == ctf::kind::addresses) {
-            to += '[';
+            line_.put('[');
             for (std::size_t i = 0; i < value.address_count(); ++i) {
-                to += i == 0 ? "" : ", ";
-                append_address(to, value.address(i), time);
+                line_.put(i == 0 ? "" : ", ");
+                put_address(value.address(i), time);
             }
-            to += ']';
+            line_.put(']');
         } else if (field.type == ctf::kind::u64 && field.shown == ctf::base::hexadecimal) {
-            append_address(to, value.number, time);
+            put_address(value.number, time);
+        } else if (field.shown == ctf::base::decimal && !ctf::is_signed(field.type)) {
+            line_.decimal(value.number);
         } else {
-            append_number(to, field, value.number);
+            scratch_.clear();
+            append_number(scratch_, field, value.number);
+            line_.put(scratch_);
         }
     }
 
     conversion how_;
-    std::uint64_t last_second_ = ~std::uint64_t{0};
-    std::string seconds_;
+    const event_type* first_ = nullptr;
+    std::vector<event_texts> texts_; // in the order of the description's events
+    line_buffer line_;
+    std::string scratch_;
+    std::uint64_t begin_of_second_ = 0;
 };
 
 } // namespace
