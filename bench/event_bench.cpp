@@ -94,9 +94,8 @@ void measure_lost(benchmark::State& state) {
 }
 
 constexpr goal goals[] = {
-    // Below a second reading of the clock, by far.
-    {"recorded", 1.75, "rdtsc", "recorded-two-rdtsc"},
-    {"lost", 1.5, "rdtsc", "recorded-two-rdtsc"}, // it reads no clock
+    {"recorded", 1.25, "rdtsc", "recorded-two-rdtsc"},
+    {"lost", 1.0, "recorded", "recorded-two-rdtsc"}, // it reads no clock
 };
 constexpr goal_set event_goals = {quotient, "(medians) of", goals};
 

@@ -27,6 +27,7 @@ inline void small() {
     journal::event(8);
 }
 inline void long_header() {
+    __sync_add_and_fetch(&test_clock::now, uint64_t{1} << 40);
     journal::event(8, 40);
 }
 inline void with_gap() {

@@ -47,21 +47,21 @@ template <typename Clock, typename Opening = no_opening>
             return reserve_slow(in, id, payload, clock, opening);
         const uint64_t time = clock.read();
         const uint32_t high = without_low_bits(time);
-        uint32_t head = compact_header_size;
-        if (high != load(in.last_time) || id >= extended_id) [[unlikely]]
-            head = extended_header_size;
-        const uint32_t length = head + payload;
+        const bool is_compact = id < extended_id;
+        if (is_compact && high != load(in.last_time)) [[unlikely]] // once a wrap of the low bits
+            return reserve_slow(in, id, payload, clock, opening);
+        const uint32_t length = (is_compact ? compact_header_size : extended_header_size) + payload;
         const uint32_t found = x86::compare_exchange(in.offset, offset, offset + length);
         if (found != offset) [[unlikely]] {
             offset = found;
             continue;
         }
         // Whoever comes before this store finds an older time, and writes a longer header.
-        store(in.last_time, high);
+        if (!is_compact)
+            store(in.last_time, high);
         slot& mine = slot_of(in, offset);
         uint8_t* const to = page_of(in, load(mine.page)) + inside;
-        return {write_header(to, id, time, head == compact_header_size), &mine, length,
-                offset + length};
+        return {write_header(to, id, time, is_compact), &mine, length, offset + length};
     }
 }
 

@@ -95,7 +95,7 @@ void step() {
         return;
     }
     const unsigned mine = number++;
-    while (next != last && next->at == mine) {
+    while (next != last && next->at <= mine) { // less: what came before it went past it
         const visit& now = *next++;
         const bool was_in_run = std::exchange(is_in_run[first_cpu], false);
         if (now.what != nullptr)

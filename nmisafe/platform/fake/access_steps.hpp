@@ -24,7 +24,7 @@ void watch(const void* begin, size_t size, grain how);
 
 /// Something that happens before a step.
 struct visit {
-    unsigned at;     ///< The step, those of what came inside before included.
+    unsigned at;     ///< The step, those of what came inside before included, or a later one.
     void (*what)();  ///< Runs there, as a handler does. Its steps count too; or null: ...
     unsigned beside; ///< ... the other CPU goes on, up to before so many of its steps.
 };

@@ -35,7 +35,7 @@ inline void deliver(header& in, slot& complete, uint32_t committed) {
 /// Adds what is now written. Commits come in any order, so just one finds the slot complete.
 [[NMISAFE_TRAP_INLINE]] inline void commit_bytes(header& in, slot& to, uint32_t length) {
     const uint32_t committed = x86::add_fetch(to.committed, length);
-    if (committed == load(in.offset)) // then all that is reserved of it is there
+    if (committed == load(in.offset)) [[likely]] // then all that is reserved of it is there
         store(to.sure, committed);
     if ((committed & in.sub_buffer_mask) == 0) [[unlikely]]
         deliver(in, to, committed);
