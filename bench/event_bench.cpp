@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 // event_bench: what an event costs that is recorded or lost, beside a loop of RDTSC alone.
+#include "bench/lttng_event.hpp"
 #include "bench/program.hpp"
 #include "nmisafe/ring_buffer/create.hpp"
+#include "nmisafe/ring_buffer/read.hpp"
 #include "nmisafe/ring_buffer/write.hpp"
 #include "nmisafe/x86/tsc.hpp"
 
 #include <benchmark/benchmark.h>
+#include <chrono>
 #include <fmt/format.h>
 #include <ostream>
+#include <string_view>
+#include <thread>
 
 namespace {
 
@@ -86,6 +91,19 @@ void measure_empty(benchmark::State& state) {
     repeat(state, [&](uint32_t) { record_empty(in); });
 }
 
+// With a reader that is never behind: it looks once a batch.
+void measure_discard(benchmark::State& state) {
+    ring_buffer::header& in = buffer(ring_buffer::mode::discard);
+    while (state.KeepRunningBatch(batch)) {
+        for (uint32_t i = 0; i < batch; ++i)
+            record<tsc_clock>(in, i);
+        if (ring_buffer::take(in))
+            ring_buffer::release(in);
+    }
+    if (in.lost[0] + in.lost[1] + in.lost[2] + in.lost[3] != 0)
+        state.SkipWithError("events are lost");
+}
+
 void measure_lost(benchmark::State& state) {
     ring_buffer::header& in = buffer(ring_buffer::mode::discard);
     while (in.lost[0] == 0)
@@ -93,23 +111,59 @@ void measure_lost(benchmark::State& state) {
     repeat(state, [&](uint32_t i) { record<tsc_clock>(in, i); });
 }
 
+void measure_lttng(benchmark::State& state) {
+    repeat(state, [](uint32_t i) {
+        lttng_numbers(i, i);
+        benchmark::ClobberMemory();
+    });
+}
+
+void measure_lttng_empty(benchmark::State& state) {
+    repeat(state, [](uint32_t) {
+        lttng_empty();
+        benchmark::ClobberMemory();
+    });
+}
+
 constexpr goal goals[] = {
     {"recorded", 1.25, "rdtsc", "recorded-two-rdtsc"},
     {"lost", 1.0, "recorded", "recorded-two-rdtsc"}, // it reads no clock
 };
+constexpr goal goals_beside_lttng[] = {
+    goals[0],
+    goals[1],
+    {"recorded", 0.2, "lttng", "lttng"},
+};
 constexpr goal_set event_goals = {quotient, "(medians) of", goals};
+constexpr goal_set all_goals = {quotient, "(medians) of", goals_beside_lttng};
+
+bool is_beside_lttng;
+
+/// A session tells the program of its events some time after it has begun.
+bool wait_for_lttng() {
+    using namespace std::chrono_literals;
+    for (int tries = 0; tries < 100 && !lttng_records(); ++tries)
+        std::this_thread::sleep_for(100ms);
+    return lttng_records();
+}
 
 void register_all() {
     benchmark::RegisterBenchmark("rdtsc", measure_rdtsc);
     benchmark::RegisterBenchmark("recorded", measure_recorded<tsc_clock>);
     benchmark::RegisterBenchmark("recorded-two-rdtsc", measure_recorded<slow_clock>);
     benchmark::RegisterBenchmark("recorded-empty", measure_empty);
+    benchmark::RegisterBenchmark("recorded-discard", measure_discard);
     benchmark::RegisterBenchmark("lost", measure_lost);
+    if (is_beside_lttng) {
+        benchmark::RegisterBenchmark("lttng", measure_lttng);
+        benchmark::RegisterBenchmark("lttng-empty", measure_lttng_empty);
+    }
 }
 
 void print_table(std::ostream& out, const medians& found) {
     out << fmt::format("{:<20} {:>8} {:>10}\n", "one event, median", "ns", "of rdtsc");
-    for (const char* name : {"rdtsc", "recorded", "recorded-empty", "recorded-two-rdtsc", "lost"})
+    for (const char* name : {"rdtsc", "recorded", "recorded-empty", "recorded-discard",
+                             "recorded-two-rdtsc", "lost", "lttng", "lttng-empty"})
         out << fmt::format("{:<20} {:>8} {:>10}\n", name, number(find(found, name), 2),
                            number(quotient(find(found, name), find(found, "rdtsc")), 2));
 }
@@ -117,7 +171,18 @@ void print_table(std::ostream& out, const medians& found) {
 } // namespace
 
 int main(int argc, char** argv) {
-    return run(
-        argc, argv,
-        {register_all, print_table, event_goals, "^(rdtsc|recorded|recorded-two-rdtsc|lost)$"});
+    // "--lttng", first: in bench/with_lttng.
+    if (argc > 1 && std::string_view{argv[1]} == "--lttng") {
+        if (!wait_for_lttng()) {
+            fmt::print(stderr, "no session records LTTng's events\n");
+            return 2;
+        }
+        is_beside_lttng = true;
+        --argc;
+        argv[1] = argv[0];
+        ++argv;
+    }
+    return run(argc, argv,
+               {register_all, print_table, is_beside_lttng ? all_goals : event_goals,
+                "^(rdtsc|recorded|recorded-two-rdtsc|lost|lttng)$"});
 }

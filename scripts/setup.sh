@@ -40,6 +40,7 @@ packages_for_test=(
     "doctest-dev: unit tests"
     "libbenchmark-dev: benchmarks"
     "liblttng-ust-dev: benchmarks, to compare with"
+    "lttng-tools: benchmarks, to compare with"
     "libzydis-dev: oracle of the instruction decoder"
     "libllvm19: the second oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
