@@ -70,7 +70,7 @@ void view_data::add_event(unsigned cpu, std::uint64_t time, std::uint32_t kind,
         throw std::logic_error("an event with more or fewer values than its kind has");
     }
     cpu_data& to = of_cpu(cpu);
-    to.events.push_back({std::clamp(time, begin_, end_), kind, where});
+    to.events.push_back({time, kind, where});
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (const auto* text = std::get_if<std::string_view>(&values[i]);
             (text != nullptr) != fields[i].second) {
@@ -87,9 +87,7 @@ void view_data::add_event(unsigned cpu, std::uint64_t time, std::uint32_t kind,
 }
 
 void view_data::add_span(unsigned cpu, const span& one) {
-    const std::uint64_t begin = std::clamp(one.begin, begin_, end_);
-    const std::uint64_t end = std::clamp(one.end, begin, std::max(begin, end_));
-    of_cpu(cpu).spans.push_back({begin, end - begin, one.row,
+    of_cpu(cpu).spans.push_back({one.begin, one.end - one.begin, one.row,
                                  one.kind == span_kind::system_call
                                      ? context_of_calls
                                      : static_cast<std::uint32_t>(one.context),
@@ -98,9 +96,7 @@ void view_data::add_span(unsigned cpu, const span& one) {
 
 void view_data::add_loss(unsigned cpu, std::uint64_t begin, std::uint64_t end, std::uint64_t count,
                          std::string_view channel) {
-    const std::uint64_t from = std::clamp(begin, begin_, end_);
-    of_cpu(cpu).losses.push_back(
-        {from, std::clamp(end, from, std::max(from, end_)), count, names_.index_of(channel)});
+    of_cpu(cpu).losses.push_back({begin, end, count, names_.index_of(channel)});
 }
 
 void view_data::add_calls(const std::vector<std::string>& chain, std::uint64_t samples) {
@@ -120,7 +116,28 @@ void view_data::add_calls(const std::vector<std::string>& chain, std::uint64_t s
     }
 }
 
+std::pair<std::uint64_t, std::uint64_t> view_data::range() const {
+    std::uint64_t begin = ~std::uint64_t{0};
+    std::uint64_t end = 0;
+    for (const cpu_data& one : cpus_) {
+        for (const event& each : one.events) {
+            begin = std::min(begin, each.time);
+            end = std::max(end, each.time);
+        }
+        for (const stored_span& each : one.spans) {
+            begin = std::min(begin, each.begin);
+            end = std::max(end, each.begin + each.length);
+        }
+    }
+    return {std::min(begin, end), end};
+}
+
 std::string view_data::json() const {
+    const auto [first, last] = range();
+    const std::uint64_t start = first;
+    const auto inside = [start, end = last](std::uint64_t time) {
+        return std::clamp(time, start, end) - start;
+    };
     json_value kinds = json_value::array();
     for (const event_kind& one : kinds_) {
         json_value fields = json_value::array();
@@ -158,13 +175,13 @@ std::string view_data::json() const {
         cpus.push_back(
             {{"cpu", one->cpu},
              {"spans",
-              {{"begin", deltas(spans, begin_, begin)},
+              {{"begin", deltas(spans, start, begin)},
                {"length", column(spans, [](const auto& row) { return row.length; })},
                {"row", column(spans, [](const auto& row) { return row.row; })},
                {"context", column(spans, [](const auto& row) { return row.context; })},
                {"name", column(spans, [](const auto& row) { return row.name; })}}},
              {"events",
-              {{"time", deltas(one->events, begin_, [](const auto& row) { return row.time; })},
+              {{"time", deltas(one->events, start, [](const auto& row) { return row.time; })},
                {"kind", column(one->events, [](const auto& row) { return row.kind; })},
                {"context",
                 column(one->events,
@@ -172,8 +189,8 @@ std::string view_data::json() const {
                {"depth", column(one->events, [](const auto& row) { return row.where.depth; })},
                {"values", column(one->values, value)}}},
              {"losses",
-              {{"begin", column(one->losses, [&](const auto& row) { return row.begin - begin_; })},
-               {"end", column(one->losses, [&](const auto& row) { return row.end - begin_; })},
+              {{"begin", column(one->losses, [&](const auto& row) { return inside(row.begin); })},
+               {"end", column(one->losses, [&](const auto& row) { return inside(row.end); })},
                {"count", column(one->losses, [](const auto& row) { return row.count; })},
                {"channel", column(one->losses, [](const auto& row) { return row.channel; })}}}});
     }
@@ -185,8 +202,8 @@ std::string view_data::json() const {
         {"version", 1},
         {"title", title},
         {"facts", shown_facts},
-        {"begin", fmt::format("{}", begin_)},
-        {"length", end_ - begin_},
+        {"begin", fmt::format("{}", start)},
+        {"length", last - start},
         {"names", names_.all()},
         {"kinds", kinds},
         {"cpus", cpus},

@@ -38,16 +38,13 @@ class view_data {
     std::string title;
     std::vector<std::pair<std::string, std::string>> facts;
 
-    // From here times are counted, in ns; those of all that is added lie between.
-    view_data(std::uint64_t begin, std::uint64_t end) : begin_(begin), end_(end) {}
-
     // Returns the number by which events say what they are.
     std::uint32_t add_kind(std::string_view name, const std::vector<view_field>& fields);
 
     // Times do not go back on a CPU; as many values as the kind has fields.
     void add_event(unsigned cpu, std::uint64_t time, std::uint32_t kind, ctf::event_context where,
                    const std::vector<view_value>& values);
-    // In any order.
+    // In any order. What is shown of a loss ends with the events and spans.
     void add_span(unsigned cpu, const span& one);
     void add_loss(unsigned cpu, std::uint64_t begin, std::uint64_t end, std::uint64_t count,
                   std::string_view channel);
@@ -99,9 +96,8 @@ class view_data {
     };
 
     cpu_data& of_cpu(unsigned cpu);
+    std::pair<std::uint64_t, std::uint64_t> range() const;
 
-    std::uint64_t begin_;
-    std::uint64_t end_;
     name_table names_;
     std::vector<event_kind> kinds_;
     std::vector<cpu_data> cpus_;

@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
     }
     const std::uint64_t turns = std::strtoull(argv[2], nullptr, 10) / (2 * events_a_turn);
     const std::uint64_t end = (turns + 1) * turn;
-    view_data page(0, end);
+    view_data page;
     page.title = "a made-up trace";
     page.facts = {{"system", "made up"}};
     maker make(page, argc > 3 ? argv[3] : "");
