@@ -75,6 +75,9 @@ std::unique_ptr<trace_sink> make_sink(const conversion& how, std::string_view fo
     if (format == "chrome") {
         return make_chrome_sink(how);
     }
+    if (format == "html") {
+        return make_html_sink(how);
+    }
     if (format == "folded") {
         return make_folded_sink(how);
     }

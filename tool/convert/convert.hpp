@@ -12,8 +12,8 @@
 
 namespace nmisafe::tool {
 
-inline constexpr const char* text_formats[] = {"text", "perfetto", "chrome", "folded",
-                                               "speedscope"};
+inline constexpr const char* text_formats[] = {"text",   "perfetto",   "chrome",
+                                               "folded", "speedscope", "html"};
 inline constexpr const char* folder_formats[] = {"ctf", "ctf2"};
 
 struct conversion_result {

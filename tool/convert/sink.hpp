@@ -63,6 +63,7 @@ struct conversion {
 std::unique_ptr<trace_sink> make_text_sink(const conversion& how);
 std::unique_ptr<trace_sink> make_chrome_sink(const conversion& how);
 std::unique_ptr<trace_sink> make_perfetto_sink(const conversion& how);
+std::unique_ptr<trace_sink> make_html_sink(const conversion& how);
 std::unique_ptr<trace_sink> make_folded_sink(const conversion& how);
 // Of one CPU after the other: `cpu()` before the events of each.
 class speedscope_sink : public trace_sink {
