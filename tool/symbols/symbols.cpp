@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "tool/symbols/symbols.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cxxabi.h>
+#include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <fmt/format.h>
 #include <gelf.h>
@@ -47,6 +49,7 @@ class symbols::file {
         dwfl_report_end(all_, nullptr, nullptr);
         if (module_ != nullptr) {
             find_sections();
+            find_units();
         }
     }
     ~file() {
@@ -78,15 +81,51 @@ class symbols::file {
             found.function = demangle(name);
             found.offset = offset;
         }
-        if (Dwfl_Line* const line = dwfl_module_getsrc(module_, address); line != nullptr) {
-            const char* const source =
-                dwfl_lineinfo(line, nullptr, &found.line, nullptr, nullptr, nullptr);
-            found.file = source != nullptr ? source : "";
-        }
+        find_line(address, found);
         return found;
     }
 
   private:
+    // Which compilation units have which addresses: clang writes no table of that (.debug_aranges), which
+    // dwfl_module_getsrc() needs.
+    struct unit {
+        std::uint64_t begin;
+        std::uint64_t end;
+        Dwarf_Die* die;
+        std::uint64_t bias;
+    };
+
+    void find_units() {
+        Dwarf_Addr bias = 0;
+        for (Dwarf_Die* one = dwfl_module_nextcu(module_, nullptr, &bias); one != nullptr;
+             one = dwfl_module_nextcu(module_, one, &bias)) {
+            Dwarf_Addr base = 0;
+            Dwarf_Addr begin = 0;
+            Dwarf_Addr end = 0;
+            std::ptrdiff_t next = 0;
+            while ((next = dwarf_ranges(one, next, &base, &begin, &end)) > 0) {
+                units_.push_back({begin + bias, end + bias, one, bias});
+            }
+        }
+        std::sort(units_.begin(), units_.end(),
+                  [](const unit& one, const unit& other) { return one.begin < other.begin; });
+    }
+
+    void find_line(std::uint64_t address, place_in_code& to) const {
+        auto at = std::upper_bound(
+            units_.begin(), units_.end(), address,
+            [](std::uint64_t one, const unit& other) { return one < other.begin; });
+        if (at == units_.begin() || address >= (--at)->end) {
+            return;
+        }
+        if (Dwarf_Line* const line = dwarf_getsrc_die(at->die, address - at->bias);
+            line != nullptr) {
+            const char* const source = dwarf_linesrc(line, nullptr, nullptr);
+            to.file = source != nullptr ? source : "";
+            dwarf_lineno(line, &to.line);
+        }
+    }
+
     // Of a module's file, whose sections have no addresses of their own: those that libdwfl has given them.
     void find_sections() {
         Elf* const elf = dwfl_module_getelf(module_, &bias_);
@@ -109,6 +148,7 @@ class symbols::file {
     Dwfl_Module* module_ = nullptr;
     GElf_Addr bias_ = 0; // of libdwfl's addresses, if the file may be loaded anywhere
     std::map<std::string, std::uint64_t> sections_;
+    std::vector<unit> units_; // by their beginnings
 };
 
 symbols::symbols(const trace_description& about, const symbol_options& options)

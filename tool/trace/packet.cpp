@@ -72,7 +72,7 @@ packet_walk::packet_walk(std::span<const std::uint8_t> bytes, std::uint64_t last
       events_(&events), good_(sizeof(packet_header)), has_context_(has_context) {
     const packet_header header = load_header(begin_);
     time_ = header.timestamp_begin;
-    last_time_ = std::max(last_time, header.timestamp_begin);
+    last_time_ = std::max(last_time, std::uint64_t{header.timestamp_begin});
     latest_ = is_no_end(header) ? ~std::uint64_t{0} - 1 : header.timestamp_end;
 }
 

@@ -53,6 +53,7 @@ struct stream_state {
 // there of the file from here on.
 std::string check_header(std::span<const std::uint8_t> bytes, const trace_description& about);
 
+// Its fields lie at any address: nothing may refer to one, as std::max() would; copy it first.
 inline ring_buffer::packet_header load_header(const std::uint8_t* from) {
     return load<ring_buffer::packet_header>(from);
 }

@@ -88,7 +88,8 @@ repaired_packet repair(std::span<const std::uint8_t> packet, const stream_state&
             "the packet begins before the end of the one before: it begins there");
         made.header.timestamp_begin = before.end;
     }
-    made.last_time = std::max(made.header.timestamp_begin, has_first ? walk.last_time() : 0);
+    made.last_time =
+        std::max(std::uint64_t{made.header.timestamp_begin}, has_first ? walk.last_time() : 0);
     if (is_no_end(made.header)) {
         made.problems.emplace_back("the packet's end has no time: the last event's is taken");
         made.header.timestamp_end = made.last_time;

@@ -28,7 +28,8 @@ class trace_reader::stream {
             }
             if (enter_packet()) {
                 item_ = trace_item::loss;
-                time_ = std::max(state_.last_time, packets_.header().timestamp_begin);
+                time_ =
+                    std::max(state_.last_time, std::uint64_t{packets_.header().timestamp_begin});
                 loss_.time = time_;
                 return;
             }
