@@ -74,6 +74,8 @@ void test_on_and_off() {
     CHECK(!no_room && no_room.error() == tracer_error::no_room);
     immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
     CHECK(sends(false));
+    CHECK(remove(packet::type).has_value() && add(packet::type).has_value());
+    CHECK(sends(false)); // what failed is not remembered
     const auto on = enable("net_*");
     CHECK(on && *on == 1);
     CHECK(packet::type.is_on());
