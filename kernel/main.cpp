@@ -126,6 +126,9 @@ bool take_out_defences(text names) {
         {"endbr", defence::endbr},
         {"clac", defence::clac},
         {"early", defence::early},
+        {"fresh-time", defence::fresh_time},
+        {"exchange", defence::exchange},
+        {"two-lines", defence::two_lines},
     };
     constexpr struct {
         text name;

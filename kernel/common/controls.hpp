@@ -26,6 +26,9 @@ enum class defence : uint32_t {
     target = 8192,  ///< That an NMI handler leaves the local APIC the target of a command that it
                     ///< interrupts.
     clac = 65536,   ///< CLAC at the begin of the stubs of user mode.
+    fresh_time = 131072, ///< That an event's time is read while it is reserved, not before.
+    exchange = 262144,   ///< The compare-exchange of who reserves an event.
+    two_lines = 524288,  ///< The second line of a trace clock.
     endbr = 16384,  ///< The ENDBR at the begin of the stub of #BP.
 };
 

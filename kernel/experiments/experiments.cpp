@@ -46,6 +46,7 @@ constexpr struct {
     {"vmalloc-torn-down", vmalloc_torn_down},
     {"vmalloc-top-entry", vmalloc_top_entry},
     {"refused-in-nmi", refused_in_nmi},
+    {"trace-in-nmi", trace_in_nmi},
     {"trace-example", trace_example},
     {"user-roads", user_roads},
     {"hostile-tasks", hostile_tasks},

@@ -48,6 +48,7 @@ void module_in_nmi();
 void module_probed();
 void module_mutated();
 void refused_in_nmi();
+void trace_in_nmi();
 void trace_example();
 void user_roads();
 void hostile_tasks();

@@ -53,6 +53,9 @@ constexpr std::string_view user_roads_of_control_32 =
     "bad-segment bad-return";
 constexpr std::string_view isolation_paths =
     "mapped syscall syscall-iret int-80 debug latch watched";
+constexpr std::string_view trace_paths =
+    "event-discard event-overwrite switch-discard switch-overwrite event-lost clock-update "
+    "lazy-buffer";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -176,6 +179,12 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-storm", .policies = always_safe, .processors = 4, .what = "four CPUs execute two sites from threads, interrupts and NMIs while they are toggled, 10,000 times under each policy: no wrong value, no lost NMI"},
     {.experiment = "patch-storm", .policies = always_safe, .expected = control, .symptom = "wrong_values", .without = "int3", .options = "toggles=500", .processors = 4},
     {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 4},
+
+    {.experiment = "trace-in-nmi", .policies = always_safe, .paths = trace_paths, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction of an event's writing, of the switch of packets and of the clock's update: its handler hits a breakpoint in the middle of an event of its own, whose handler faults in the middle of one, whose handler writes one; all are read or counted, no time goes back"},
+    {.experiment = "trace-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "event-discard switch-overwrite", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "fresh-time", .paths = "event-discard", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "exchange", .paths = "event-discard", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "two-lines", .paths = "clock-update", .instruction_count = true},
 
     {.experiment = "trace-example", .policies = "near", .options = "trace=on", .processors = 4, .counts_boundaries = true, .what = "something of everything at once, to be recorded and looked at: threads, interrupts, breakpoints, page faults and NMIs over each other on all CPUs, traced"},
 
