@@ -7,6 +7,7 @@
 // leave the buffer empty, and some CPUs then predict by other means, which the loop would train. So each
 // round first calls over a trap instruction and drops the return address: the buffer's top is then an
 // entry that is never right. (Not the next instruction: CPUs do not enter such a call.)
+#define NMISAFE_RETURN_CFI
 #include "nmisafe/trap/return_x86_64.h"
 
 #define CHAIN_DEPTH 8

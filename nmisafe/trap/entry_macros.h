@@ -3,6 +3,8 @@
 #ifndef NMISAFE_TRAP_ENTRY_MACROS_H
 #define NMISAFE_TRAP_ENTRY_MACROS_H
 
+#define NMISAFE_RETURN_CFI // before return_x86_*.h
+
 #include "nmisafe/x86/indirect_target.h"
 #include "nmisafe/x86/vectors.h"
 

@@ -13,6 +13,14 @@
 #define RETURN_SP %esp
 #endif
 
+// Unwind information is opt-in, because outside of .cfi_startproc the assembler refuses it: define
+// NMISAFE_RETURN_CFI before the first of these headers.
+#ifdef NMISAFE_RETURN_CFI
+#define RETURN_CFI(...) __VA_ARGS__
+#else
+#define RETURN_CFI(...)
+#endif
+
 /// A trap pushes no entry on the CPU's return stack buffer but RET takes one: the interrupted code's
 /// own returns would all be mispredicted. So one is pushed first: a call, not of the next instruction
 /// (CPUs take that for a way to read the instruction pointer), whose return address is dropped from the
@@ -21,9 +29,9 @@
     call    .Lbalanced\@
     ud2
 .Lbalanced\@:
-    .cfi_adjust_cfa_offset RETURN_WORD
+    RETURN_CFI(.cfi_adjust_cfa_offset RETURN_WORD)
     lea     RETURN_WORD(RETURN_SP), RETURN_SP
-    .cfi_adjust_cfa_offset -RETURN_WORD
+    RETURN_CFI(.cfi_adjust_cfa_offset -RETURN_WORD)
 .endm
 
 /// The end of a return before its last instruction, which it names. With \interrupts STI stands directly

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Harness of the return tests: loads every register, enters a sequence as entry code would, and stores
 // every register where the sequence lands. Twin: return_fidelity_x86_64.S, which says more.
+#define NMISAFE_RETURN_CFI
 #include "nmisafe/trap/return_fidelity_layout.h"
 #include "nmisafe/trap/return_x86_32.h"
 

@@ -5,6 +5,7 @@
 // The memory operands are aligned words and nothing but MOV runs before the flags are stored: an
 // image with AC=1 must not fault, and no flag may change. No PUSHF runs while a sequence is
 // single-stepped: it would show the tracer's TF.
+#define NMISAFE_RETURN_CFI
 #include "nmisafe/trap/return_fidelity_layout.h"
 #include "nmisafe/trap/return_x86_64.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The NMI-safe returns of x86-32 as assembler macros: the twin of return_x86_64.h, with the same
-// names. Usable alone: every register holds the interrupted code's value, ESP points at the frame
+// names. Every register holds the interrupted code's value, ESP points at the frame
 // the CPU pushed, \frame is 0.
 //
 // Facts the macros build on
@@ -43,13 +43,13 @@
     image_without_interrupts \interrupts, \frame
     .if \frame
     leal    \frame(%esp), %esp          // drops what lies below the frame; LEA leaves no trace
-    .cfi_def_cfa_offset 12
+    RETURN_CFI(.cfi_def_cfa_offset 12)
     .endif
     capture_return cs=0 interrupts=\interrupts
     pushl   HARDWARE_FLAGS(%esp)
-    .cfi_adjust_cfa_offset 4
+    RETURN_CFI(.cfi_adjust_cfa_offset 4)
     popfl
-    .cfi_adjust_cfa_offset -4
+    RETURN_CFI(.cfi_adjust_cfa_offset -4)
     end_return \interrupts, \shadowed
     ret     $8                          // drops CS and EFLAGS
 .endm
@@ -60,13 +60,13 @@
     image_without_interrupts \interrupts, \frame
     .if \frame
     leal    \frame(%esp), %esp
-    .cfi_def_cfa_offset 12
+    RETURN_CFI(.cfi_def_cfa_offset 12)
     .endif
     capture_return cs=1 interrupts=\interrupts
     pushl   HARDWARE_FLAGS(%esp)
-    .cfi_adjust_cfa_offset 4
+    RETURN_CFI(.cfi_adjust_cfa_offset 4)
     popfl
-    .cfi_adjust_cfa_offset -4
+    RETURN_CFI(.cfi_adjust_cfa_offset -4)
     end_return \interrupts, \shadowed
     lret    $4                          // drops EFLAGS
 .endm

@@ -2,16 +2,7 @@
 // The NMI-safe returns of x86-64 as assembler macros: RIP, RSP and RFLAGS are restored without IRET,
 // so a trap taken inside an NMI handler leaves further NMIs blocked. [intel/vol3 6.7.1]
 //
-// Usable alone, in an entry path of your own:
-//
-//     // every register holds the interrupted code's value, RSP points at the frame the CPU pushed
-//     pushq   %rax
-//     pushq   %rcx
-//     nmi_safe_return_near frame=16                       // image with IF=0
-//
-// with the frame's RIP at 16(%rsp). Add `interrupts=1` for an image with IF=1, and then give the return
-// a name, `shadowed=...`, for your NMI to compare with, as trap/shadow.hpp does. Which
-// images may go this way is yours to decide: return_plan.hpp.
+// For an entry path of your own: return_alone.h, which also decides which images may go this way.
 //
 // Facts the macros build on
 //   1. In 64-bit mode the CPU always pushes SS:RSP and aligns RSP to 16 first, so the frame of a trap
@@ -77,18 +68,18 @@
 
 /// Moves what a return reads down to RAX, and RSP with it. RCX is free.
 .macro move_below_interrupted_sp frame:req
-    .cfi_def_cfa %rsp, \frame + HARDWARE_SIZE
-    .cfi_offset %rip, -HARDWARE_SIZE
-    .cfi_offset %rsp, HARDWARE_SP - HARDWARE_SIZE
+    RETURN_CFI(.cfi_def_cfa %rsp, \frame + HARDWARE_SIZE)
+    RETURN_CFI(.cfi_offset %rip, -HARDWARE_SIZE)
+    RETURN_CFI(.cfi_offset %rsp, HARDWARE_SP - HARDWARE_SIZE)
     xchgq   %rax, %rsp
-    .cfi_def_cfa_register %rax
+    RETURN_CFI(.cfi_def_cfa_register %rax)
     .irp    offset, 0, 8, \frame+HARDWARE_IP
     movq    \offset(%rax), %rcx
     movq    %rcx, \offset(%rsp)
     .endr
-    .cfi_def_cfa %rsp, \frame + HARDWARE_SIZE - 8  // the interrupted RSP
-    .cfi_offset %rip, 8 - HARDWARE_SIZE
-    .cfi_restore %rsp
+    RETURN_CFI(.cfi_def_cfa %rsp, \frame + HARDWARE_SIZE - 8)  // the interrupted RSP
+    RETURN_CFI(.cfi_offset %rip, 8 - HARDWARE_SIZE)
+    RETURN_CFI(.cfi_restore %rsp)
     .irp    offset, \frame+HARDWARE_CS, \frame+HARDWARE_FLAGS, \frame+HARDWARE_SP
     movq    \offset(%rax), %rcx
     movq    %rcx, \offset(%rsp)
@@ -103,9 +94,9 @@
     load_interrupted_sp \frame, .Llowered\@
     movq    \frame + HARDWARE_IP(%rsp), %rax
     movq    %rax, -8(%rcx)
-    .cfi_def_cfa %rcx, 0                // the frame is being overwritten: describe the copy
-    .cfi_offset %rip, -8
-    .cfi_restore %rsp
+    RETURN_CFI(.cfi_def_cfa %rcx, 0)                // the frame is being overwritten: describe the copy
+    RETURN_CFI(.cfi_offset %rip, -8)
+    RETURN_CFI(.cfi_restore %rsp)
     movq    \frame + HARDWARE_FLAGS(%rsp), %rax
     image_without_interrupts \interrupts
     movq    %rax, -16(%rcx)
@@ -113,11 +104,11 @@
     capture_return flags=-16 ip=-8 interrupts=\interrupts
     popq    %rax
     leaq    -24(%rcx), %rsp             // the switch: one instruction, nothing needed is left below
-    .cfi_def_cfa %rsp, 24
+    RETURN_CFI(.cfi_def_cfa %rsp, 24)
     popq    %rcx
-    .cfi_adjust_cfa_offset -8
+    RETURN_CFI(.cfi_adjust_cfa_offset -8)
     popfq
-    .cfi_adjust_cfa_offset -8
+    RETURN_CFI(.cfi_adjust_cfa_offset -8)
     end_return \interrupts, \shadowed
     ret
 .Llowered\@:
@@ -138,18 +129,18 @@
     movq    %rax, -24(%rcx)
     movq    \frame + HARDWARE_IP(%rsp), %rax
     movq    %rax, -16(%rcx)
-    .cfi_def_cfa %rcx, 0
-    .cfi_offset %rip, -16
-    .cfi_restore %rsp
+    RETURN_CFI(.cfi_def_cfa %rcx, 0)
+    RETURN_CFI(.cfi_offset %rip, -16)
+    RETURN_CFI(.cfi_restore %rsp)
     popq    -32(%rcx)
     capture_return flags=-24 ip=-16 cs=-8 interrupts=\interrupts
     popq    %rax
     leaq    -32(%rcx), %rsp
-    .cfi_def_cfa %rsp, 32
+    RETURN_CFI(.cfi_def_cfa %rsp, 32)
     popq    %rcx
-    .cfi_adjust_cfa_offset -8
+    RETURN_CFI(.cfi_adjust_cfa_offset -8)
     popfq
-    .cfi_adjust_cfa_offset -8
+    RETURN_CFI(.cfi_adjust_cfa_offset -8)
     end_return \interrupts, \shadowed
     lretq
 .Llowered\@:
