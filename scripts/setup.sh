@@ -7,8 +7,10 @@
 export LC_ALL=C.UTF-8
 
 # "package: why". Each exists under its name in every release; but N is the version of the release's g++,
-# which apt knows, and one with a question mark is wanted where the release has it. g++-N-multilib brings the headers for 32 bits; gcc-multilib would too, but it cannot be
-# installed beside the alpha cross compiler.
+# which apt knows, and one with a question mark is wanted where the release has it. Where there is a program called
+# as what stands behind "=", the package is not wanted: Node.js often comes from elsewhere, and Debian's npm
+# cannot be installed beside that. g++-N-multilib brings the headers for 32 bits; gcc-multilib would too, but
+# it cannot be installed beside the alpha cross compiler.
 packages_for_run=(
     "g++: compiles the kernel and the tool"
     "g++-N-multilib: compiles for 32 bits"
@@ -48,8 +50,8 @@ packages_for_test=(
     "qemu-user: unit tests on alpha and for 32 bits"
     "babeltrace2: reads the traces"
     "chromium: opens the pages"
-    "nodejs: drives the browser"
-    "npm: brings other people's viewers"
+    "nodejs=node: drives the browser"
+    "npm=npm: brings other people's viewers"
     "babeltrace: reads the traces, the older one"
     "protobuf-compiler: reads Perfetto's format"
     "bochs: the second emulator"
@@ -121,11 +123,14 @@ with_versions() {
 
 # Prints the "package: why" lines of what is not installed.
 missing_packages() {
-    local line
+    local line name
     for line in "$@"; do
+        name=${line%%:*}
         # dpkg-query fails for a package it has never heard of.
-        if [[ $(dpkg-query -W -f '${db:Status-Status}' "${line%%:*}" 2>/dev/null) != installed ]]; then
-            echo "$line"
+        if [[ $name == *=* ]] && command -v "${name#*=}" >/dev/null; then
+            continue
+        elif [[ $(dpkg-query -W -f '${db:Status-Status}' "${name%=*}" 2>/dev/null) != installed ]]; then
+            echo "${name%=*}:${line#*:}"
         fi
     done
 }

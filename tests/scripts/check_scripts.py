@@ -70,7 +70,8 @@ class Scripts(unittest.TestCase):
         listed = subprocess.run(
             ["bash", "-c", 'source scripts/setup.sh; printf "%s\\n" "${packages_for_test[@]%%:*}"'],
             cwd=self.tree, text=True, capture_output=True, check=True)
-        self.packages = [name.replace("-N-", "-12-").rstrip("?") for name in listed.stdout.split()]
+        self.packages = [name.replace("-N-", "-12-").rstrip("?").partition("=")[0]
+                         for name in listed.stdout.split()]
         self.install(self.packages)
         (self.state / "version").write_text("12")
 
@@ -213,6 +214,16 @@ class Scripts(unittest.TestCase):
                                           "xorriso [frontend noninteractive]")
         self.assertTrue(self.calls()[1].startswith("cmake"))
         self.assertIn("cmake: configures the build", done.stdout)
+
+    def test_program_from_elsewhere(self):
+        """Where there is the program, its package is not wanted."""
+        self.program(self.bin / "from-elsewhere", "")
+        for wanted, missing in (("package=from-elsewhere: why", ""),
+                                ("package=no-such-program: why", "package: why\n")):
+            asks = f'program=x; source scripts/setup.sh; missing_packages "{wanted}"'
+            done = subprocess.run(["bash", "-c", asks], cwd=self.tree, env=self.environment(), text=True,
+                                  capture_output=True, timeout=60)
+            self.assertEqual((done.stdout, done.stderr), (missing, ""))
 
     def test_release(self):
         """The headers for 32 bits are those of the release's g++."""
