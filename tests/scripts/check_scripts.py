@@ -215,16 +215,6 @@ class Scripts(unittest.TestCase):
         self.assertTrue(self.calls()[1].startswith("cmake"))
         self.assertIn("cmake: configures the build", done.stdout)
 
-    def test_program_from_elsewhere(self):
-        """Where there is the program, its package is not wanted."""
-        self.program(self.bin / "from-elsewhere", "")
-        for wanted, missing in (("package=from-elsewhere: why", ""),
-                                ("package=no-such-program: why", "package: why\n")):
-            asks = f'program=x; source scripts/setup.sh; missing_packages "{wanted}"'
-            done = subprocess.run(["bash", "-c", asks], cwd=self.tree, env=self.environment(), text=True,
-                                  capture_output=True, timeout=60)
-            self.assertEqual((done.stdout, done.stderr), (missing, ""))
-
     def test_release(self):
         """The headers for 32 bits are those of the release's g++."""
         self.without("g++-12-multilib")
