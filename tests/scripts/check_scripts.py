@@ -70,8 +70,7 @@ class Scripts(unittest.TestCase):
         listed = subprocess.run(
             ["bash", "-c", 'source scripts/setup.sh; printf "%s\\n" "${packages_for_test[@]%%:*}"'],
             cwd=self.tree, text=True, capture_output=True, check=True)
-        self.packages = [name.replace("-N-", "-12-").rstrip("?").partition("=")[0]
-                         for name in listed.stdout.split()]
+        self.packages = [name.replace("-N-", "-12-").rstrip("?").split("=")[0] for name in listed.stdout.split()]
         self.install(self.packages)
         (self.state / "version").write_text("12")
 
