@@ -41,7 +41,8 @@ void open_all_gates(bool open);
 void set_user_stack_top(cpu& mine, uintptr_t top);
 
 #ifdef __x86_64__
-/// Sets CR4.FSGSBASE: #DB, #MC and #DF find GS by RDGSBASE from here on. @context thread, on `mine`
+/// Sets CR4.FSGSBASE: #DB, #MC and #DF find GS by RDGSBASE from here on, and NMIs if NMISAFE_FSGSBASE is defined.
+/// @context thread, on `mine`
 void use_fsgsbase(cpu& mine);
 #endif
 

@@ -87,6 +87,7 @@ void use_fsgsbase(cpu& mine) {
         const uintptr_t top = mine.nmi_block->tss.ist[static_cast<unsigned>(which) - 1];
         reinterpret_cast<user::ist_top*>(top)->has_fsgsbase = 1;
     }
+    mine.nmi_block->has_fsgsbase = 1;
 }
 
 void load_task() {

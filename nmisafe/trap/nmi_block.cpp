@@ -22,6 +22,7 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
     block.pending = 0;
     block.gs_base = gs_base;
     block.has_foreign_gs = 0;
+    block.has_fsgsbase = 0;
     block.other_exit.begin = 0;
     block.other_exit.end = 0;
     block.other_exit.redo = 0;

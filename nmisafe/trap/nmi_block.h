@@ -33,6 +33,7 @@
 #define NMI_BLOCK_OTHER_END 0x98
 #define NMI_BLOCK_OTHER_REDO 0xa0
 #define NMI_BLOCK_FOUND_TABLES 0xa8
+#define NMI_BLOCK_HAS_FSGSBASE 0xb0
 #define NMI_BLOCK_TSS 0xb4
 #define NMI_BLOCK_IST (NMI_BLOCK_TSS + 0x24 + 8 * (NMISAFE_TRAP_NMI_IST - 1))
 
@@ -47,12 +48,8 @@
 #else
 #define NMI_STRIDE 0x1c0                    // S: from one level to the next
 #endif
-#ifdef NMISAFE_PAGE_TABLE_ISOLATION
-#ifdef NMISAFE_SHADOW_STACK
-#define NMI_BLOCK_KERNEL_TABLES 0x170
-#else
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION         // never with NMISAFE_SHADOW_STACK: policy.hpp
 #define NMI_BLOCK_KERNEL_TABLES 0x120
-#endif
 #endif
 #define NMI_NESTED_SIZE (3 * NMI_STRIDE + 64) // three levels, and the last one's frame
 
@@ -93,7 +90,9 @@ struct [[gnu::packed]] alignas(16) nmi_block {
     uint64_t other_redo_sp;  ///< Of the NMI in progress, if it has another exit than this module's.
     other_nmi_exit other_exit;
     uint64_t found_tables; ///< CR3 when the NMI in progress came: with isolated page tables.
-    uint32_t padding;      ///< The IST entries are aligned, not the TSS.
+    /// 1: CR4.FSGSBASE is set on this CPU, so an NMI reads GS base by RDGSBASE. Looked at with NMISAFE_FSGSBASE only:
+    /// without that option an NMI pays no instruction for it, and spends an RDMSR.
+    uint32_t has_fsgsbase;
     x86::tss_64 tss;
 #if defined NMISAFE_SHADOW_STACK || defined NMISAFE_PAGE_TABLE_ISOLATION
     uint32_t more_padding;
@@ -142,7 +141,8 @@ static_assert(offsetof(nmi_block, other_exit) == NMI_BLOCK_OTHER_BEGIN);
 static_assert(offsetof(nmi_block, other_exit.end) == NMI_BLOCK_OTHER_END);
 static_assert(offsetof(nmi_block, other_exit.redo) == NMI_BLOCK_OTHER_REDO);
 static_assert(offsetof(nmi_block, found_tables) == NMI_BLOCK_FOUND_TABLES);
-static_assert(offsetof(nmi_block, tss) == NMI_BLOCK_TSS);
+static_assert(offsetof(nmi_block, has_fsgsbase) == NMI_BLOCK_HAS_FSGSBASE);
+static_assert(offsetof(nmi_block, tss) == NMI_BLOCK_TSS); // not aligned: its IST entries are
 static_assert(offsetof(nmi_block, tss) + offsetof(x86::tss_64, ist) + 8 * (nmi_ist - 1) ==
                   NMI_BLOCK_IST &&
               NMI_BLOCK_IST % 8 == 0);

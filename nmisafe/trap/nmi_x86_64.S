@@ -83,12 +83,17 @@ nmisafe_trap_nmi_outer:
     jb      .Linterrupted_here
 .Lframe_is_whole:
     keep_interrupted_ssp AT_FRAME(NMI_BLOCK_INTERRUPTED_SSP)
+#ifdef NMISAFE_FSGSBASE
+    cmpl    $0, AT_FRAME(NMI_BLOCK_HAS_FSGSBASE)
+    jne     .Lread_gs_base
+#endif
     movl    $X86_MSR_GS_BASE, %ecx
     rdmsr
     cmpl    %eax, AT_FRAME(NMI_BLOCK_GS_BASE)
     jne     .Lforeign_gs
     cmpl    %edx, AT_FRAME(NMI_BLOCK_GS_BASE + 4)
     jne     .Lforeign_gs
+.Lgs_is_own:
     movl    $0, AT_FRAME(NMI_BLOCK_HAS_FOREIGN_GS)
 .Lgs_is_kernel:
     load_kernel_tables_in_nmi
@@ -168,6 +173,18 @@ nmisafe_trap_nmi_redo:
     leaq    NMI_NESTED_SIZE - FRAME_SIZE(%rsp), %rdi // arg 1: trap_frame*
     jmp     .Lrun
 
+#ifdef NMISAFE_FSGSBASE
+.Lread_gs_base:
+    .cfi_hardware_frame FRAME_IP
+    rdgsbase %rax
+    cmpq    %rax, AT_FRAME(NMI_BLOCK_GS_BASE)
+    je      .Lgs_is_own
+    movq    %rax, AT_FRAME(NMI_BLOCK_FOREIGN_GS)
+    movl    $1, AT_FRAME(NMI_BLOCK_HAS_FOREIGN_GS)
+    movq    AT_FRAME(NMI_BLOCK_GS_BASE), %rax
+    wrgsbase %rax                       // it is put back by the MSR, as without: that is rare
+    jmp     .Lgs_is_kernel
+#endif
 .Lforeign_gs:
     .cfi_hardware_frame FRAME_IP
     movl    %eax, AT_FRAME(NMI_BLOCK_FOREIGN_GS)

@@ -76,7 +76,7 @@ def sets(family):
         FlagSet("shadow-stack", "-fno-pic -O2 -fcf-protection=full -DNMISAFE_SHADOW_STACK", widths=(64,)),
         FlagSet("shadow-stack", "-fno-pic -O2 -DNMISAFE_SHADOW_STACK", widths=(32,),
                 refused="shadow stacks are supported on x86-64 only"),
-        FlagSet("isolation", "-fno-pic -O2 -DNMISAFE_PAGE_TABLE_ISOLATION -DNMISAFE_USER_CLAC",
+        FlagSet("isolation", "-fno-pic -O2 -DNMISAFE_PAGE_TABLE_ISOLATION -DNMISAFE_USER_CLAC -DNMISAFE_FSGSBASE",
                 widths=(64,)),
         FlagSet("isolation", "-fno-pic -O2 -DNMISAFE_PAGE_TABLE_ISOLATION", widths=(32,),
                 refused="isolated page tables are supported on x86-64 only"),

@@ -3,7 +3,9 @@
 
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
+#include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
+#include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
@@ -137,6 +139,10 @@ void set_scene(void (*body)(trap_frame&)) {
     nmisafe::trap::set_nmi_handler(handle_scene_nmi);
     nmisafe::trap::set_handler(X86_VECTOR_BP, handle_scene_breakpoint);
     nmisafe::trap::set_page_fault_handler(handle_scene_page_fault);
+#ifdef __x86_64__
+    if (option("fsgsbase") == "on")
+        use_fsgsbase(this_cpu());
+#endif
 }
 
 [[gnu::noinline]] bool run_guarded(void (*action)()) {

@@ -70,10 +70,6 @@ void write_code(user_instructions code, uintptr_t offset) {
 void set_user_scene(void (*nmi_body)(x86::trap_frame&)) {
     set_scene(nmi_body);
     set_up_user_mode();
-#ifdef __x86_64__
-    if (option("fsgsbase") == "on")
-        use_fsgsbase(this_cpu());
-#endif
     trap::set_handler(X86_VECTOR_BP, [](x86::trap_frame& frame) {
         return handle_user_exception(frame) || handle_scene_breakpoint(frame);
     });
