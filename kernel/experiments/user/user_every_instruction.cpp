@@ -8,6 +8,8 @@
 //   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER, SYSEXIT
 //   nmi-stack, nmi-frame, nested-frame      x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
 //                                           (CVE-2015-3291); to where the CPU leaves it in an NMI, in a nested one
+//   first-event                             x86-64: #DB before the first instruction behind SYSCALL, with the
+//                                           task's GS and RSP, by a mask that leaves TF: the last road
 //   syscall-step                            x86-32: a step of SYSENTER, which leaves TF as it is
 //   syscall-interrupt                       x86-32: an interrupt is pending when SYSEXIT's STI lets it in
 //   bad-return                              the return to the task faults, the task is ended for it
@@ -110,6 +112,12 @@ void prepare_nmi_stack(task& which) {
     which.frame.trap.flags |= X86_FLAGS_DF;
 }
 
+void prepare_first_event(task& which) {
+    prepare_nmi_stack<0, 0x40>(which);
+    prepare_step(which);
+    x86::write_msr(X86_MSR_SYSCALL_MASK, user::syscall_mask & ~uintptr_t{X86_FLAGS_TF});
+}
+
 constexpr uint32_t syscall_changes = USER_REGISTER(cx) | USER_REGISTER(r11);
 constexpr uint32_t syscall_iret_changes = USER_REGISTER(cx);
 
@@ -182,6 +190,9 @@ constexpr road roads[] = {
     {"bad-segment", instructions(syscall_code), 2, 0, prepare_bad_segment, no_selector & ~3U},
 #endif
     {"bad-return", instructions(syscall_code), 2, 0, prepare_bad_return, no_selector & ~3U},
+#ifdef __x86_64__
+    {"first-event", instructions(syscall_code), 2, syscall_changes, prepare_first_event},
+#endif
 };
 
 constexpr road road_of_nmi = {"nmi", instructions(nmi_code), 2, 0, [](task& which) {
