@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 PATHS = ("breakpoint", "page-fault", "nmi-breakpoint", "nmi-page-fault")
+USER_ROADS = ("breakpoint", "int-80", "page-fault", "syscall", "syscall-iret", "bad-return")
 USER_PATHS = ("nmi-from-user", "nmi-to-fault", "nmi-to-segment", "nmi-refused", "nmi-in-kernel")
 HARMS = ("nested", "lost", "corrupted", "unsafe_irets", "failures")
 # What the injector has to know, and the kernel's options: the path is a window of the first CPU's, or the
@@ -23,6 +24,7 @@ EXPERIMENTS = {
     "from-outside": ({"begin": ["window_outside_begin"], "end": ["window_outside_end"], "cpu": [0]}, ""),
     "user": ({"begin": ["window_outside_begin", TASK], "cpu": [0],
               "end": ["window_outside_end", TASK + 3, "kernel_leave_task"]}, "mode=user"),
+    "user-roads": ({"begin": [TASK], "end": [TASK + 3, "kernel_leave_task"], "cpu": [0]}, "mode=user-roads"),
     "start-under-nmi": ({"begin": [0x8000], "end": ["kernel_joined"], "cpu": [1]}, "late=1"),
 }
 # The one boundary of x86-64's latch that nothing can close is spared, but where it is to be seen that the
@@ -58,9 +60,13 @@ def run(options):
         COMMON[options.arch].pop("spare", None)
     elif options.endbr:
         COMMON[options.arch]["spare_size"] = [5] # the ENDBR, and what stands behind it
+    if options.variant == "-hardened": # with a task's page tables the emulator finds no word of the kernel's
+        EXPERIMENTS[options.experiment][0]["end"] = [
+            end for end in EXPERIMENTS[options.experiment][0]["end"] if end != TASK + 3]
     injector = arguments(elf, options.experiment, options.arch) + [f"event={options.event}", f"log={walk}"]
-    name = "from-outside" if options.experiment == "user" else options.experiment
+    name = "from-outside" if options.experiment.startswith("user") else options.experiment
     words = f"experiment={name} policy={options.policy} event={options.event} " + EXPERIMENTS[options.experiment][1]
+    words += " " + options.words
     if options.without:
         words += " without=" + options.without
     program = "qemu-system-x86_64" if options.arch == "x86_64" else "qemu-system-i386"
@@ -103,7 +109,9 @@ def judge_control(rows, console, harm, harmless_paths):
     before, rows = rows[:harmless_paths], rows[harmless_paths:]
     harmless = len(before) == harmless_paths and \
         not any(int(row[key]) for row in before for key in HARMS if key != "unsafe_irets")
-    if harm == "nested":
+    if harm == "failures":
+        harmful = not panic and any(int(row["failures"]) for row in rows)
+    elif harm == "nested":
         harmful = not panic and any(row["path"].startswith("nmi-") and int(row["nested"]) for row in rows)
     else:
         harmful = not rows and panic is not None and re.fullmatch(harm, panic[1])
@@ -118,11 +126,12 @@ def main():
     parser.add_argument("--policy", default="near")
     parser.add_argument("--variant", default="")
     parser.add_argument("--without", default="")
+    parser.add_argument("--words", default="", help="more of the kernel's command line")
     parser.add_argument("--endbr", action="store_true", help="the image's entries begin with ENDBR")
     parser.add_argument("--stops", help="the panic that it ends in")
     parser.add_argument("--expected", choices=("safe", "latched"), default="safe",
                         help="latched: IRETs let NMIs in, and no harm comes of it")
-    parser.add_argument("--harm", help="what the control shows: nested, reset, or the panic it ends in, a pattern")
+    parser.add_argument("--harm", help="what the control shows: nested, failures, reset, or the panic it ends in, a pattern")
     parser.add_argument("--limit", type=int, default=300, help="seconds")
     options = parser.parse_args()
 
@@ -130,7 +139,7 @@ def main():
     rows = [dict(re.findall(r"(\w+)=(\S+)", line))
             for line in console.splitlines() if line.startswith("@row")]
     walks = [part.split() for part in walk.split("path ")[1:]]
-    paths = {"from-outside": PATHS, "user": USER_PATHS}.get(options.experiment, (None,))
+    paths = {"from-outside": PATHS, "user": USER_PATHS, "user-roads": USER_ROADS}.get(options.experiment, (None,))
     if options.experiment == "user" and options.arch == "x86_64":
         paths = [path for path in paths if path != "nmi-to-segment"]
     elif options.event == "unblocked-nmi" and options.experiment == "from-outside":
@@ -155,7 +164,7 @@ def main():
         print("stopped by name" if stopped else console[-2000:])
         return 0 if stopped else 1
     if options.harm:
-        return judge_control(rows, console, options.harm, 0 if options.experiment == "user" else 2)
+        return judge_control(rows, console, options.harm, 0 if options.experiment.startswith("user") else 2)
     if failures:
         print("\n".join(failures + [line for line in console.splitlines() if re.match("@(fail|panic)", line)]),
               file=sys.stderr)

@@ -16,7 +16,7 @@
 // entry to its final IRET, and then be handled. On x86-64 not before the very first one: no latch
 // can help there.
 //
-// Option mode=user: the paths of user_from_outside.cpp instead.
+// Option mode=user or user-roads: the paths of user_from_outside.cpp instead.
 //
 // Option event=machine-check, smi or unblocked-nmi says what is raised. The emulator sets
 // outside_done when it has come to the path's end; without it the experiment shows nothing, and
@@ -167,7 +167,7 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void outside_action() {
 
 void from_outside() {
     nmisafe::x86::disable_interrupts();
-    if (option("mode") == "user") {
+    if (option("mode") == "user" || option("mode") == "user-roads") {
         user_from_outside([] { window_outside(); });
         return;
     }

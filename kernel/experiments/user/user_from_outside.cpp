@@ -10,7 +10,9 @@
 //   nmi-in-kernel   an NMI of ring 0, by the entries of user mode
 //
 // It is held back until the handler has run, and then handled; the task's registers and its frame
-// are as they were. On x86-64 none comes before the entry's very first instruction. The emulator
+// are as they were. With mode=user-roads the same of the other ways from ring 3 and back, which have no NMI of
+// their own: breakpoint, int-80, page-fault, syscall, syscall-iret (x86-32: by SYSENTER) and bad-return, whose
+// IRET faults. On x86-64 none comes before the entry's very first instruction. The emulator
 // sets outside_done when it has come to a path's end.
 #include "kernel/boot/layout.h"
 #include "kernel/console/command_line.hpp"
@@ -38,8 +40,21 @@ uintptr_t first_frame;
 bool with_machine_check;
 task begun, ended;
 
+constexpr uint8_t breakpoint_code[] = {0xcc, 0x90, 0x90, 0x90};
+constexpr uint8_t int_80_code[] = {0xcd, 0x80, 0x90, 0x90};
+constexpr uint8_t page_fault_code[] = {0xc6, 0x03, 0x01, 0x90}; // movb $1, (%rbx)
+#ifdef __x86_64__
+constexpr uint8_t syscall_code[] = {0x0f, 0x05, 0x90, 0x90};
+#else
+constexpr uint8_t syscall_code[] = {0x0f, 0x34, 0x90, 0x90};
+#endif
+constexpr uintptr_t nothing = 100; // a system call that does nothing
+
 struct user_path {
     const char* name;
+    user_instructions code;
+    uint32_t own_nmis;
+    void (*prepare)(task&);
     void (*edit)(trap_frame&);
     void (*check)();
 };
@@ -80,15 +95,93 @@ void expect_refusal() {
              ended.value);
 }
 
+void expect_first_end() {
+    expect_end(begun, ended, instructions(raise_nmi_code));
+}
+
 constexpr user_path paths[] = {
-    {"nmi-from-user", nullptr, [] { expect_end(begun, ended, instructions(raise_nmi_code)); }},
-    {"nmi-to-fault", damage_cs, expect_bad_selector},
+    {"nmi-from-user", instructions(raise_nmi_code), 1, prepare_to_raise_nmi, nullptr,
+     expect_first_end},
+    {"nmi-to-fault", instructions(raise_nmi_code), 1, prepare_to_raise_nmi, damage_cs,
+     expect_bad_selector},
 #ifdef __i386__
-    {"nmi-to-segment", damage_ds, expect_bad_selector},
+    {"nmi-to-segment", instructions(raise_nmi_code), 1, prepare_to_raise_nmi, damage_ds,
+     expect_bad_selector},
 #endif
-    {"nmi-refused", damage_flags, expect_refusal},
-    {"nmi-in-kernel", nullptr, nullptr},
+    {"nmi-refused", instructions(raise_nmi_code), 1, prepare_to_raise_nmi, damage_flags,
+     expect_refusal},
+    {"nmi-in-kernel", instructions(raise_nmi_code), 1, nullptr, nullptr, nullptr},
 };
+
+// --- The other roads ----------------------------------------------------------------------------
+
+void prepare_nothing(task&) {}
+
+void prepare_int_80(task& which) {
+    which.frame.trap.ax = nothing;
+}
+
+void prepare_page_fault(task& which) {
+    reset_user_memory();
+    which.frame.trap.bx = user_lazy;
+}
+
+void prepare_syscall(task& which) {
+    which.frame.trap.ax = nothing;
+#ifdef __i386__
+    which.frame.trap.dx = user_code + 2;
+    which.frame.trap.cx = which.frame.sp();
+#endif
+}
+
+/// What the road back by the CPU's own instruction does not take.
+void prepare_syscall_iret(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task&, trap_frame& frame) { frame.cx ^= 1; };
+}
+
+void prepare_bad_return(task& which) {
+    prepare_syscall(which);
+    which.on_system_call = [](task&, trap_frame& frame) { frame.cs = bad_selector; };
+}
+
+constexpr uint32_t changed =
+#ifdef __x86_64__
+    USER_REGISTER(r11) |
+#endif
+    USER_REGISTER(cx);
+
+void expect_road_end() {
+    expect_end(begun, ended, instructions(syscall_code));
+}
+
+void expect_syscall_end() {
+    expect_end(begun, ended, instructions(syscall_code), changed);
+}
+
+constexpr user_path roads[] = {
+    {"breakpoint", instructions(breakpoint_code), 0, prepare_nothing, nullptr, expect_road_end},
+    {"int-80", instructions(int_80_code), 0, prepare_int_80, nullptr, expect_road_end},
+    {"page-fault", instructions(page_fault_code), 0, prepare_page_fault, nullptr, expect_road_end},
+    {"syscall", instructions(syscall_code), 0, prepare_syscall, nullptr, expect_syscall_end},
+    {"syscall-iret", instructions(syscall_code), 0, prepare_syscall_iret, nullptr,
+     expect_syscall_end},
+    {"bad-return", instructions(syscall_code), 0, prepare_bad_return, nullptr,
+     expect_bad_selector},
+};
+
+bool map_page(trap_frame& frame, uintptr_t address) {
+    if (user::is_from_user(frame) && address == user_lazy) {
+        map_lazy_user_page();
+        return true;
+    }
+    return handle_user_page_fault(frame, address);
+}
+
+/// In a task it is over when it has come here.
+bool on_breakpoint(trap_frame& frame) {
+    return user::is_from_user(frame) || handle_scene_breakpoint(frame);
+}
 
 const user_path* path;
 void (*raise_in_kernel)();
@@ -107,7 +200,7 @@ void one_pass() {
     if (path->check == nullptr) {
         raise_in_kernel();
     } else {
-        prepare_to_raise_nmi(begun);
+        path->prepare(begun);
         ended = begun;
         run_task(ended);
         path->check();
@@ -116,6 +209,8 @@ void one_pass() {
 }
 
 bool on_machine_check(trap_frame&) {
+    if (!expect_own_gs("GS in #MC"))
+        abandon_task();
     raise_nmi_here();
     hit_breakpoint();
     return true;
@@ -125,9 +220,13 @@ bool on_machine_check(trap_frame&) {
 bool sweep() {
     set_user_scene(nmi_body);
     trap::set_handler(X86_VECTOR_MC, on_machine_check);
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_page_fault_handler(map_page);
     scene.edit = path->edit;
     scene.distrusts_sp = true;
-    begun = make_task(instructions(raise_nmi_code));
+    begun = make_task(path->code);
+    give_decoy(begun);
+    const uint32_t handled_in_pass = path->own_nmis + 1;
     uint32_t without_event = 0;
     outside_done = 0;
     do {
@@ -135,10 +234,11 @@ bool sweep() {
         is_edited = false;
         ++scene.count.boundaries;
         if (!run_guarded(one_pass)) { // a control, which has shown what it is to
+            forget_task();
             print_row(path->name);
             return false;
         }
-        without_event += handlers != 2;
+        without_event += handlers != handled_in_pass;
     } while (__atomic_load_n(&outside_done, __ATOMIC_ACQUIRE) == 0 &&
              scene.count.boundaries < most_passes);
     if (without_event > passes_at_the_end + merged)
@@ -154,11 +254,19 @@ bool sweep() {
 void user_from_outside(void (*in_kernel)()) {
     raise_in_kernel = in_kernel;
     with_machine_check = option("event") == "machine-check";
-    for (const user_path& which : paths) {
+    const auto sweep_path = [](const user_path& which) {
         path = &which;
-        if (!sweep())
-            return;
+        return sweep();
+    };
+    if (option("mode") == "user-roads") {
+        for (const user_path& which : roads)
+            if (!sweep_path(which))
+                return;
+        return;
     }
+    for (const user_path& which : paths)
+        if (!sweep_path(which))
+            return;
 }
 
 } // namespace kernel
