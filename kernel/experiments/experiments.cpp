@@ -72,6 +72,7 @@ constexpr struct {
     {"crash-two-panics", crash_two_panics},
     {"crash-nmi-overflow", crash_nmi_overflow},
     {"crash-under-nmis", crash_under_nmis},
+    {"crash-task-double-fault", crash_task_double_fault},
 #ifdef __x86_64__
     {"crash-nmis-too-deep", crash_nmis_too_deep},
 #endif

@@ -44,7 +44,7 @@ inline void set_return_policy(return_policy policy) {
 #error "NMISAFE_PAGE_TABLE_ISOLATION: isolated page tables are supported on x86-64 only"
 #endif
 #if defined NMISAFE_PAGE_TABLE_ISOLATION && defined NMISAFE_SHADOW_STACK
-#error "isolated page tables and shadow stacks exclude each other: the first are for user mode, which has no second"
+#error "isolated page tables and shadow stacks exclude each other: user mode has no shadow stacks"
 #endif
 
 /// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return

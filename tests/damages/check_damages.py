@@ -164,7 +164,10 @@ class Copy:
         if test.startswith("guest.bochs."):
             return [f"iso_{test.removeprefix('guest.').replace('.', '-', 1)}.iso"]
         if test.startswith("guest."):
-            return ["nmisafe", f"kernel_{test.rpartition('.')[2]}"]
+            arch = test.rpartition(".")[2]
+            if test == "guest.fsgsbase-nmi.x86_64":
+                return ["nmisafe", "kernel_x86_64-hardened"]
+            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
         if test.startswith("unit."):
             return [f"test_{test.removeprefix('unit.')}"]
         if test.startswith("ctf."):

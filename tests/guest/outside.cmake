@@ -40,11 +40,21 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
     nmisafe_add_outside_test(${arch} machine-check .user --experiment user --policy iret --expected latched)
     if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened --experiment user --variant=-hardened --endbr
+            --words fsgsbase=on)
         nmisafe_add_outside_test(${arch} unblocked-nmi .user.first-instruction --experiment user
             --stops "an NMI's frame was overwritten by a nested one's")
     endif()
     nmisafe_add_outside_test(${arch} unblocked-nmi .user.without-latch --experiment user --variant=-controls
         --without latch --harm nested)
+    # #MC at each instruction of the other ways from user mode and back; with a task's page tables too.
+    nmisafe_add_outside_test(${arch} machine-check .user-roads --experiment user-roads)
+    nmisafe_add_outside_test(${arch} machine-check .user-roads.without-user-gs --experiment user-roads
+        --variant=-controls --without user-gs --harm failures)
+    if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened --experiment user-roads
+            --variant=-hardened --words fsgsbase=on)
+    endif()
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
 foreach(arch IN LISTS paging_archs)

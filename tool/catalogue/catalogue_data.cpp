@@ -103,16 +103,16 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "nmi-latch", .policies = "iret", .latched = true, .options = "part=step", .paths = "step", .counts_boundaries = true},
     {.experiment = "nmi-latch", .policies = "iret", .expected = control, .symptom = "lost", .without = "boundary", .options = "part=step", .paths = "step", .architectures = "x86_64"},
 
-    {.experiment = "nmi-stepping", .policies = always_safe, .latched = true, .paths = "whole breakpoints in-debug debug-entry", .counts_boundaries = true, .instruction_count = true, .what = "a debugger steps through whole NMI handlers, with INT3, page faults and #MC in them, and raises an NMI at each step: each instruction once, none nested, none lost; breakpoints and watchpoints in the handler, hit as often as they should; the same in an NMI that has interrupted a #DB at any boundary"},
+    {.experiment = "nmi-stepping", .policies = always_safe, .latched = true, .paths = "whole breakpoints in-debug debug-entry from-user", .counts_boundaries = true, .instruction_count = true, .what = "a debugger steps through whole NMI handlers, with INT3, page faults and #MC in them, and raises an NMI at each step: each instruction once, none nested, none lost; breakpoints and watchpoints in the handler, hit as often as they should; the same in an NMI that has interrupted a #DB at any boundary"},
     {.experiment = "nmi-stepping-storm", .policies = always_safe, .latched = true, .processors = 2, .counts_boundaries = true, .what = "each NMI handler is stepped while another CPU sends NMIs all along: each instruction once, none nested, none lost"},
-    {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .options = "part=whole", .paths = "whole"},
+    {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .options = "part=whole", .paths = "whole from-user"},
     {.experiment = "nmi-stepping-storm", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .processors = 2},
-    {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "failures", .without = "step-end", .options = "part=whole", .paths = "whole"},
+    {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "failures", .without = "step-end", .options = "part=whole", .paths = "whole from-user"},
     {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "failures", .without = "dr7", .options = "part=breakpoints", .paths = "breakpoints"},
     {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "failures", .without = "rf", .options = "part=breakpoints", .paths = "breakpoints"},
     {.experiment = "nmi-stepping", .policies = "near", .expected = control, .symptom = "failures", .without = "debug-stack", .options = "part=debugs", .paths = "in-debug debug-entry", .instruction_count = true, .architectures = "x86_64"},
 
-    {.experiment = "nmi-like", .policies = always_safe, .image = "controls", .paths = "handlers hooks changes status cr2", .paths_without_nmis = "changes status", .counts_boundaries = true, .what = "NMI, #DB and #MC inside each other, breakpoints in their handlers and hooks: none is hit, DR7 is afterwards what was asked for last, DR6 reports nothing twice, CR2 is kept"},
+    {.experiment = "nmi-like", .policies = always_safe, .image = "controls", .paths = "handlers hooks changes status cr2 abandoned", .paths_without_nmis = "changes status", .counts_boundaries = true, .what = "NMI, #DB and #MC inside each other, breakpoints in their handlers and hooks: none is hit, DR7 is afterwards what was asked for last, DR6 reports nothing twice, CR2 is kept"},
     {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .image = "controls", .paths = "handlers hooks"},
     {.experiment = "nmi-like", .policies = always_safe, .expected = control, .symptom = "failures", .without = "cr2", .image = "controls", .paths = "cr2"},
 
@@ -242,6 +242,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-nmi-overflow", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a stack overflow in an NMI handler, NMIs coming on, stops the machine with one line that names it"},
     {.experiment = "crash-task-tables", .policies = "near", .image = "hardened", .instruction_count = true, .self_test = true, .architectures = "x86_64", .what = "self test: NMIs that leave CR3 as they find it stop the machine as soon as one finds a task's"},
     {.experiment = "crash-under-nmis", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a double fault stops the machine with one line, NMIs coming on"},
+    {.experiment = "crash-task-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault at a system call's first instruction, with the task's GS, stops the machine with one line"},
     {.experiment = "crash-nmis-too-deep", .policies = "near", .self_test = true, .architectures = "x86_64", .what = "self test: an NMI nested deeper than there are stacks for stops the machine with one line"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},

@@ -4,6 +4,7 @@
 // nest: on x86-64 a #DB would begin its stack again, over the frame of one in progress. Controls
 // image only, for its hooks.
 //
+//   abandoned a #DB in an NMI leaves both for good; then one in an #MC is none that begins its stack again
 //   handlers  each of the three, with each of the others inside: sets DR7 and touches what is
 //   watched hooks     the hooks of nmi_enter() and nmi_exit() touch it, run what has a breakpoint,
 //   raise #MC changes   a #DB at each instruction of set_debug_control(), which sets something else
@@ -358,6 +359,34 @@ void cr2() {
         }
 }
 
+// --- Abandoned ----------------------------------------------------------------------------------
+
+shared_flag leaves;
+
+bool on_debug_and_leave(trap_frame&) {
+    ++hits;
+    if (leaves) {
+        leaves = false;
+        abandon();
+    }
+    return true;
+}
+
+void abandoned() {
+    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug_and_leave);
+    begin();
+    leaves = true;
+    inside = [] { debug_trap(); };
+    if (run_guarded([] { raise(event::nmi); }))
+        fail("an NMI that its #DB was to leave came back", 0, 1);
+    guarded([] {
+        inside = [] { debug_trap(); };
+        raise(event::machine_check);
+        expect("#DBs in an #MC", 1, hits);
+    });
+    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug);
+}
+
 struct part {
     const char* path;
     void (*run)();
@@ -367,11 +396,8 @@ struct part {
 
 void nmi_like() {
     x86::disable_interrupts();
-    constexpr part parts[] = {{"handlers", handlers},
-                              {"hooks", hooks},
-                              {"changes", changes},
-                              {"status", status},
-                              {"cr2", cr2}};
+    constexpr part parts[] = {{"handlers", handlers}, {"hooks", hooks}, {"changes", changes},
+                              {"status", status},     {"cr2", cr2},     {"abandoned", abandoned}};
     const text without = option("without");
     for (const part& which : parts) {
         // The controls show their own parts: a hit in a handler, and a lost CR2.

@@ -5,6 +5,7 @@
 //   whole        begins at a breakpoint on the handler's first instruction, steps it to its end, INT3
 //                and page fault included; the boundaries reported are those of a run without NMIs, and
 //                in assembly those of a list
+//   from-user    the same of an NMI in a task, whose registers come back
 //   breakpoints  in the handler, on a faulting instruction, behind an INT3, on writing; others in
 //                the thread; #DB, #MC and the end of the handler touch what is watched
 //   in-debug     an NMI whose handler is stepped, in the handler of a #DB
@@ -21,6 +22,7 @@
 #include "kernel/experiments/shared/active_delay.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/windows.h"
+#include "kernel/experiments/user/user_scene.hpp"
 #include "nmisafe/trap/nmi_debug.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -73,11 +75,11 @@ void begin_whole() {
     set_nmi_debug_control(on_execution(0));
 }
 
-void whole() {
+void step_whole(const char* name, bool (*raise_one)()) {
     constexpr uint32_t passes = 8;
     begin_whole();
     debugger.steps_next = true;
-    if (!one_nmi() || seen.count == 0 || seen.count > most_steps)
+    if (!raise_one() || seen.count == 0 || seen.count > most_steps)
         fail("steps of a handler", 1, seen.count);
     for (uint32_t step = 0; step < seen.count && step < most_steps; ++step)
         reference.ips[step] = seen.ips[step];
@@ -88,7 +90,7 @@ void whole() {
         const uint32_t handled = scene.count.handled;
         debugger.steps_next = true;
         debugger.raises = true;
-        if (!one_nmi())
+        if (!raise_one())
             continue;
         expect("steps of a handler", reference.count, seen.count);
         for (uint32_t step = 0; step < seen.count && step < reference.count; ++step)
@@ -103,8 +105,39 @@ void whole() {
     }
     expect("hits of the breakpoint on the handler", scene.count.handled, debugger.hits[0]);
     expect("#MCs", scene.count.handled, debugger.machine_checks);
-    print_row("whole");
+    print_row(name);
 }
+
+void whole() {
+    step_whole("whole", one_nmi);
+}
+
+#ifndef NMISAFE_SHADOW_STACK // with which there is no user mode
+
+task begun;
+
+bool one_nmi_of_task() {
+    debugger.in_whole = false;
+    debugger.in_pass = 0;
+    const bool completed = run_guarded([] {
+        prepare_to_raise_nmi(begun);
+        task ended = begun;
+        run_task(ended);
+        expect_end(begun, ended, instructions(raise_nmi_code));
+        settle();
+    });
+    if (!completed)
+        forget_task();
+    return completed;
+}
+
+void from_user() {
+    set_user_scene(whole_body);
+    begun = make_task(instructions(raise_nmi_code));
+    step_whole("from-user", one_nmi_of_task);
+}
+
+#endif
 
 // --- breakpoints --------------------------------------------------------------------------------
 
@@ -298,10 +331,15 @@ void nmi_stepping() {
         text name;
         text group;
         void (*run)();
-    } const parts[] = {{"whole", "", whole},
-                       {"breakpoints", "", breakpoints},
-                       {"in-debug", "debugs", in_debug_handler},
-                       {"debug-entry", "debugs", debug_entry}};
+    } const parts[] = {
+        {"whole", "", whole},
+        {"breakpoints", "", breakpoints},
+        {"in-debug", "debugs", in_debug_handler},
+        {"debug-entry", "debugs", debug_entry},
+#ifndef NMISAFE_SHADOW_STACK
+        {"from-user", "whole", from_user},
+#endif
+    };
     for (const auto& [name, group, run] : parts)
         if (part.empty() ? run != debug_entry || has_one_shot : part == name || part == group)
             run();

@@ -11,7 +11,8 @@
 //   bad-segment    one whose DS, ES, FS or GS cannot be loaded
 //   bad-nmi-return the same when an NMI returns to the task; NMIs are unblocked all the same
 //   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it (CVE-2015-3290)
-//   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it
+//   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it; flags of all 1,
+//                  which it may push, in a frame of the task's that is none of that mode
 //   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
 //   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
 #ifdef __i386__
@@ -20,6 +21,7 @@
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_attacks_shared.hpp"
+#include "kernel/threads/thread.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -165,6 +167,38 @@ void bad_segment() {
     expect_image_fault(no_selector & ~3U, [](user::user_frame& frame) { frame.gs = no_selector; });
 }
 
+/// As QEMU 7.2 may push it, for an exception of the task's: flags that are all 1, in a frame that is none of
+/// virtual-8086 mode. In place of the system call's frame.
+[[noreturn]] void push_flags_of_ones(task&, trap_frame& frame) {
+    user::user_frame& all = user::user_frame_of(frame);
+    const uintptr_t image[] = {frame.ip, frame.cs, ~uintptr_t{0}, all.sp(), all.ss()};
+    asm volatile("mov %[top], %%esp\n\t"
+                 "pushl 16(%[image])\n\t"
+                 "pushl 12(%[image])\n\t"
+                 "pushl 8(%[image])\n\t"
+                 "pushl 4(%[image])\n\t"
+                 "pushl (%[image])\n\t"
+                 "jmp *%[entry]"
+                 :
+                 : [top] "r"(thread_user_stack_top()), [image] "r"(image),
+                   [entry] "r"(user::entry_address(X86_VECTOR_UD))
+                 : "memory");
+    __builtin_unreachable();
+}
+
+void flags_of_ones() {
+    task which = make_sysenter_task(0);
+    which.on_system_call = push_flags_of_ones;
+    const uintptr_t sp = which.frame.user_sp;
+    if (run_task_guarded(which))
+        expect_vector(which, X86_VECTOR_GP, returns_to);
+    if (which.frame.user_sp != sp)
+        fail("the task's stack pointer", sp, which.frame.user_sp);
+    if (which.frame.trap.cs != KERNEL_USER_CODE_SELECTOR)
+        fail("the task's CS", KERNEL_USER_CODE_SELECTOR, which.frame.trap.cs);
+    ++scene.count.boundaries;
+}
+
 /// Where the mode is entered the same image goes on in the decoy's page: at 16 times CS, and the
 /// lower half of EIP.
 void virtual_8086() {
@@ -196,6 +230,7 @@ void virtual_8086() {
             fail("the task's flags", 0, which.frame.trap.flags);
     }
     ++scene.count.boundaries;
+    flags_of_ones();
 }
 
 void far_away() {

@@ -166,8 +166,7 @@ constexpr user_path roads[] = {
     {"syscall", instructions(syscall_code), 0, prepare_syscall, nullptr, expect_syscall_end},
     {"syscall-iret", instructions(syscall_code), 0, prepare_syscall_iret, nullptr,
      expect_syscall_end},
-    {"bad-return", instructions(syscall_code), 0, prepare_bad_return, nullptr,
-     expect_bad_selector},
+    {"bad-return", instructions(syscall_code), 0, prepare_bad_return, nullptr, expect_bad_selector},
 };
 
 bool map_page(trap_frame& frame, uintptr_t address) {
