@@ -13,6 +13,7 @@
 #include "kernel/console/command_line.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/returns/nmi_like_abandoned.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/memory/test_page.hpp"
@@ -359,34 +360,6 @@ void cr2() {
         }
 }
 
-// --- Abandoned ----------------------------------------------------------------------------------
-
-shared_flag leaves;
-
-bool on_debug_and_leave(trap_frame&) {
-    ++hits;
-    if (leaves) {
-        leaves = false;
-        abandon();
-    }
-    return true;
-}
-
-void abandoned() {
-    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug_and_leave);
-    begin();
-    leaves = true;
-    inside = [] { debug_trap(); };
-    if (run_guarded([] { raise(event::nmi); }))
-        fail("an NMI that its #DB was to leave came back", 0, 1);
-    guarded([] {
-        inside = [] { debug_trap(); };
-        raise(event::machine_check);
-        expect("#DBs in an #MC", 1, hits);
-    });
-    nmisafe::trap::set_handler(X86_VECTOR_DB, on_debug);
-}
-
 struct part {
     const char* path;
     void (*run)();
@@ -396,8 +369,9 @@ struct part {
 
 void nmi_like() {
     x86::disable_interrupts();
-    constexpr part parts[] = {{"handlers", handlers}, {"hooks", hooks}, {"changes", changes},
-                              {"status", status},     {"cr2", cr2},     {"abandoned", abandoned}};
+    constexpr part parts[] = {{"handlers", handlers}, {"hooks", hooks},
+                              {"changes", changes},   {"status", status},
+                              {"cr2", cr2},           {"abandoned", nmi_like_abandoned}};
     const text without = option("without");
     for (const part& which : parts) {
         // The controls show their own parts: a hit in a handler, and a lost CR2.
