@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The host tool. Its commands: run, convert, stats.
+// The host tool. Its commands: run, record, extract, convert, stats.
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <functional>
 #include <regex>
 #include <thread>
 
+#include "tool/command/memory_options.hpp"
 #include "tool/command/run_command.hpp"
 #include "tool/command/trace_commands.hpp"
 #include "tool/files/output_file.hpp"
@@ -85,6 +87,8 @@ int run(int argc, char** argv) {
     run_options options;
     options.jobs = std::max(1u, std::thread::hardware_concurrency());
     bool list = false;
+    std::function<int()> chosen; // instead of `run`
+    const std::vector<std::string> qemu_arguments = take_qemu_arguments(argc, argv);
 
     CLI::App app{"nmisafe: breakpoints and page faults that work inside x86 NMI handlers",
                  "nmisafe"};
@@ -129,6 +133,8 @@ int run(int argc, char** argv) {
     const CLI::App& convert = add_convert(app, converting);
     stats_options counting;
     const CLI::App& stats = add_stats(app, counting);
+    add_record(app, qemu_arguments, chosen);
+    add_extract(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -139,6 +145,9 @@ int run(int argc, char** argv) {
     }
     if (stats.parsed()) {
         return stats_command(counting);
+    }
+    if (chosen) {
+        return chosen();
     }
     if (list) {
         print_now(stdout, describe(catalogue()));

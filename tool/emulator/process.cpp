@@ -42,6 +42,7 @@ class running_process : public std::enable_shared_from_this<running_process> {
     }
 
     void start(const process_command& command);
+    void kill(process_end why);
 
   private:
     struct channel {
@@ -51,7 +52,6 @@ class running_process : public std::enable_shared_from_this<running_process> {
 
     void read(channel& from);
     void take(const channel& from, std::string_view bytes);
-    void kill(process_end why);
     void kill_group();
     void exited(int status);
     void finish_if_over();
@@ -159,7 +159,7 @@ void running_process::take(const channel& from, std::string_view bytes) {
 }
 
 void running_process::kill(process_end why) {
-    if (!killed_ && !exited_) {
+    if (!killed_ && !exited_ && child_.valid()) {
         killed_ = true;
         result_.end = why;
         kill_group();
@@ -205,10 +205,17 @@ void running_process::give_up(std::string why) {
 
 } // namespace
 
-void start_process(asio::io_context& context, const process_command& command,
-                   const process_limits& limits, output_handler on_output, end_handler on_end) {
-    std::make_shared<running_process>(context, limits, std::move(on_output), std::move(on_end))
-        ->start(command);
+std::function<void()> start_process(asio::io_context& context, const process_command& command,
+                                    const process_limits& limits, output_handler on_output,
+                                    end_handler on_end) {
+    const auto made =
+        std::make_shared<running_process>(context, limits, std::move(on_output), std::move(on_end));
+    made->start(command);
+    return [weak = std::weak_ptr<running_process>(made)] {
+        if (const auto process = weak.lock()) {
+            process->kill(process_end::stopped);
+        }
+    };
 }
 
 } // namespace nmisafe::tool

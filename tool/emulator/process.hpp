@@ -36,7 +36,7 @@ enum class process_end : std::uint8_t {
     signalled,       // status is the signal
     timed_out,       // killed
     too_much_output, // killed
-    stopped,         // killed, because on_output said so
+    stopped,         // killed, because on_output said so, or who started it
     not_started,     // error_output says why
 };
 
@@ -52,7 +52,9 @@ struct process_result {
 using output_handler = std::function<bool(std::string_view)>;
 using end_handler = std::function<void(const process_result&)>;
 
-void start_process(boost::asio::io_context& context, const process_command& command,
-                   const process_limits& limits, output_handler on_output, end_handler on_end);
+// What it returns ends the process from outside, as `stopped`; when it has ended nothing.
+std::function<void()> start_process(boost::asio::io_context& context,
+                                    const process_command& command, const process_limits& limits,
+                                    output_handler on_output, end_handler on_end);
 
 } // namespace nmisafe::tool

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "tool/command/record_command.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+#include <fmt/format.h>
+
+#include "tool/command/recording.hpp"
+#include "tool/command/run_command.hpp"
+#include "tool/emulator/emulator.hpp"
+#include "tool/files/output_file.hpp"
+#include "tool/record/qemu_guest.hpp"
+
+namespace nmisafe::tool {
+
+namespace {
+
+// The reference kernel, as `run` starts it; but nothing is counted, and time is the host's.
+std::vector<std::string> reference_arguments(const record_options& options) {
+    std::string line = fmt::format("experiment={} policy=near", options.experiment);
+    bool says_trace = false;
+    for (const std::string& option : options.kernel_options) {
+        line += ' ' + option;
+        says_trace = says_trace || option.starts_with("trace=");
+    }
+    if (!says_trace) {
+        line += options.only_on_panic ? " trace=overwrite" : " trace=on";
+    }
+    return {"-machine",    "q35",
+            "-accel",      options.processors > 1 ? "tcg,thread=multi" : "tcg",
+            "-cpu",        "max",
+            "-m",          "64",
+            "-smp",        std::to_string(options.processors),
+            "-kernel",     fmt::format("nmisafe-{}.image", options.arch),
+            "-append",     line,
+            "-nodefaults", "-display",
+            "none",        "-no-reboot",
+            "-debugcon",   "stdio",
+            "-device",     "isa-debug-exit,iobase=0xf4,iosize=0x4"};
+}
+
+} // namespace
+
+int record_command(const record_options& options) {
+    const bool is_reference = options.qemu_arguments.empty();
+    const std::vector<std::string> arguments =
+        is_reference ? reference_arguments(options) : options.qemu_arguments;
+    const machine_wanted machine = find_machine(arguments);
+    const shared_ram ram(machine.ram_size, size_below_4_gib(machine.type, machine.ram_size));
+    const std::string program =
+        options.qemu.empty() ? emulator_program(options.arch) : options.qemu;
+    recording_options wanted;
+    wanted.command = command_with_ram(program, arguments, ram);
+    wanted.kernel = options.kernel;
+    if (is_reference) {
+        const std::filesystem::path image =
+            options.images / fmt::format("nmisafe-{}.image", options.arch);
+        if (!std::filesystem::is_regular_file(image)) {
+            return refuse(
+                fmt::format("there is no image {} (build the kernel first)", image.string()));
+        }
+        wanted.command.folder = options.images;
+        if (wanted.kernel.empty()) {
+            wanted.kernel = std::filesystem::absolute(image).replace_extension(".elf").string();
+        }
+    }
+    wanted.output = options.output;
+    wanted.replace = options.replace;
+    wanted.duration = options.duration;
+    wanted.only_on_panic = options.only_on_panic;
+    wanted.timeout_seconds = options.timeout_seconds;
+    wanted.quiet = options.quiet;
+    wanted.echo = !is_reference;
+    boost::asio::io_context context;
+    recording one(context, ram, wanted);
+    one.start();
+    context.run();
+    return one.status();
+}
+
+} // namespace nmisafe::tool
