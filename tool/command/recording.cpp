@@ -175,7 +175,8 @@ void recording::read() {
     if (state == machine_state::panicked) {
         stop(options_.only_on_panic ? exit_all_passed : exit_some_failed, "the guest has panicked");
     } else if (state == machine_state::ended) {
-        stop(exit_all_passed, "");
+        stop(options_.only_on_panic ? exit_some_failed : exit_all_passed,
+             options_.only_on_panic ? "the guest has ended without a panic" : "");
     } else if (options_.duration > 0 && seconds(now - found_) >= options_.duration) {
         stop(options_.only_on_panic ? exit_some_failed : exit_all_passed,
              options_.only_on_panic ? "the time is over, and the guest has not panicked" : "");

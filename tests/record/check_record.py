@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`nmisafe record` and `extract` of the reference kernel: nothing missing, nothing uncounted.
+
+The kernel says how many events it has generated; babeltrace2 reads what the tool has written. A guest that
+dies, has no trace, or whose trace nobody takes for a while is one of the cases.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+MACHINE = ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "64", "-smp", "2", "-nodefaults",
+           "-display", "none", "-no-reboot", "-debugcon", "stdio", "-device",
+           "isa-debug-exit,iobase=0xf4,iosize=0x4"]
+DISCARDED = re.compile(r"Tracer discarded (\d+) events? ")
+
+
+def read(folder):
+    """Lines of events but for packet_state, which the tracer writes of itself; and of errors and warnings."""
+    done = subprocess.run(["babeltrace2", "--clock-cycles", "--no-delta", folder], capture_output=True, text=True,
+                          timeout=100, check=False)
+    lines = [line for line in done.stdout.splitlines() if " packet_state: " not in line]
+    errors = done.stderr.splitlines()
+    if done.returncode != 0:
+        errors.append(f"babeltrace2 ends with {done.returncode}")
+    return lines, errors
+
+
+def generated(folder):
+    return int(re.search(r"@row .*generated=(\d+)", (folder / ".console.log").read_text()).group(1))
+
+
+def cut_last_packet(folder):
+    stream = max(folder.glob("kernel_*"), key=lambda one: one.stat().st_size)
+    data = stream.read_bytes()
+    stream.write_bytes(data[:data.rindex(data[:20])])  # CTF's magic and UUID
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class Monitor:
+    """QEMU's, by QMP."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "error" in answer:
+                raise RuntimeError(answer["error"])
+            if "return" in answer:
+                return answer["return"]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Record(unittest.TestCase):
+    tool = images = ""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-record-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.trace = self.folder / "trace"
+
+    def command(self, options):
+        images = [] if "--images" in options else ["--images", self.images]
+        return [self.tool, "record", *images, "--output", str(self.trace), *options]
+
+    def record(self, *options, status=0):
+        done = subprocess.run(self.command(options), capture_output=True, text=True, timeout=100, check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done
+
+    def start(self, *options):
+        started = subprocess.Popen(self.command(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(started.stdout.close)
+        self.addCleanup(started.stderr.close)
+        self.addCleanup(started.wait)
+        self.addCleanup(started.kill)
+        wait_for(lambda: (self.trace / ".console.log").exists() or started.poll() is not None)
+        return started
+
+    def has_bytes(self):
+        return sum(one.stat().st_size for one in self.trace.glob("kernel_*")) > 100_000
+
+    def reference(self, arch, line):
+        return [*MACHINE, "-kernel", str(pathlib.Path(self.images, f"nmisafe-{arch}.image")), "-append", line]
+
+    def check_exact(self, arch):
+        for processors in (1, 2, 4):
+            for mode in ("on", "overwrite"):
+                with self.subTest(processors=processors, mode=mode):
+                    self.record("--replace", "--arch", arch, "--processors", str(processors),
+                                "--kernel-option", f"trace={mode}")
+                    lines, errors = read(self.trace)
+                    self.assertEqual(errors, [])
+                    self.assertEqual(len(lines), generated(self.trace))
+                    self.assertGreater(len(lines), 1000)
+        # A control: it is seen when a packet is missing.
+        cut_last_packet(self.trace)
+        self.assertLess(len(read(self.trace)[0]), generated(self.trace))
+
+    def test_exact_x86_64(self):
+        self.check_exact("x86_64")
+
+    def test_exact_x86_32(self):
+        self.check_exact("x86_32")
+
+    def test_losses(self):
+        """Nobody takes packets for a while: what is lost is counted, to the event."""
+        recording = self.start("--kernel-option", "duration=4000")
+        wait_for(self.has_bytes)
+        recording.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        recording.send_signal(signal.SIGCONT)
+        errors = recording.communicate(timeout=100)[1]
+        self.assertEqual(recording.returncode, 0, errors)
+        lines, warnings = read(self.trace)
+        lost = [DISCARDED.search(line) for line in warnings]
+        self.assertNotIn(None, lost, warnings)
+        lost = sum(int(one.group(1)) for one in lost)
+        self.assertGreater(lost, 0)
+        self.assertEqual(len(lines) + lost, generated(self.trace))
+        self.assertIn(f" {lost} lost (full ", errors)
+
+    def test_duration(self):
+        self.record("--duration", "1", "--kernel-option", "duration=0")
+        lines, errors = read(self.trace)
+        self.assertEqual(errors, [])
+        self.assertGreater(len(lines), 1000)
+
+    def test_no_trace(self):
+        done = self.record("--", *self.reference("x86_64", "experiment=hello policy=near"), status=2)
+        self.assertIn("the guest has ended (status 33) without a trace in its memory", done.stderr)
+        done = self.record("--timeout", "2", "--", *self.reference("x86_64", "experiment=hello"), "-S", status=2)
+        self.assertIn("no trace in the guest's memory after 2 seconds", done.stderr)
+        self.assertFalse(self.trace.exists())
+
+    def test_refused(self):
+        for options, what in ((["--processors", "99"], "not in range 1 to 8"),
+                              (["--duration", "0"], "--duration"),
+                              (["--kernel-option", "x"], "not of the form"),
+                              (["--qemu", "nothing-of-this-name"], "not installed"),
+                              (["--images", str(self.folder)], "there is no image"),
+                              (["--", "-m", "0"], "no size of RAM")):
+            with self.subTest(options=options):
+                self.assertIn(what, self.record(*options, status=2).stderr)
+        self.trace.mkdir()
+        (self.trace / "letter").write_text("not a trace\n")
+        for options in ([], ["--replace"]):  # what is replaced is a trace, nothing else
+            self.assertIn("it exists, and is not empty", self.record(*options, status=2).stderr)
+        self.assertTrue((self.trace / "letter").exists())
+
+    def test_guest_dies(self):
+        recording = self.start("--kernel-option", "duration=0")
+        wait_for(self.has_bytes)
+        children = pathlib.Path(f"/proc/{recording.pid}/task/{recording.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        errors = recording.communicate(timeout=100)[1]
+        self.assertEqual(recording.returncode, 1, errors)
+        self.assertIn("the guest has died (signal 9)", errors)
+        lines, warnings = read(self.trace)
+        self.assertEqual(warnings, [])
+        self.assertGreater(len(lines), 1000)
+
+    def test_no_panic(self):
+        """What was to be recorded on a panic is kept, and said to be of none."""
+        done = self.record("--snapshot-on", "panic", status=1)
+        self.assertIn("the guest has ended without a panic", done.stderr)
+        self.assertEqual(read(self.trace)[1], [])
+
+    def streams(self, folder):
+        """Lines of each stream's events."""
+        for stream in sorted(one.name for one in folder.glob("[a-z]*_[0-9]")):
+            alone = self.folder / "alone"
+            alone.mkdir()
+            for name in ("metadata", stream):
+                (alone / name).symlink_to(folder / name)
+            lines, errors = read(alone)
+            shutil.rmtree(alone)
+            self.assertEqual(errors, [])
+            yield stream, lines
+
+    def check_extract(self, arch):
+        """Images of a guest that was stopped somewhere, and went on: of each buffer they have what the recording has
+        of that time, without a hole, up to where the writers were."""
+        path = self.folder / "monitor"
+        recording = self.start("--arch", arch, "--", *self.reference(
+            arch, "experiment=trace-example policy=near trace=overwrite duration=0"),
+            "-qmp", f"unix:{path},server=on,wait=off")
+        wait_for(self.has_bytes)
+        monitor = Monitor(path)
+        monitor.ask("stop")
+        monitor.ask("pmemsave", val=0, size=64 << 20, filename=str(self.folder / "raw"))
+        monitor.ask("dump-guest-memory", paging=False, protocol=f"file:{self.folder / 'core'}")
+        monitor.ask("cont")
+        monitor.close()
+        time.sleep(1)
+        recording.send_signal(signal.SIGINT)
+        errors = recording.communicate(timeout=100)[1]
+        self.assertEqual(recording.returncode, 130, errors)
+        whole = dict(self.streams(self.trace))
+        for kind in ("raw", "core"):
+            to = self.folder / f"{kind}-trace"
+            done = subprocess.run([self.tool, "extract", str(self.folder / kind), "--output", str(to)],
+                                  capture_output=True, text=True, timeout=100, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("the machine: running", done.stdout)
+            left_out = re.search(r"left out: (\d+) bytes", done.stdout)
+            self.assertLess(int(left_out.group(1)) if left_out else 0, 2000)
+            for stream, lines in self.streams(to):
+                if not lines:
+                    continue
+                with self.subTest(kind=kind, stream=stream):
+                    begin = whole[stream].index(lines[0])
+                    self.assertEqual(lines, whole[stream][begin:begin + len(lines)])
+                    if stream.startswith("kernel"):
+                        self.assertGreater(len(lines), 500)
+        # The same memory, the same trace.
+        self.assertEqual(read(self.folder / "raw-trace"), read(self.folder / "core-trace"))
+
+    def test_extract_x86_64(self):
+        self.check_extract("x86_64")
+
+    def test_extract_x86_32(self):
+        self.check_extract("x86_32")
+
+
+if __name__ == "__main__":
+    Record.tool, Record.images = sys.argv[1:3]
+    unittest.main(argv=["check_record", *(f"Record.test_{one}" for one in sys.argv[3:])])
