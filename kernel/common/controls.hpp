@@ -29,7 +29,7 @@ enum class defence : uint32_t {
     fresh_time = 131072, ///< That an event's time is read while it is reserved, not before.
     exchange = 262144,   ///< The compare-exchange of who reserves an event.
     two_lines = 524288,  ///< The second line of a trace clock.
-    endbr = 16384,  ///< The ENDBR at the begin of the stub of #BP.
+    endbr = 16384,       ///< The ENDBR at the begin of the stub of #BP.
 };
 
 #ifdef NMISAFE_TRAP_CONTROLS
