@@ -154,6 +154,19 @@ class Record(unittest.TestCase):
         self.assertEqual(errors, [])
         self.assertGreater(len(lines), 1000)
 
+    def test_example(self):
+        """One command from nothing to a timeline; and what is no trace gets no page."""
+        done = self.record("--example")
+        page = pathlib.Path(f"{self.trace}.html")
+        self.assertIn(f"timeline: file://{page}\n", done.stdout)
+        text = page.read_text()
+        for name in ("sched_switch", "irq_handler_entry", "page_fault_kernel", "nmi_entry"):
+            self.assertIn(name, text)
+        self.assertEqual(read(self.trace)[1], [])
+        page.unlink()
+        done = self.record("--page", str(page), "--", *self.reference("x86_64", "experiment=hello"), status=2)
+        self.assertFalse(page.exists(), done.stderr)
+
     def test_no_trace(self):
         done = self.record("--", *self.reference("x86_64", "experiment=hello policy=near"), status=2)
         self.assertIn("the guest has ended (status 33) without a trace in its memory", done.stderr)

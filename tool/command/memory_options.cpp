@@ -52,7 +52,10 @@ void add_record(CLI::App& app, std::vector<std::string> qemu_arguments,
     to.add_flag("--replace", options->replace, "a trace that is there already is removed");
     to.add_flag(
         "--example", *is_example,
-        "the reference kernel with tasks, interrupts, page faults and profiling NMIs at once");
+        "the reference kernel with threads, interrupts, page faults and NMIs at once, and its "
+        "timeline beside the trace");
+    to.add_option("--page", options->page, "file for the timeline, a page for any browser")
+        ->type_name("FILE");
     to.add_option("--duration", options->duration,
                   "seconds to record, instead of until the guest ends")
         ->check(CLI::Range(0.001, 1e6))
@@ -98,6 +101,11 @@ void add_record(CLI::App& app, std::vector<std::string> qemu_arguments,
         if (*is_example) {
             options->experiment = "trace-example";
             options->replace = true;
+            if (options->page.empty()) {
+                // Beside it: babeltrace2 takes every file of a trace's folder for a part of it.
+                options->page = options->output;
+                options->page += ".html";
+            }
         }
         chosen = [options] { return record_command(*options); };
     });

@@ -7,6 +7,7 @@
 
 #include "tool/command/recording.hpp"
 #include "tool/command/run_command.hpp"
+#include "tool/command/trace_commands.hpp"
 #include "tool/emulator/emulator.hpp"
 #include "tool/files/output_file.hpp"
 #include "tool/record/qemu_guest.hpp"
@@ -37,6 +38,23 @@ std::vector<std::string> reference_arguments(const record_options& options) {
             "none",        "-no-reboot",
             "-debugcon",   "stdio",
             "-device",     "isa-debug-exit,iobase=0xf4,iosize=0x4"};
+}
+
+// The trace as a page. What of it there is to be seen is seen, however the recording ended.
+int write_page(const record_options& options, int status) {
+    if (options.page.empty() || status == exit_cannot_run) {
+        return status;
+    }
+    convert_options how;
+    how.trace = options.output;
+    how.format = "html";
+    how.out = options.page;
+    const int made = convert_command(how);
+    if (made != exit_cannot_run) {
+        print_now(stdout, fmt::format("timeline: file://{}\n",
+                                      std::filesystem::absolute(options.page).string()));
+    }
+    return status != exit_all_passed ? status : made;
 }
 
 } // namespace
@@ -75,7 +93,7 @@ int record_command(const record_options& options) {
     recording one(context, ram, wanted);
     one.start();
     context.run();
-    return one.status();
+    return write_page(options, one.status());
 }
 
 } // namespace nmisafe::tool
