@@ -17,7 +17,8 @@ inline constexpr rate rate_of_one = uint64_t{1} << 32;
 /// @context any
 [[NMISAFE_TRAP_INLINE]] constexpr uint64_t scale(uint64_t ticks, rate each) {
 #ifdef __x86_64__
-    return static_cast<uint64_t>(static_cast<unsigned __int128>(ticks) * each >> 32);
+    __extension__ using wide = unsigned __int128;
+    return static_cast<uint64_t>(static_cast<wide>(ticks) * each >> 32);
 #else
     const uint64_t low = ticks & 0xffff'ffff;
     const uint64_t high = ticks >> 32;

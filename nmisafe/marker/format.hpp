@@ -126,11 +126,12 @@ constexpr argument_type read_conversion(const char*& at) {
 
 } // namespace internal
 
-/// The next conversion's %, or null if there is none; `at` moves behind it. A type of kind 0: it is
-/// none that is known here. @context any
-constexpr const char* next_conversion(const char*& at, argument_type& type) {
+/// Finds the next conversion: `begin` is its %, `at` moves behind it. A type of kind 0: it is none
+/// that is known here. Not by a null pointer: with -fsanitize=undefined g++ takes no comparison with
+/// one for a constant. @return false: there is none @context any
+constexpr bool next_conversion(const char*& at, const char*& begin, argument_type& type) {
     while (*at != 0) {
-        const char* const begin = at;
+        begin = at;
         if (*at++ != '%')
             continue;
         if (*at == '%') {
@@ -138,16 +139,17 @@ constexpr const char* next_conversion(const char*& at, argument_type& type) {
             continue;
         }
         type = internal::read_conversion(at);
-        return begin;
+        return true;
     }
-    return nullptr;
+    return false;
 }
 
 /// Reads a format. @context any
 constexpr parsed_format parse_format(const char* format) {
     parsed_format result{};
     argument_type type{};
-    for (const char* at = format; next_conversion(at, type) != nullptr;) {
+    const char* begin = nullptr;
+    for (const char* at = format; next_conversion(at, begin, type);) {
         if (type == argument_type{}) {
             result.problem = format_problem::bad_conversion;
             return result;

@@ -10,6 +10,10 @@
 #include "nmisafe/platform/return_image.hpp"
 #include "nmisafe/x86/paging.hpp"
 
+namespace nmisafe::tracer {
+struct cpu;
+}
+
 struct nmisafe_platform {
     static inline uint32_t count;
     static inline uint32_t hooks_called[4];
@@ -31,6 +35,8 @@ struct nmisafe_platform {
     [[NMISAFE_TRAP_TEXT]] static void irq_enter_accounting();
     [[NMISAFE_TRAP_TEXT]] static void irq_exit_accounting();
     [[NMISAFE_TRAP_TEXT]] static void capture_return(const nmisafe::platform::return_image& image);
+
+    [[NMISAFE_TRAP_TEXT]] static nmisafe::tracer::cpu& tracer_cpu();
 
     static void write_text(uintptr_t address, const uint8_t* bytes, size_t size);
     [[NMISAFE_TRAP_INLINE]] static void read_text(uintptr_t address, uint8_t* bytes, size_t size) {

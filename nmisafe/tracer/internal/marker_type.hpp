@@ -51,8 +51,8 @@ class marker_type {
         const char* text = format;
         marker::argument_type type; // set by the first conversion
         for (const char* at = format; count_ < marker::most_arguments; text = at) {
-            const char* const conversion = marker::next_conversion(at, type);
-            if (conversion == nullptr)
+            const char* conversion = nullptr;
+            if (!marker::next_conversion(at, conversion, type))
                 return;
             fields_[count_] = {names_[count_], kind_of(type), base_of(type)};
             name_field(text, conversion);
