@@ -8,12 +8,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <functional>
-#include <regex>
 #include <thread>
 
 #include "tool/command/memory_options.hpp"
 #include "tool/command/run_command.hpp"
 #include "tool/command/trace_commands.hpp"
+#include "tool/emulator/emulator.hpp"
 #include "tool/files/output_file.hpp"
 
 namespace {
@@ -31,13 +31,6 @@ void add_choice(CLI::App& command, const std::string& flag, std::vector<std::str
         }
         return fmt::format("unknown value {}; known: {}", value, fmt::join(known, ", "));
     });
-}
-
-// One word, which QEMU hands on as it is: it takes a comma for a separator.
-std::string is_kernel_option(const std::string& value) {
-    static const std::regex form("[a-z]+=[a-z0-9-]+");
-    return std::regex_match(value, form) ? std::string()
-                                         : fmt::format("{} is not of the form name=value", value);
 }
 
 // Where one of the three is closed, the first file that is opened would get its number, and what is
@@ -125,7 +118,7 @@ int run(int argc, char** argv) {
             "one more option for the kernel of each row that does not have it itself; may be "
             "repeated")
         ->allow_extra_args(false)
-        ->check(is_kernel_option)
+        ->check(check_kernel_option)
         ->type_name("NAME=VALUE");
     command.add_flag("--verbose", options.verbose, "show every row and the tables of all numbers");
     command.add_flag("--keep-logs", options.keep_logs, "keep the execution logs too (large)");

@@ -14,9 +14,11 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import babeltrace  # noqa: E402
+
 VALUES = {"serial": r"value = 0x123456789ABCDEF0", "mixed": r'small = -5, event = -300, string = "hello"'}
 EVENT = re.compile(r"^\[.*?\] \(.*?\) (\w+): \{ .*?cpu_id = ([01]) \}, \{ serial = (\d+), (.*) \}$")
-DISCARDED = re.compile(r"Tracer discarded (\d+) events? between")
 
 
 def problems_of(arguments, damage):
@@ -29,10 +31,9 @@ def problems_of(arguments, damage):
     lost = int(written[-1].split()[1])
     if len(events) != len(written) - 1 or len(events) < 10000 or lost < 1000:
         return [f"write_trace wrote {len(events)} events and lost {lost}"]
-    read = subprocess.run([arguments.babeltrace, "--clock-seconds", folder], capture_output=True, text=True)
-    problems = [f"babeltrace2 exits with {read.returncode}"] if read.returncode else []
+    lines, discarded, problems = babeltrace.read(arguments.babeltrace, folder, "--clock-seconds")
     found = {}
-    for line in read.stdout.splitlines():
+    for line in lines:
         match = EVENT.match(line)
         if not match:
             problems.append(f"not an event of ours: {line}")
@@ -43,11 +44,8 @@ def problems_of(arguments, damage):
         found[int(number)] = name
     if found != events:
         problems.append(f"{len(found)} events read of {len(events)}, or other ones")
-    messages = [line for line in read.stderr.splitlines() if line.strip()]
-    discarded = sum(int(number) for number in DISCARDED.findall(read.stderr))
     if discarded != lost:
         problems.append(f"{discarded} events discarded of {lost}")
-    problems += [f"babeltrace2: {line}" for line in messages if not DISCARDED.search(line)]
     return problems
 
 

@@ -16,19 +16,20 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import babeltrace  # noqa: E402
+
 EVENT = re.compile(r"^\[.*?\] \(.*?\) (\w+): \{ .*?cpu_id = ([01]) \}, "
                    r"\{ context = \( \"(\w+)\" : container = \d \), depth = (\d+) \}, (?:\{ (.*) \}|\{ \})$")
-DISCARDED = re.compile(r"Tracer discarded (\d+) events? between")
 KINDS = {"numbers", "sample", "net_packet", "net_name", "kprobe", "sched_switch"}
 MAGIC = bytes.fromhex("c11ffcc1")
 
 
 def read(arguments, folder):
     """What is in a trace: events as write_tracer says them, states, losses and complaints."""
-    run = subprocess.run([arguments.babeltrace, "--clock-seconds", folder], capture_output=True, text=True)
+    lines, lost, problems = babeltrace.read(arguments.babeltrace, folder, "--clock-seconds")
     events, states = collections.Counter(), collections.Counter()
-    problems = [f"babeltrace2 exits with {run.returncode}"] if run.returncode else []
-    for line in run.stdout.splitlines():
+    for line in lines:
         match = EVENT.match(line)
         if not match:
             problems.append(f"not an event of ours: {line}")
@@ -41,9 +42,6 @@ def read(arguments, folder):
         if name == "kprobe":  # the registers are whatever they are
             fields = fields.split(", ")[0]
         events[f"{name} cpu={cpu} context={context} depth={depth} {fields}"] += 1
-    lost = sum(int(number) for number in DISCARDED.findall(run.stderr))
-    problems += [f"babeltrace2: {line}" for line in run.stderr.splitlines()
-                 if line.strip() and not DISCARDED.search(line)]
     return events, states, lost, problems
 
 

@@ -3,23 +3,14 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <regex>
 #include <string_view>
 
 #include "tool/command/extract_command.hpp"
 #include "tool/command/record_command.hpp"
 #include "tool/command/run_command.hpp"
+#include "tool/emulator/emulator.hpp"
 
 namespace nmisafe::tool {
-
-namespace {
-
-std::string is_kernel_option(const std::string& value) {
-    static const std::regex form("[a-z]+=[a-z0-9-]+");
-    return std::regex_match(value, form) ? std::string() : value + " is not of the form name=value";
-}
-
-} // namespace
 
 std::vector<std::string> take_qemu_arguments(int& argc, char** argv) {
     std::vector<std::string> taken;
@@ -90,7 +81,7 @@ void add_record(CLI::App& app, std::vector<std::string> qemu_arguments,
     to.add_option("--kernel-option", options->kernel_options,
                   "one more option for the reference kernel")
         ->allow_extra_args(false)
-        ->check(is_kernel_option)
+        ->check(check_kernel_option)
         ->type_name("NAME=VALUE");
     to.add_option("--qemu", options->qemu, "the program, instead of qemu-system-x86_64 or -i386")
         ->type_name("FILE");

@@ -16,8 +16,12 @@ namespace nmisafe::tool {
 
 namespace {
 
+std::filesystem::path image_of(const record_options& options) {
+    return options.images / fmt::format("nmisafe-{}.image", options.arch);
+}
+
 // The reference kernel, as `run` starts it; but nothing is counted, and time is the host's.
-std::vector<std::string> reference_arguments(const record_options& options) {
+std::vector<std::string> arguments_of(const record_options& options) {
     std::string line = fmt::format("experiment={} policy=near", options.experiment);
     bool says_trace = false;
     for (const std::string& option : options.kernel_options) {
@@ -27,17 +31,11 @@ std::vector<std::string> reference_arguments(const record_options& options) {
     if (!says_trace) {
         line += options.only_on_panic ? " trace=overwrite" : " trace=on";
     }
-    return {"-machine",    "q35",
-            "-accel",      options.processors > 1 ? "tcg,thread=multi" : "tcg",
-            "-cpu",        "max",
-            "-m",          "64",
-            "-smp",        std::to_string(options.processors),
-            "-kernel",     fmt::format("nmisafe-{}.image", options.arch),
-            "-append",     line,
-            "-nodefaults", "-display",
-            "none",        "-no-reboot",
-            "-debugcon",   "stdio",
-            "-device",     "isa-debug-exit,iobase=0xf4,iosize=0x4"};
+    return reference_arguments({.accelerator = options.processors > 1 ? "tcg,thread=multi" : "tcg",
+                                .processor_model = "max",
+                                .processors = options.processors,
+                                .image = image_of(options).filename().string(),
+                                .kernel_line = line});
 }
 
 // The trace as a page. What of it there is to be seen is seen, however the recording ended.
@@ -62,7 +60,7 @@ int write_page(const record_options& options, int status) {
 int record_command(const record_options& options) {
     const bool is_reference = options.qemu_arguments.empty();
     const std::vector<std::string> arguments =
-        is_reference ? reference_arguments(options) : options.qemu_arguments;
+        is_reference ? arguments_of(options) : options.qemu_arguments;
     const machine_wanted machine = find_machine(arguments);
     const shared_ram ram(machine.ram_size, size_below_4_gib(machine.type, machine.ram_size));
     const std::string program =
@@ -71,8 +69,7 @@ int record_command(const record_options& options) {
     wanted.command = command_with_ram(program, arguments, ram);
     wanted.kernel = options.kernel;
     if (is_reference) {
-        const std::filesystem::path image =
-            options.images / fmt::format("nmisafe-{}.image", options.arch);
+        const std::filesystem::path image = image_of(options);
         if (!std::filesystem::is_regular_file(image)) {
             return refuse(
                 fmt::format("there is no image {} (build the kernel first)", image.string()));

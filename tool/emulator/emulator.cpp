@@ -2,6 +2,7 @@
 #include "tool/emulator/emulator.hpp"
 
 #include <fmt/format.h>
+#include <regex>
 
 namespace nmisafe::tool {
 
@@ -31,6 +32,26 @@ bool has_own_option(const guest_run& run, std::string_view name) {
     return false;
 }
 
+std::vector<std::string> reference_arguments(const reference_guest& guest) {
+    return {"-machine",    "q35",
+            "-accel",      guest.accelerator,
+            "-cpu",        guest.processor_model,
+            "-m",          "64",
+            "-smp",        std::to_string(guest.processors),
+            "-kernel",     guest.image,
+            "-append",     guest.kernel_line,
+            "-nodefaults", "-display",
+            "none",        "-no-reboot",
+            "-debugcon",   "stdio",
+            "-device",     "isa-debug-exit,iobase=0xf4,iosize=0x4"};
+}
+
+std::string check_kernel_option(const std::string& value) {
+    static const std::regex form("[a-z]+=[a-z0-9-]+");
+    return std::regex_match(value, form) ? std::string()
+                                         : fmt::format("{} is not of the form name=value", value);
+}
+
 process_command guest_command(const guest_run& run, const std::filesystem::path& images,
                               const std::vector<std::string>& kernel_options,
                               const execution_log_options& log, const qemu& emulator) {
@@ -52,18 +73,15 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
     process_command command;
     command.program = emulator_program(run.arch);
     command.folder = images;
+    command.arguments = reference_arguments(
+        {.accelerator = std::string(logged ? emulator.logged_accelerator : "tcg"),
+         .processor_model = std::string(entry.processor_model),
+         .processors = entry.processors,
+         .image = image_file(images, run).filename().string(),
+         .kernel_line = kernel_line});
     auto add = [&](std::initializer_list<std::string> more) {
         command.arguments.insert(command.arguments.end(), more);
     };
-    add({"-machine", "q35"});
-    add({"-accel", std::string(logged ? emulator.logged_accelerator : "tcg")});
-    add({"-cpu", std::string(entry.processor_model)});
-    add({"-m", "64"});
-    add({"-smp", std::to_string(entry.processors)});
-    add({"-kernel", image_file(images, run).filename().string()});
-    add({"-append", kernel_line});
-    add({"-nodefaults", "-display", "none", "-no-reboot", "-debugcon", "stdio"});
-    add({"-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"});
     if (entry.instruction_count) {
         // 64 ns of virtual time an instruction: kernel/experiments/shared/sweep.hpp says why.
         add({"-icount", "shift=6,sleep=off"});

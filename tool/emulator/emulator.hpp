@@ -23,6 +23,20 @@ std::string emulator_program(std::string_view arch);
 // nmisafe-<arch>.image, or the one with the controls, where parts of the mechanism can be left out.
 std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run);
 
+// The reference kernel's machine: what every run of it has, and what runs differ in.
+struct reference_guest {
+    std::string accelerator;
+    std::string processor_model;
+    unsigned processors;
+    std::string image; // a name in the folder that QEMU is started in
+    std::string kernel_line;
+};
+std::vector<std::string> reference_arguments(const reference_guest& guest);
+
+// Empty, or what is wrong with it. One word, which QEMU hands on as it is: it takes a comma for a
+// separator.
+std::string check_kernel_option(const std::string& value);
+
 enum class execution_log_kind : std::uint8_t {
     none,
     path,   // the guest walks each path once, undisturbed (mode=trace): what is executed on it
