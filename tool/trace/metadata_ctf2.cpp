@@ -245,7 +245,8 @@ ctf::kind kind_of(const json& field_class, const std::string& name) {
         const auto kind = static_cast<ctf::kind>(i);
         if (const unsigned bits = 8 * ctf::size_of(kind); bits != 0) {
             const json wanted = integer(bits, ctf::is_signed(kind));
-            if (type == wanted["type"] && part(field_class, "length") == bits &&
+            if (wanted.at("type").get_ref<const std::string&>() == type &&
+                part(field_class, "length") == bits &&
                 part(field_class, "byte-order") == "little-endian" &&
                 part(field_class, "alignment") == 8) {
                 return kind;
