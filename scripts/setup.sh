@@ -46,6 +46,8 @@ packages_for_test=(
     "libzydis-dev: oracle of the instruction decoder"
     "libllvm19: the second oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
+    "make: builds the library as other people's kernels do"
+    "pkg-config: finds the installed library"
     "g++-alpha-linux-gnu: unit tests on alpha"
     "qemu-user: unit tests on alpha and for 32 bits"
     "babeltrace2: reads the traces"

@@ -6,6 +6,8 @@
 /// rejects any other header in library code.
 #pragma once
 
+#include "nmisafe/base/language.hpp"
+
 #include <bit>
 #include <compare>
 #include <concepts>
