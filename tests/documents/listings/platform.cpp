@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+#include "nmisafe/platform/cpu_state.hpp"
+#include "nmisafe/platform/failure.hpp"
+
+struct nmisafe_platform {
+    static uint32_t preempt_count();
+    static void add_preempt_count(uint32_t delta);
+    static nmisafe::platform::cpu_state& this_cpu();
+    [[noreturn]] static void panic(const nmisafe::platform::failure& why);
+};
+
+#define LISTING_IS_THE_CONTRACT
+#include "nmisafe/platform/contract.hpp"
