@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#include "nmisafe/profiler/sample.hpp"
+
+#include "nmisafe/platform/contract.hpp"
+#include "nmisafe/tracer/cpu.hpp"
+#include "nmisafe/tracer/kernel_events.hpp"
+
+namespace nmisafe::profiler {
+
+bool take_sample(const x86::trap_frame& frame, const chain_rules& rules) {
+    using tracer::events::sample;
+    if (!tracer::is_on<sample>())
+        return false;
+    uintptr_t addresses[most_in_chain];
+    const chain_found found = walk_chain(frame, rules, addresses, most_in_chain);
+    const int32_t tid = __atomic_load_n(&platform::contract::tracer_cpu().tid, __ATOMIC_RELAXED);
+    tracer::record<sample>(frame.ip, tid, tracer::chain{addresses, found.count});
+    return true;
+}
+
+} // namespace nmisafe::profiler

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// What becomes of samples in a trace.
+#include "nmisafe/profiler/sample.hpp"
+
+#include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/tracer/kernel_events.hpp"
+#include "nmisafe/tracer/machine_test.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace nmisafe;
+using namespace nmisafe::profiler;
+using tracer::test::machine;
+
+namespace {
+
+text_patch::patch workspace[32];
+
+constexpr size_t depth = 80; // more than a sample has
+
+/// As an NMI leaves it: what was interrupted has its stack right above.
+struct {
+    x86::trap_frame frame;
+    uintptr_t stack[2 * depth];
+} interrupted;
+
+uintptr_t code(size_t number) {
+    return reinterpret_cast<uintptr_t>(&take_sample) + 1 + number;
+}
+
+uintptr_t address_of(size_t frame) {
+    return reinterpret_cast<uintptr_t>(&interrupted.stack[2 * frame]);
+}
+
+/// A chain of so many calls.
+void make_chain(size_t count) {
+    interrupted.frame = {};
+    interrupted.frame.ip = code(0);
+    interrupted.frame.bp = address_of(0);
+#ifdef __x86_64__
+    interrupted.frame.sp = address_of(0);
+#endif
+    for (size_t i = 0; i < count; ++i) {
+        interrupted.stack[2 * i] = i + 1 < count ? address_of(i + 1) : 0;
+        interrupted.stack[2 * i + 1] = code(i + 1);
+    }
+}
+
+chain_rules rules() {
+    return {{{address_of(0), address_of(depth)}, sizeof interrupted.stack}, {}};
+}
+
+} // namespace
+
+nmisafe::tracer::cpu& nmisafe_platform::tracer_cpu() {
+    return machine::only;
+}
+
+TEST_CASE("samples in a trace") {
+    REQUIRE(platform::hosted::set_up(text_patch::handle_breakpoint));
+    immediate::use_workspace(workspace, 32);
+    machine::begin();
+    REQUIRE(tracer::set_up(*machine::descriptor).has_value());
+    REQUIRE(tracer::add(tracer::events::sample::type).has_value());
+
+    make_chain(3);
+    CHECK_FALSE(take_sample(interrupted.frame, rules()));
+    CHECK(tracer::test::read_all(tracer::channel::samples).empty());
+
+    REQUIRE(tracer::enable("sample").has_value());
+    machine::only.tid = 42;
+    {
+        const tracer::inside_context nmi(ctf::context::nmi);
+        CHECK(take_sample(interrupted.frame, rules()));
+    }
+    make_chain(depth);
+    CHECK(take_sample(interrupted.frame, rules()));
+    const auto found = tracer::test::read_all(tracer::channel::samples);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].name == "sample");
+    CHECK(found[0].context.innermost == ctf::context::nmi);
+    CHECK(found[0]["ip"].number == code(0));
+    CHECK(found[0]["tid"].number == 42);
+    CHECK(found[0]["chain"].addresses == std::vector<uint64_t>{code(1), code(2), code(3)});
+    REQUIRE(found[1]["chain"].addresses.size() == most_in_chain);
+    CHECK(found[1]["chain"].addresses.back() == code(most_in_chain));
+
+    // Of too many, each is either there or counted.
+    unsigned taken = 0;
+    while (machine::buffer(tracer::channel::samples).lost[0] < 10 && taken < 1000)
+        taken += take_sample(interrupted.frame, rules());
+    uint32_t lost = 0;
+    for (const uint32_t one : machine::buffer(tracer::channel::samples).lost)
+        lost += one;
+    CHECK(lost >= 10);
+    CHECK(tracer::test::read_all(tracer::channel::samples).size() + lost == taken);
+}
