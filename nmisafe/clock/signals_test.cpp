@@ -2,6 +2,7 @@
 // The CPU's own counter: a thread reads, timers interrupt it to update and, as an NMI would, to
 // read.
 #include "nmisafe/clock/trace_clock.hpp"
+#include "nmisafe/platform/hosted/one_cpu.hpp"
 
 #include <doctest/doctest.h>
 
@@ -59,6 +60,7 @@ class timer {
 } // namespace
 
 TEST_CASE("a thread, ticks and NMIs read the real counter, and time does not step back") {
+    platform::hosted::stay_on_this_cpu();
     clock::tsc_is_good = false;
     reference = 1'000'000;
     mine.start(reference, clock::rate_of_one);
@@ -83,6 +85,7 @@ TEST_CASE("a thread, ticks and NMIs read the real counter, and time does not ste
 }
 
 TEST_CASE("where the TSC is good it is the time") {
+    platform::hosted::stay_on_this_cpu();
     clock::tsc_is_good = true;
     const clock::trace_clock time(mine);
     const uint64_t before = x86::read_tsc();

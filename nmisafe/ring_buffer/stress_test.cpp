@@ -7,6 +7,7 @@
 // With ThreadSanitizer a signal does not come at every instruction: its runtime keeps it until the
 // next call of a function that it intercepts. So payloads are written by such a one, and signals
 // come between reserve and commit; what it shows is that the reader and the writers are ordered.
+#include "nmisafe/platform/hosted/one_cpu.hpp"
 #include "nmisafe/ring_buffer/create.hpp"
 #include "nmisafe/ring_buffer/read.hpp"
 #include "nmisafe/ring_buffer/write.hpp"
@@ -216,6 +217,7 @@ void catch_signals() {
 }
 
 void write_thread(cpu& self, uint64_t events) {
+    platform::hosted::stay_on_this_cpu();
     mine = &self;
     const timer softirq(SIGRTMIN, 53'003);
     const timer interrupt(SIGRTMIN + 1, 71'011);

@@ -255,6 +255,12 @@ extern "C" int main() {
         std::printf("this system does not let a program change its own code\n");
         return 1;
     }
+    hosted::say_state = [] {
+        std::printf("  %u breakpoints, %u synchronisations, now %llu\n",
+                    hosted::process.breakpoints, hosted::process.synchronisations,
+                    static_cast<unsigned long long>(x86::read_tsc()));
+        say_last_read();
+    };
     immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
     test_set_up();
     test_on_and_off();

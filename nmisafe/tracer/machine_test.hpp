@@ -5,12 +5,15 @@
 
 #include "nmisafe/clock/trace_clock.hpp"
 #include "nmisafe/ctf/table.hpp"
+#include "nmisafe/platform/hosted/one_cpu.hpp"
 #include "nmisafe/ring_buffer/create.hpp"
 #include "nmisafe/ring_buffer/read.hpp"
 #include "nmisafe/ring_buffer/write.hpp"
 #include "nmisafe/trace_descriptor/descriptor.hpp"
 #include "nmisafe/tracer/control.hpp"
 
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -35,6 +38,7 @@ struct machine {
     }
 
     static void begin(ring_buffer::mode mode = ring_buffer::mode::discard) {
+        platform::hosted::stay_on_this_cpu(); // it is this machine's only one
         clock::tsc_is_good = true;
         if (descriptor == nullptr)
             descriptor = *trace_descriptor::create_descriptor(descriptor_memory,
@@ -155,6 +159,24 @@ inline void decode(const ring_buffer::packet& from, std::vector<decoded>& to) {
     }
 }
 
+/// What read_all() has found last.
+inline std::vector<decoded> last_read;
+
+/// As a test's output shows it.
+inline void say_last_read() {
+    for (const decoded& one : last_read) {
+        std::printf("  %" PRIu64 " %s id %u context %u depth %u%s:", one.time, one.name.c_str(),
+                    one.id, static_cast<unsigned>(one.context.innermost), one.context.depth,
+                    one.is_first ? " first" : "");
+        for (const value& field : one.values)
+            std::printf(" %s=%" PRIx64 "'%.40s'", field.name.c_str(), field.number,
+                        field.text.c_str());
+        std::printf("\n");
+        if (&one - last_read.data() == 30)
+            break;
+    }
+}
+
 /// All events up to now. Those that packets begin with only if they are asked for.
 inline std::vector<decoded> read_all(channel from, bool with_state = false) {
     ring_buffer::header& in = machine::buffer(from);
@@ -166,6 +188,7 @@ inline std::vector<decoded> read_all(channel from, bool with_state = false) {
     }
     if (!with_state)
         std::erase_if(found, [](const decoded& one) { return one.name == "packet_state"; });
+    last_read = found;
     return found;
 }
 

@@ -9,6 +9,7 @@
 #include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
+#include "nmisafe/platform/hosted/one_cpu.hpp"
 #include "nmisafe/ring_buffer/create.hpp"
 #include "nmisafe/ring_buffer/read.hpp"
 #include "nmisafe/ring_buffer/write.hpp"
@@ -244,6 +245,7 @@ int main(int count, char** arguments) {
             "this system does not let a program change its own code");
     immediate::use_workspace(workspace, 64);
     tracer::use_marker_storage(storage, 4);
+    platform::hosted::stay_on_this_cpu();
     clock::tsc_is_good = true;
     alignas(4096) static uint8_t memory[16384];
     const auto made = trace_descriptor::create_descriptor(

@@ -14,41 +14,9 @@ import tempfile
 import time
 import unittest
 
-ROOT = pathlib.Path()
+from stand_ins import STAND_INS
 
-# Every stand-in writes its name and arguments to $CALLS. `packages` holds what is installed.
-STAND_INS = {
-    "dpkg-query": """
-package=${@: -1}
-grep -qx -- "$package" "$STATE/packages" || { echo "no packages found" >&2; exit 1; }
-echo -n installed""",
-    "apt-cache": """
-[[ $1 == show ]] && { ! grep -qx -- "$2" "$STATE/absent" 2>/dev/null; exit; }
-[[ $* == "depends g++" && -s $STATE/version ]] || exit 0
-printf '%s\n' g++ '  Depends: cpp' "  Depends: g++-$(cat "$STATE/version")" \
-    "  Depends: gcc-$(cat "$STATE/version")" '  Suggests: g++-multilib'""",
-    "apt-get": """
-echo "apt-get $* [frontend ${DEBIAN_FRONTEND-}]" >>"$CALLS"
-[[ " $* " == *" update "* ]] && { touch "$STATE/updated"; [[ -s $STATE/version ]] || echo 14 >"$STATE/version"; exit 0; }
-[[ -e $STATE/needs-update && ! -e $STATE/updated ]] && { echo "cannot locate"; exit 100; }
-[[ -e $STATE/broken ]] && { echo "apt is broken"; exit 100; }
-[[ -e $STATE/liar ]] && exit 0
-for word; do [[ $word == -* || $word == install ]] || echo "$word" >>"$STATE/packages"; done""",
-    "id": """[[ -e $STATE/user ]] && echo 1000 || echo 0""",
-    "sudo": """echo "sudo $*" >>"$CALLS"; exec "$@" """,
-    "cmake": """
-echo "cmake $*" >>"$CALLS"
-echo "some line of the build, locale $LC_ALL"
-# As ninja does: told to stop, it says that the build has failed.
-[[ -e $STATE/waits ]] && { trap 'exit 2' INT; touch "$STATE/waiting"; sleep 60; }
-[[ " $* " == *" --build "* && -e $STATE/build-fails ]] && { echo "error: no such thing"; exit 1; }
-exit 0""",
-    "ctest": """
-echo "ctest $*" >>"$CALLS"
-[[ -e $STATE/junit ]] && cp "$STATE/junit" "$(sed 's/.*--output-junit \\([^ ]*\\).*/\\1/' <<<"$*")"
-[[ -e $STATE/tests-fail-$2 ]] && exit 8
-exit 0""",
-}
+ROOT = pathlib.Path()
 
 
 class Scripts(unittest.TestCase):
@@ -373,6 +341,21 @@ class Scripts(unittest.TestCase):
         self.assertEqual([line.split() for line in lines[begin:]],
                          [[f"{i}.2", "s", compiler, f"x.{i}"] for i in range(29, 24, -1)
                           for compiler in ("gcc", "clang")])
+
+    def test_failures(self):
+        """At the end, the last lines of each test that failed."""
+        case = '\t<testcase name="{0}" classname="{0}" time="1.25" status="{1}">\n'
+        out = '\t\t<system-out>{0}</system-out>\n\t</testcase>\n'
+        (self.state / "junit").write_text(
+            case.format("good", "run") + out.format("well\n") +
+            case.format("bad", "fail") + '\t\t<failure message=""/>\n' +
+            out.format("".join(f"line {i}\n" for i in range(20)) + "a.cpp:3: x &lt; y &amp;&amp; z\n") +
+            case.format("silent", "fail") + out.format(""))
+        (self.state / "tests-fail-gcc").touch()
+        lines = self.start("test", "--compiler", "gcc").stdout.splitlines()
+        begin = lines.index("./test: failed: gcc bad")
+        self.assertEqual(lines[begin + 1:], [f"    line {i}" for i in range(6, 20)] +
+                         ["    a.cpp:3: x < y && z", "./test: failed: gcc silent"])
 
     def test_test_fails(self):
         for compiler in ("gcc", "clang"):

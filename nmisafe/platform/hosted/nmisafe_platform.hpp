@@ -12,9 +12,11 @@
 #include "nmisafe/x86/serialize.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -98,6 +100,12 @@ inline long membarrier(int command) {
     return syscall(SYS_membarrier, command, 0, 0);
 }
 
+/// False, and says what has failed.
+inline bool refused(const char* call) {
+    std::printf("%s: %s\n", call, std::strerror(errno));
+    return false;
+}
+
 /// Makes the program's code writable and its breakpoints the handler's. False if this system does
 /// not let a program do so.
 inline bool set_up(breakpoint_handler handler) {
@@ -106,13 +114,15 @@ inline bool set_up(breakpoint_handler handler) {
     action.sa_sigaction = on_trap;
     action.sa_flags = SA_SIGINFO | SA_NODEFER; // a handler may itself hit a site
     if (sigaction(SIGTRAP, &action, nullptr) != 0)
-        return false;
+        return refused("sigaction");
     // QEMU's user emulation knows no such call; its CPUs see changed code at once.
     process.one_thread_only = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) != 0;
     const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     const uintptr_t begin = reinterpret_cast<uintptr_t>(__executable_start) & ~(page - 1);
     const uintptr_t size = reinterpret_cast<uintptr_t>(etext) - begin;
-    return mprotect(reinterpret_cast<void*>(begin), size, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
+    if (mprotect(reinterpret_cast<void*>(begin), size, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        return refused("mprotect");
+    return true;
 }
 
 /// The preempt counts of the threads that grace periods wait for, under a lock.
