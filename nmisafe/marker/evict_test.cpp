@@ -1,53 +1,16 @@
 // SPDX-License-Identifier: MIT
 // What leads into an image that leaves, and what does not, on the fake platform.
-#include "nmisafe/marker/join_test.hpp"
-#include "nmisafe/platform/fake/nmisafe_platform.hpp"
+#include "nmisafe/marker/two_images_test.hpp"
 
-#include <doctest/doctest.h>
-#include <string>
 #include <tuple>
 
 using namespace nmisafe;
+using namespace marker::test;
 using marker::marker_error;
 using marker::probe;
-using marker::test::image;
 using fake = nmisafe_platform;
 
-namespace {
-
-std::string calls; // one letter a call
-char letters[] = "abcd";
-
-void note(const marker::marker&, void* private_data, const marker::arguments&) {
-    calls += *static_cast<const char*>(private_data);
-}
-
-/// The images stand in memory that a test may not reuse: static, and made anew by each.
-alignas(image) char storage[2][sizeof(image)];
-
-struct fixture {
-    image& first = *new (storage[0]) image;
-    image& second = *new (storage[1]) image;
-
-    fixture() {
-        fake::reset();
-        calls.clear();
-    }
-    ~fixture() {
-        fake::reset();
-        (void)marker::leave(first.range);
-        (void)marker::leave(second.range);
-        CHECK(marker::synchronise());
-    }
-};
-
-auto add(const char* name, probe& one) {
-    return marker::register_probe("join", name, nullptr, one);
-}
-
-} // namespace
-
-TEST_CASE_FIXTURE(fixture,
+TEST_CASE_FIXTURE(two_images,
                   "what leads into an image that leaves is unregistered, whatever it is with") {
     // An image of nothing else: no marker, and memory for one of each.
     alignas(probe) static char data[sizeof(probe)];
@@ -99,7 +62,7 @@ TEST_CASE_FIXTURE(fixture,
     CHECK_FALSE(first.own().is_on());
 }
 
-TEST_CASE_FIXTURE(fixture, "where an image begins and ends, and a probe of its own marker") {
+TEST_CASE_FIXTURE(two_images, "where an image begins and ends, and a probe of its own marker") {
     REQUIRE(marker::join(second.range));
     marker::marker_range leaving{};
     probe one(note, &letters[1]);

@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Tables of markers that come and go, on the fake platform. Tables that are no good are in
 // check_test.cpp.
-#include "nmisafe/marker/join_test.hpp"
 #include "nmisafe/immediate/join.hpp"
 #include "nmisafe/marker/trace_mark.hpp"
-#include "nmisafe/platform/fake/nmisafe_platform.hpp"
+#include "nmisafe/marker/two_images_test.hpp"
 
-#include <doctest/doctest.h>
-#include <string>
 #include <vector>
 
 using namespace nmisafe;
+using namespace marker::test;
 using marker::marker_error;
 using marker::probe;
-using marker::test::image;
 using fake = nmisafe_platform;
 
 namespace {
-
-std::string calls; // one letter a call
-const marker::marker* last_hit;
-
-void note(const marker::marker& which, void* private_data, const marker::arguments&) {
-    calls += *static_cast<const char*>(private_data);
-    last_hit = &which;
-}
-
-char letters[] = "abcd";
 
 /// The program's own, which the images have too.
 void hit_program(unsigned value) {
@@ -35,31 +22,9 @@ void hit_program(unsigned value) {
 
 text_patch::patch workspace[4];
 
-/// The images stand in memory that a test may not reuse: static, and made anew by each.
-alignas(image) char storage[2][sizeof(image)];
-
-struct fixture {
-    image& first = *new (storage[0]) image;
-    image& second = *new (storage[1]) image;
-
-    fixture() {
-        fake::reset();
-        immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]);
-        calls.clear();
-    }
-    ~fixture() {
-        fake::reset();
-        (void)marker::leave(first.range);
-        (void)marker::leave(second.range);
-        CHECK(marker::synchronise());
-        for (const marker::marker& one : marker::all_markers{})
-            CHECK(one.arm_count() == 0);
-    }
+struct fixture : two_images {
+    fixture() { immediate::use_workspace(workspace, sizeof workspace / sizeof workspace[0]); }
 };
-
-auto add(const char* name, probe& one) {
-    return marker::register_probe("join", name, nullptr, one);
-}
 
 unsigned listed(const std::string& name) {
     unsigned count = 0;

@@ -1,43 +1,18 @@
 // SPDX-License-Identifier: MIT
 // A patcher and a breakpoint handler on two CPUs: one is run instruction by instruction, and what
 // the other may do meanwhile is done between any two of them.
-#include "nmisafe/platform/fake/nmisafe_platform.hpp"
-#include "nmisafe/platform/fake/single_step.hpp"
-#include "nmisafe/text_patch/internal/batch.hpp"
-#include "nmisafe/text_patch/text_patch.hpp"
+#include "nmisafe/text_patch/one_site_test.hpp"
 
 #include <doctest/doctest.h>
-#include <vector>
 
 using namespace nmisafe::text_patch;
+using namespace nmisafe::text_patch::test;
 using internal::active;
 using nmisafe::platform::fake::boundary;
 using nmisafe::platform::fake::step_through;
 using nmisafe::x86::trap_frame;
 
-namespace {
-
 using fake = nmisafe_platform;
-
-constexpr uintptr_t text_begin = 0x40000000;
-constexpr unsigned long_enough = 1000; // boundaries that nobody passes who does not wait
-
-patch load(uint8_t before, uint8_t after) {
-    return {text_begin, 0, 0, 0, 5, 0, {0xb8, before, 0, 0, 0}, {0xb8, after, 0, 0, 0}, {}};
-}
-
-void place() {
-    fake::reset();
-    fake::text.place(text_begin, {0xb8, 1, 0, 0, 0, 0xc3});
-}
-
-trap_frame hit() {
-    trap_frame frame{};
-    frame.ip = text_begin + 1;
-    return frame;
-}
-
-} // namespace
 
 TEST_CASE("a late handler that begins at any instruction of apply() takes no INT3 for foreign") {
     place();

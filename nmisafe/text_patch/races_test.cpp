@@ -2,11 +2,8 @@
 // Both sides of each protocol between apply() and who looks at text meanwhile: one side is run
 // instruction by instruction, the other acts between any two of them, and may hold a store back
 // until the next barrier, as a CPU does.
-#include "nmisafe/platform/fake/nmisafe_platform.hpp"
-#include "nmisafe/platform/fake/single_step.hpp"
-#include "nmisafe/text_patch/internal/batch.hpp"
+#include "nmisafe/text_patch/one_site_test.hpp"
 #include "nmisafe/text_patch/text.hpp"
-#include "nmisafe/text_patch/text_patch.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,6 +11,7 @@
 #include <vector>
 
 using namespace nmisafe::text_patch;
+using namespace nmisafe::text_patch::test;
 using internal::active;
 using nmisafe::platform::fake::boundary;
 using nmisafe::platform::fake::step_through;
@@ -23,23 +21,11 @@ namespace {
 
 using fake = nmisafe_platform;
 
-constexpr uintptr_t text_begin = 0x40000000;
-constexpr unsigned long_enough = 1000; // boundaries that nobody passes who does not wait
 constexpr uint8_t before[5] = {0xb8, 1, 0, 0, 0};
 constexpr uint8_t after[5] = {0xb8, 2, 0, 0, 0};
 
-void place() {
-    fake::reset();
-    fake::text.place(text_begin, {0xb8, 1, 0, 0, 0, 0xc3});
-}
-
 patch change() {
-    patch made{};
-    made.address = text_begin;
-    made.size = sizeof before;
-    std::copy(std::begin(before), std::end(before), made.before);
-    std::copy(std::begin(after), std::end(after), made.after);
-    return made;
+    return load(before[1], after[1]);
 }
 
 /// One that apply() has checked once, as a batch that is published is.
@@ -117,8 +103,7 @@ TEST_CASE(
             if (has_begun && at.number >= end && !has_ended)
                 has_ended = end_batch();
         };
-        trap_frame frame{};
-        frame.ip = text_begin + 1;
+        trap_frame frame = hit();
         bool handled = false;
         step_through([&] { handled = handle_breakpoint(frame); }, others);
         const bool was_emulated = frame.ip == text_begin + sizeof before && frame.ax == 1;
