@@ -112,6 +112,22 @@ expected<size_t, tracer_error> control::remove(event_type& removed) {
     return unexpected(tracer_error::not_known);
 }
 
+size_t control::evict(const base::address_range& data) {
+    size_t count = 0;
+    for (event_type** link = &first_; *link != nullptr;) {
+        event_type& one = **link;
+        const auto begin = reinterpret_cast<uintptr_t>(&one);
+        if (!data.overlaps({begin, begin + sizeof one})) {
+            link = &one.next_;
+            continue;
+        }
+        *link = one.next_;
+        one.is_known_ = false;
+        ++count;
+    }
+    return count;
+}
+
 expected<size_t, tracer_error> control::turn(const char* pattern, bool on) {
     if (!all_patterns::is_short(pattern))
         return unexpected(tracer_error::bad_pattern);
@@ -149,6 +165,15 @@ expected<size_t, tracer_error> add(event_type& added) {
 
 expected<size_t, tracer_error> remove(event_type& removed) {
     return with_control([&](control& mine) { return mine.remove(removed); });
+}
+
+expected<size_t, tracer_error> evict(const base::address_range& data) {
+    control mine;
+    if (mine.error() == tracer_error::not_set_up)
+        return size_t{0};
+    if (mine.error() != control::no_error)
+        return unexpected(mine.error());
+    return mine.evict(data);
 }
 
 expected<size_t, tracer_error> enable(const char* pattern) {

@@ -4,6 +4,7 @@
 /// One at a time: whoever comes meanwhile gets `busy`. Threads only.
 #pragma once
 
+#include "nmisafe/base/address_range.hpp"
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/trace_descriptor/descriptor.hpp"
@@ -43,6 +44,11 @@ base::expected<size_t, tracer_error> add(event_type& added);
 /// Forgets an event whose image is about to leave, and leaves it as it is: nothing runs that code.
 /// @return its number. @context thread
 base::expected<size_t, tracer_error> remove(event_type& removed);
+
+/// The same of all events in the data of an image that leaves: those that its exit has forgotten, or
+/// an init that failed. Before its memory is given back.
+/// @return how many there were; without a set_up() none. @context thread
+base::expected<size_t, tracer_error> evict(const base::address_range& data);
 
 /// Turns the typed events on whose names match, all at one instant: `*` stands for any characters,
 /// `?` for one. It is remembered for events that are added later, until a later pattern that

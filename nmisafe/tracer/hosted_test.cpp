@@ -46,6 +46,8 @@ bool sends(bool on) {
 }
 
 void test_set_up() {
+    const auto nothing_yet = evict({0, ~uintptr_t{0}});
+    CHECK(nothing_yet && *nothing_yet == 0);
     const auto too_early = enable("net_packet");
     CHECK(!too_early && too_early.error() == tracer_error::not_set_up);
     CHECK(!add(packet::type).has_value());
@@ -216,6 +218,32 @@ void test_packet_state() {
     CHECK(events == 3000 && states == packets && packets > 12);
 }
 
+/// Whoever has forgotten its events leaves none behind, and takes none of its neighbours along.
+void test_evicted() {
+    constinit static immediate::immediate<bool> on[3]{};
+    alignas(event_type) static char memory[3][sizeof(event_type)];
+    const auto begin = reinterpret_cast<uintptr_t>(memory[1]);
+    const auto make = [&](size_t i, const char* name) -> event_type& {
+        return *new (memory[i]) event_type(name, packet::fields, 2, on[i]);
+    };
+    event_type& before = make(0, "evicted_before");
+    event_type& inside = make(1, "evicted_inside");
+    event_type& behind = make(2, "evicted_behind");
+    for (event_type* one : {&before, &inside, &behind})
+        CHECK(add(*one).has_value());
+    const auto none = evict({begin, begin});
+    CHECK(none && *none == 0);
+    const auto count = evict({begin, begin + sizeof(event_type)});
+    CHECK(count && *count == 1);
+    std::memset(memory[1], 0xcc, sizeof memory[1]); // it is another's from here on
+    const auto matching = enable("evicted_*");
+    CHECK(matching && *matching == 2);
+    CHECK(on[0].stored() && !on[1].stored() && on[2].stored());
+    const auto by_one_byte = evict({begin - 1, begin});
+    CHECK(by_one_byte && *by_one_byte == 1 && remove(behind).has_value());
+    CHECK(!remove(before).has_value());
+}
+
 /// With each size an event may have, to and over the largest.
 void test_sizes() {
     using big = event<"big", channel::kernel, string<"text", 8000>>;
@@ -269,6 +297,7 @@ extern "C" int main() {
     test_changed_text();
     test_context();
     test_packet_state();
+    test_evicted();
     test_sizes();
     test_no_buffer();
     test_markers_and_probes();

@@ -25,6 +25,7 @@ class control {
     tracer_error begin(trace_descriptor::descriptor& into);
     base::expected<size_t, tracer_error> add(event_type& added);
     base::expected<size_t, tracer_error> remove(event_type& removed);
+    size_t evict(const base::address_range& data);
     base::expected<size_t, tracer_error> turn(const char* pattern, bool on);
 
     // Of markers (markers.cpp).
