@@ -30,6 +30,9 @@ nmisafe_sources_trap := dispatch.cpp nmi.cpp nmi_block.cpp nmi_boundary.cpp nmi_
 nmisafe_needs_user := base x86 platform context trap
 nmisafe_sources_user := dispatch.cpp dispatch_x86_32.cpp entry_x86_32.S entry_x86_64.S nmi_x86_64.S
 
+nmisafe_needs_setup := base x86 platform context trap
+nmisafe_sources_setup := judge.cpp setup.cpp
+
 nmisafe_needs_text_patch := base x86 platform
 nmisafe_sources_text_patch := apply.cpp breakpoint.cpp check.cpp text.cpp
 

@@ -7,6 +7,7 @@
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/machine/setup_faults.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/memory/address_space.hpp"
 #include "kernel/memory/test_page.hpp"
@@ -236,6 +237,8 @@ void run_hello() {
     check_cpus();
     check_traps();
     check_nmis();
+    check(setup_is_right(), "each CPU is set up");
+    check(setup_faults_are_found(), "what is damaged is named");
     check_checkpoint();
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         run_on(
