@@ -54,5 +54,5 @@ nmisafe_sources_kprobe := breakpoint.cpp check.cpp closed_range.cpp insert.cpp p
 nmisafe_needs_tracer := base x86 platform context ctf clock ring_buffer trace_descriptor text_patch immediate marker kprobe
 nmisafe_sources_tracer := control.cpp kernel_events.cpp markers.cpp probes.cpp
 
-nmisafe_needs_profiler := base x86 platform context ctf clock ring_buffer trace_descriptor text_patch immediate marker kprobe tracer
+nmisafe_needs_profiler := base x86 platform context text_patch kprobe ctf clock ring_buffer trace_descriptor immediate marker tracer
 nmisafe_sources_profiler := chain.cpp guarded_load.cpp guarded_load_x86_32.S guarded_load_x86_64.S sample.cpp

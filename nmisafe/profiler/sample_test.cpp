@@ -2,6 +2,7 @@
 // What becomes of samples in a trace.
 #include "nmisafe/profiler/sample.hpp"
 
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/platform/hosted/nmisafe_platform.hpp"
 #include "nmisafe/tracer/kernel_events.hpp"
 #include "nmisafe/tracer/machine_test.hpp"
@@ -15,6 +16,11 @@ using tracer::test::machine;
 namespace {
 
 text_patch::patch workspace[32];
+
+extern "C" const char sampled[], sampled_slot[];
+asm(".pushsection .text; .balign 32; sampled_slot: .skip 32, 0xcc\n"
+    "sampled: addl $0x12345678, %eax; ret; .popsection");
+constexpr uintptr_t sampled_length = 5;
 
 constexpr size_t depth = 80; // more than a sample has
 
@@ -84,6 +90,21 @@ TEST_CASE("samples in a trace") {
     CHECK(found[0]["chain"].addresses == std::vector<uint64_t>{code(1), code(2), code(3)});
     REQUIRE(found[1]["chain"].addresses.size() == most_in_chain);
     CHECK(found[1]["chain"].addresses.back() == code(most_in_chain));
+
+    // Interrupted in the slot of a kprobe, and behind the copy there.
+    kprobe::probe probe{};
+    probe.address = probe.function = reinterpret_cast<uintptr_t>(sampled);
+    probe.slot = reinterpret_cast<uintptr_t>(sampled_slot);
+    REQUIRE(kprobe::insert(probe).has_value());
+    for (const uintptr_t in_slot : {uintptr_t{0}, sampled_length}) {
+        interrupted.frame.ip = probe.slot + in_slot;
+        CHECK(take_sample(interrupted.frame, rules()));
+        const auto one = tracer::test::read_all(tracer::channel::samples);
+        REQUIRE(one.size() == 1);
+        CHECK(one[0]["ip"].number == probe.address + in_slot);
+    }
+    REQUIRE(kprobe::remove(probe).has_value());
+    REQUIRE(kprobe::release(probe).has_value());
 
     // Of too many, each is either there or counted.
     unsigned taken = 0;
