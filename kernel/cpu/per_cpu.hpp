@@ -78,7 +78,9 @@ struct alignas(cpu_alignment) cpu {
     void* mail_argument;
 
     ::nmisafe::tracer::cpu* tracer; ///< Never null.
-    uint32_t events_generated;      ///< Events of this kernel's that were traced, or lost.
+    uint32_t events_generated;      ///< Events of this kernel's that were begun, ...
+    uint32_t events_written;        ///< ... and those that are in the trace. The rest is lost, or
+                                    ///< not completed.
 
     uintptr_t experiment[16]; ///< For the experiment that runs.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // An event of the kernel, counted: what was read of a trace and what was lost of it must add up to
-// that.
+// that (counts.hpp).
 #pragma once
 
 #include "kernel/cpu/per_cpu.hpp"
@@ -13,7 +13,8 @@ namespace kernel {
 template <typename Event, typename... Arguments>
 [[NMISAFE_TRAP_INLINE]] inline void emit_always(Arguments... values) {
     nmisafe::x86::increment(this_cpu().events_generated); // threads stay on their CPU
-    nmisafe::tracer::record<Event>(values...);
+    if (nmisafe::tracer::record<Event>(values...)) [[likely]]
+        nmisafe::x86::increment(this_cpu().events_written);
 }
 
 /// The same if it is on: else a NOP. @context any
@@ -21,14 +22,6 @@ template <typename Event, typename... Arguments>
 [[NMISAFE_TRAP_INLINE]] inline void emit(Arguments... values) {
     if (nmisafe::tracer::is_on<Event>()) [[unlikely]]
         emit_always<Event>(values...);
-}
-
-/// Events of all CPUs so far. @context any
-inline uint64_t events_generated() {
-    uint64_t sum = 0;
-    for (uint32_t id = 0; id < most_cpus; ++id)
-        sum += __atomic_load_n(&cpu_at(id).events_generated, __ATOMIC_RELAXED);
-    return sum;
 }
 
 } // namespace kernel

@@ -48,6 +48,7 @@ constexpr struct {
     {"refused-in-nmi", refused_in_nmi},
     {"trace-in-nmi", trace_in_nmi},
     {"trace-example", trace_example},
+    {"crash-in-event", crash_in_event},
     {"user-roads", user_roads},
     {"hostile-tasks", hostile_tasks},
     {"user-attacks", user_attacks},

@@ -5,6 +5,7 @@
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/devices/apic.hpp"
+#include "kernel/events/counts.hpp"
 #include "kernel/events/descriptor.hpp"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/modules/module_text.hpp"
@@ -110,6 +111,17 @@ void put_stack(console_line& line, uintptr_t sp) {
     }
 }
 
+/// What a trace of this machine has to have: all that is written, and nothing that was only begun.
+void put_events(console_line& line) {
+    const event_counts counts = count_events();
+    line.put(" events_generated=");
+    line.put(counts.generated);
+    line.put(" events_written=");
+    line.put(counts.written);
+    line.put(" events_lost=");
+    line.put(counts.lost);
+}
+
 /// Without a frame `caller` says where.
 [[noreturn]] void stop(const char* what, const char* more, const x86::trap_frame* frame,
                        const uintptr_t* sp, uintptr_t value, uintptr_t caller) {
@@ -117,9 +129,10 @@ void put_stack(console_line& line, uintptr_t sp) {
     const uintptr_t cr2 = x86::read_cr2();
     const uint32_t id = current_cpu();
     become_the_panicking_cpu(id);
-    if (__atomic_add_fetch(&panics, 1, __ATOMIC_SEQ_CST) > 2)
+    if (__atomic_add_fetch(&panics, 1, __ATOMIC_SEQ_CST) > 2) {
+        note_machine_state(trace_descriptor::machine_state::panicked);
         finish(false);
-    note_machine_state(trace_descriptor::machine_state::panicked);
+    }
     {
         console_line line;
         if (!line.is_alone())
@@ -141,8 +154,12 @@ void put_stack(console_line& line, uintptr_t sp) {
             line.put(" ip=");
             line.put(hex{caller});
         }
+        if (is_traced())
+            put_events(line);
         line.put('\n');
     }
+    // Whoever records this machine may end it as soon as it sees that: not before the line is out.
+    note_machine_state(trace_descriptor::machine_state::panicked);
     finish(false);
 }
 

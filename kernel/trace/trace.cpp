@@ -3,9 +3,11 @@
 
 #include "kernel/common/image.hpp"
 #include "kernel/common/spinlock.hpp"
+#include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/events/clock.hpp"
+#include "kernel/events/counts.hpp"
 #include "kernel/events/descriptor.hpp"
 #include "kernel/events/emit.hpp"
 #include "kernel/memory/pages.hpp"
@@ -177,18 +179,14 @@ void end_trace() {
     if (!is_traced())
         return;
     stop_tracing();
-    print("trace: ", events_generated(), " events, lost ", events_lost(), "\n");
+    const event_counts counts = count_events();
+    print("trace: generated=", counts.generated, " written=", counts.written, " lost=", counts.lost,
+          "\n");
+    // A control may abandon a handler in the middle of an event.
+    if (option("without").empty() && !counts.are_exact())
+        panic("events are neither in the trace nor lost", nullptr,
+              static_cast<uintptr_t>(counts.generated - counts.written - counts.lost));
     note_machine_state(trace_descriptor::machine_state::ended);
-}
-
-uint64_t events_lost() {
-    uint64_t sum = 0;
-    for (uint32_t id = 0; id < cpu_count(); ++id)
-        for (const ring_buffer::header* buffer : cpu_at(id).tracer->buffers)
-            if (buffer != nullptr)
-                for (const uint32_t& lost : buffer->lost)
-                    sum += __atomic_load_n(&lost, __ATOMIC_RELAXED);
-    return sum;
 }
 
 } // namespace kernel

@@ -19,7 +19,4 @@ void end_trace();
 /// Turns all events off and ends the packets, of all CPUs. @context as end_trace()
 void stop_tracing();
 
-/// Events that the buffers of all CPUs have lost, each counted once. @context any
-uint64_t events_lost();
-
 } // namespace kernel

@@ -73,25 +73,27 @@ struct event {
     // an event of 17, as a kprobe's is, takes 1,088 bytes of stack then.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wframe-larger-than="
-    /// Writes the event, whether it is on or not. @context any
-    [[gnu::noinline]] static void record(typename Fields::argument... values) {
+    /// Writes the event, whether it is on or not. @return false: it is lost, and counted
+    /// @context any
+    [[gnu::noinline]] static bool record(typename Fields::argument... values) {
         context::preempt_disable();
-        write(Fields::prepare(values)...);
+        const bool is_recorded = write(Fields::prepare(values)...);
         context::preempt_enable_no_resched();
+        return is_recorded;
     }
 #pragma GCC diagnostic pop
 
     /// The same of arguments of any types that fit.
     template <typename... Arguments>
-    [[NMISAFE_TRAP_INLINE]] static void convert_and_record(Arguments... values) {
-        record(Fields::convert(values)...);
+    [[NMISAFE_TRAP_INLINE]] static bool convert_and_record(Arguments... values) {
+        return record(Fields::convert(values)...);
     }
 
   private:
     template <typename... Prepared>
-    [[NMISAFE_TRAP_INLINE]] static void write(const Prepared&... values) {
+    [[NMISAFE_TRAP_INLINE]] static bool write(const Prepared&... values) {
         const uint32_t size = (uint32_t{0} + ... + values.size());
-        internal::write_event(Channel, type.id(), size, [&](uint8_t* to) {
+        return internal::write_event(Channel, type.id(), size, [&](uint8_t* to) {
             ((to = values.write(to)), ...);
             static_cast<void>(to);
         });
@@ -108,11 +110,11 @@ template <typename Event>
     return immediate::branch<Event::on>();
 }
 
-/// Writes an event, whether it is on or not. @context any
+/// Writes an event, whether it is on or not. @return false: it is lost, and counted @context any
 template <typename Event, typename... Arguments>
-[[NMISAFE_TRAP_INLINE]] inline void record(Arguments... values) {
+[[NMISAFE_TRAP_INLINE]] inline bool record(Arguments... values) {
     static_assert(Event::template check<Arguments...>());
-    Event::convert_and_record(values...);
+    return Event::convert_and_record(values...);
 }
 
 /// Writes an event if it is on: with the time, what the CPU is doing, and these values.

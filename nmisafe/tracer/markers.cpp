@@ -95,7 +95,8 @@ void marker_event::on_hit(const marker::marker&, void* mine, const marker::argum
                      : put_argument(to, value);
         }
     };
-    internal::write_event(channel::markers, static_cast<marker_event*>(mine)->id_, size, write);
+    static_cast<void>(internal::write_event(channel::markers, static_cast<marker_event*>(mine)->id_,
+                                            size, write));
 }
 
 bool control::is_event(const marker::marker& which) {

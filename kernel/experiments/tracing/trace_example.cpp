@@ -12,6 +12,7 @@
 #include "kernel/devices/apic.hpp"
 #include "kernel/devices/hpet.hpp"
 #include "kernel/events/contexts.hpp"
+#include "kernel/events/counts.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/memory/test_page.hpp"
@@ -175,7 +176,7 @@ void trace_example() {
         fail("a thread's work", 0, sum(wrong));
     if (sum(breakpoints) == 0 || sum(page_faults) == 0)
         fail("events of each kind", 1, 0);
-    print_row(nullptr, false, {"generated", static_cast<uintptr_t>(events_generated())});
+    print_row(nullptr, false, {"generated", static_cast<uintptr_t>(count_events().generated)});
 }
 
 } // namespace kernel

@@ -25,23 +25,24 @@ struct packet_opening {
     }
 };
 
-/// `write(uint8_t*)` writes the fields, in `size` bytes.
+/// `write(uint8_t*)` writes the fields, in `size` bytes. @return false: the event is lost, and counted
 template <typename Write>
-[[NMISAFE_TRAP_INLINE]] inline void write_event(channel into, uint32_t id, uint32_t size,
+[[NMISAFE_TRAP_INLINE]] inline bool write_event(channel into, uint32_t id, uint32_t size,
                                                 const Write& write) {
     cpu& mine = platform::contract::tracer_cpu();
     ring_buffer::header* const in =
         __atomic_load_n(&mine.buffers[static_cast<unsigned>(into)], __ATOMIC_RELAXED);
     if (in == nullptr) [[unlikely]] {
         x86::increment(mine.unrecorded);
-        return;
+        return false;
     }
     const auto event = ring_buffer::reserve(*in, id, context_size + size,
                                             clock::trace_clock(mine.clock), packet_opening{mine});
     if (!event) [[unlikely]]
-        return;
+        return false;
     write(put(event.payload, context_of(mine)));
     ring_buffer::commit(*in, event);
+    return true;
 }
 
 } // namespace nmisafe::tracer::internal
