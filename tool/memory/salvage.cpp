@@ -60,14 +60,6 @@ std::uint32_t committed_prefix(const header& in, const slot& of, const page_reco
 
 } // namespace
 
-bool was_delivered(const header& in, std::uint32_t position) {
-    const std::uint32_t number = position / in.sub_buffer % in.slot_count;
-    const auto* const slots =
-        reinterpret_cast<const slot*>(reinterpret_cast<const std::uint8_t*>(&in) + in.slots);
-    return __atomic_load_n(&slots[number].committed, __ATOMIC_ACQUIRE) - position ==
-           in.sub_buffer * in.slot_count;
-}
-
 loss_counters::loss_counters(const header& in) {
     for (unsigned i = 0; i < loss_count; ++i) {
         last_[i] = in.last_lost[i];

@@ -34,10 +34,6 @@ ring_buffer::packet_header make_header(const ring_buffer::header& in,
                                        const ring_buffer::page_record& of, std::uint32_t content,
                                        const loss_counters& lost);
 
-// Whether the packet that begins there was delivered, or can never be, because none has begun there before
-// the buffer was made; and no later one has.
-bool was_delivered(const ring_buffer::header& in, std::uint32_t position);
-
 struct salvage_result {
     std::uint64_t packets = 0;    // delivered ones
     std::uint64_t unfinished = 0; // of which there was a beginning

@@ -14,6 +14,8 @@ namespace {
 namespace td = trace_descriptor;
 namespace rb = ring_buffer;
 
+constexpr std::size_t most_images = 4096; // of a guest that has ever new ones
+
 std::uint32_t load_acquire(const std::uint32_t& word) {
     return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
@@ -56,18 +58,20 @@ void live_trace::look_for_buffers() {
         reinterpret_cast<const std::uint8_t*>(&live()) + fixed.places);
     for (; places_seen_ < count; ++places_seen_) {
         const td::buffer_place place = places[places_seen_];
-        const std::uint8_t* const bytes = ram_.find(place.physical, place.size);
-        if (bytes == nullptr || !rb::is_buffer(bytes, place.size)) {
+        auto* const bytes =
+            const_cast<std::uint8_t*>(ram_.find(place.physical, place.size)); // it is shared
+        rb::view in{};
+        if (bytes == nullptr || !rb::open(bytes, place.size, in)) {
             problems_.push_back(fmt::format("the buffer of CPU {} at {:#x}: no buffer is there",
                                             place.cpu, place.physical));
             continue;
         }
         buffer one;
-        one.in = reinterpret_cast<rb::header*>(const_cast<std::uint8_t*>(bytes));
+        one.in = in;
         one.size = place.size;
-        one.stream = stream_name(*one.in, taken_);
-        one.is_overwritten = one.in->mode == static_cast<std::uint8_t>(rb::mode::overwrite);
-        one.next = rb::oldest(*one.in);
+        one.stream = stream_name(*in.in, taken_);
+        one.is_overwritten = in.mode == rb::mode::overwrite;
+        one.next = rb::oldest(in);
         to_.add_stream(one.stream);
         buffers_.push_back(std::move(one));
     }
@@ -77,20 +81,54 @@ void live_trace::look_for_buffers() {
 // writes the packet.
 void live_trace::look_for_types() {
     const td::descriptor& known = found_.descriptor();
-    if (load_acquire(live().type_length) == known.type_length &&
-        load_acquire(live().image_count) == known.image_count) {
+    const auto same = [&](const td::descriptor& other) {
+        return load_acquire(other.type_length) == known.type_length &&
+               load_acquire(other.image_count) == known.image_count &&
+               std::memcmp(images_in(other), images_in(known),
+                           known.image_capacity * sizeof(td::code_image)) == 0;
+    };
+    if (same(live())) {
         return;
     }
+    // Twice: what the guest is about to write is another time.
+    found_trace once;
     found_trace again;
-    if (read_trace(ram_, found_.physical, again)) {
+    if (read_trace(ram_, found_.physical, once) && read_trace(ram_, found_.physical, again) &&
+        std::memcmp(once.bytes.data(), again.bytes.data(),
+                    std::min(once.bytes.size(), again.bytes.size())) == 0) {
         found_ = std::move(again);
-        describe_tables(found_.descriptor(), to_.description(), problems_);
+        describe_anew();
         to_.write_metadata();
     }
 }
 
+// At the offset that was checked when the descriptor was found.
+const void* live_trace::images_in(const td::descriptor& of) const {
+    return reinterpret_cast<const std::uint8_t*>(&of) + found_.descriptor().images;
+}
+
+// A module's image has its place in the descriptor until others need it, but its addresses are in the trace for good.
+void live_trace::describe_anew() {
+    std::vector<code_image>& images = to_.description().images;
+    const std::vector<code_image> before = std::move(images);
+    describe_tables(found_.descriptor(), to_.description(), problems_);
+    const auto listed = static_cast<std::ptrdiff_t>(images.size());
+    for (const code_image& old : before) {
+        const bool is_listed =
+            std::any_of(images.begin(), images.begin() + listed, [&](const code_image& one) {
+                return one.begin == old.begin && one.loaded == old.loaded && one.file == old.file &&
+                       one.section == old.section;
+            });
+        if (!is_listed && images.size() < most_images) {
+            images.push_back(old);
+        }
+    }
+}
+
+// What the guest does after this is harmless: a view keeps what was checked. But nothing of such a buffer is worth
+// having.
 bool live_trace::is_good(buffer& one) {
-    if (!one.is_damaged && !rb::is_buffer(one.in, one.size)) {
+    if (!one.is_damaged && !rb::is_buffer(one.in.in, one.size)) {
         one.is_damaged = true;
         problems_.push_back(
             fmt::format("{}: the guest has damaged the buffer's header", one.stream));
@@ -113,7 +151,7 @@ void live_trace::append(buffer& from, std::span<const std::uint8_t> packet) {
 std::size_t live_trace::take_from(buffer& from) {
     std::size_t count = 0;
     while (count < 64 && is_good(from)) {
-        const auto found = rb::take(*from.in);
+        const auto found = rb::take(from.in);
         if (!found) {
             if (found.error() == rb::no_packet::damaged) {
                 from.is_damaged = true;
@@ -124,7 +162,7 @@ std::size_t live_trace::take_from(buffer& from) {
         }
         const auto* const bytes = reinterpret_cast<const std::uint8_t*>(found->header);
         packet_.assign(bytes, bytes + found->content);
-        rb::release(*from.in);
+        rb::release(from.in);
         append(from, packet_);
         ++count;
     }
@@ -133,24 +171,24 @@ std::size_t live_trace::take_from(buffer& from) {
 
 std::size_t live_trace::copy_from(buffer& from) {
     std::size_t count = 0;
-    for (unsigned tries = 0; tries < 2 * from.in->slot_count && is_good(from); ++tries) {
-        const std::uint32_t first = rb::oldest(*from.in);
+    for (unsigned tries = 0; tries < 2 * from.in.slot_count && is_good(from); ++tries) {
+        const std::uint32_t first = rb::oldest(from.in);
         if (static_cast<std::int32_t>(from.next - first) < 0) {
             from.next = first; // what was there is overwritten: the sequence numbers tell
         }
-        packet_.resize(from.in->sub_buffer);
+        packet_.resize(from.in.sub_buffer);
         rb::page_record record;
-        if (rb::copy(*from.in, from.next, packet_.data(), record) &&
-            record.content <= packet_.size()) {
+        if (rb::copy(from.in, from.next, packet_.data(), record)) {
             from.lost.go_on(record.lost);
-            const rb::packet_header head = make_header(*from.in, record, record.content, from.lost);
+            const rb::packet_header head =
+                make_header(*from.in.in, record, record.content, from.lost);
             std::memcpy(packet_.data(), &head, sizeof head);
             append(from, std::span(packet_).first(record.content));
             ++count;
-        } else if (!was_delivered(*from.in, from.next)) {
+        } else if (!rb::was_delivered(from.in, from.next)) {
             break;
         }
-        from.next += from.in->sub_buffer;
+        from.next += from.in.sub_buffer;
     }
     return count;
 }
@@ -171,7 +209,7 @@ std::size_t live_trace::poll() {
 std::uint64_t live_trace::written() const {
     std::uint64_t sum = 0;
     for (const buffer& one : buffers_) {
-        sum += load_acquire(one.in->offset);
+        sum += load_acquire(one.in.in->offset);
     }
     return sum;
 }
@@ -182,13 +220,17 @@ void live_trace::finish() {
     look_for_types();
     index_ = event_index(to_.description().events);
     for (buffer& one : buffers_) {
-        if (!is_good(one)) {
+        // A copy: should somebody write to it all the same, then not to what was checked.
+        const aligned_bytes block(one.size);
+        std::memcpy(block.data(), one.in.in, one.size);
+        auto& in = *reinterpret_cast<rb::header*>(block.data());
+        if (!is_good(one) || !rb::is_buffer(&in, one.size)) {
             continue;
         }
-        const std::uint32_t first = one.is_overwritten ? one.next : one.in->consumed;
-        const loss_counters lost = one.is_overwritten ? one.lost : loss_counters(*one.in);
+        const std::uint32_t first = one.is_overwritten ? one.next : in.consumed;
+        const loss_counters lost = one.is_overwritten ? one.lost : loss_counters(in);
         const salvage_result rest =
-            salvage(*one.in, one.size, first, lost, [&](std::span<std::uint8_t> packet) {
+            salvage(in, one.size, first, lost, [&](std::span<std::uint8_t> packet) {
                 set_end(packet, index_, to_.description().has_context);
                 append(one, packet);
             });
@@ -199,7 +241,8 @@ void live_trace::finish() {
     }
     found_trace last;
     if (read_trace(ram_, found_.physical, last)) {
-        describe_tables(last.descriptor(), to_.description(), problems_);
+        found_ = std::move(last);
+        describe_anew();
     }
 }
 

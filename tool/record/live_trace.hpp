@@ -2,8 +2,8 @@
 // Reads the trace in the memory of a guest that runs: packets by ring_buffer's reader protocol, and what
 // they mean by the descriptor. The guest is not stopped, and does not help.
 //
-// A guest may go wild while it is read. What is found is checked before each use, and packets are copied
-// before they are judged.
+// A guest may go wild while it is read, or mean harm. Where a buffer's parts lie is read once and checked
+// (ring_buffer::view), all else is checked where it is used, and packets are copied before they are judged.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "nmisafe/ring_buffer/read.hpp"
 #include "tool/memory/dead_trace.hpp"
 #include "tool/trace/trace_writer.hpp"
 
@@ -50,7 +51,7 @@ class live_trace {
 
   private:
     struct buffer {
-        ring_buffer::header* in = nullptr;
+        ring_buffer::view in{};
         std::size_t size = 0;
         std::string stream;
         bool is_overwritten = false;
@@ -63,6 +64,8 @@ class live_trace {
     const trace_descriptor::descriptor& live() const;
     void look_for_buffers();
     void look_for_types();
+    void describe_anew();
+    const void* images_in(const trace_descriptor::descriptor& of) const;
     std::size_t take_from(buffer& from);
     std::size_t copy_from(buffer& from);
     void append(buffer& from, std::span<const std::uint8_t> packet);
