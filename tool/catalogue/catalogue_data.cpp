@@ -54,8 +54,8 @@ constexpr std::string_view user_roads_of_control_32 =
 constexpr std::string_view isolation_paths =
     "mapped syscall syscall-iret int-80 debug latch watched";
 constexpr std::string_view trace_paths =
-    "event-discard event-overwrite switch-discard switch-overwrite event-lost clock-update "
-    "lazy-buffer";
+    "event-discard event-overwrite switch-discard switch-overwrite event-lost probed-discard "
+    "probed-switch clock-update lazy-buffer";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off

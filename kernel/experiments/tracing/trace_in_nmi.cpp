@@ -8,6 +8,8 @@
 //   switch-*        one that ends a packet and begins the next; with overwrite the oldest goes
 //   event-lost      one for which there is no room, with discard
 //   clock-update    not an event, but the comparison of the clock with the HPET
+//   probed-*        the same as event-discard and switch-overwrite, but the NMI's breakpoint is one
+//                   that was patched into the code: a kprobe, whose handler writes and faults
 //   lazy-buffer     the NMI's event is the first access to the buffer in this address space: it
 //                   faults between reserve and commit, and the fault's handler writes into the same
 //                   buffer (a second NMI is pended at each boundary)
@@ -15,15 +17,20 @@
 // Each for buffers that discard or overwrite. All events are read back: none may be missing or
 // uncounted, and no time goes back.
 #include "kernel/common/controls.hpp"
+#include "kernel/console/command_line.hpp"
+#include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/lazy_pages.hpp"
+#include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/experiments/tracing/trace_journal.hpp"
 #include "kernel/experiments/tracing/trace_windows.h"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/memory/test_page.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/threads/thread.hpp"
+#include "nmisafe/kprobe/kprobe.hpp"
 #include "nmisafe/trap/policy.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -36,6 +43,7 @@ using x86::trap_frame;
 
 address_space* space; // lacks the lazy pages
 uint32_t events_before;
+uint32_t hits_before;
 bool clock_runs_ahead;
 
 // --- what runs inside what ----------------------------------------------------------------------
@@ -47,11 +55,15 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     return true;
 }
 
-bool on_breakpoint(trap_frame& frame) {
+void write_around_fault() {
     const open_event mine = open(small_event);
     unmap_test_page(1);
     touch_page(1);
     close(mine);
+}
+
+bool on_breakpoint(trap_frame& frame) {
+    write_around_fault();
     return handle_scene_breakpoint(frame);
 }
 
@@ -64,6 +76,26 @@ void body(trap_frame& frame) {
     if (is_first)
         raise_nmi_here();
     hit_breakpoint();
+    close(mine);
+}
+
+// --- a breakpoint that was patched into the code ------------------------------------------------
+
+constinit kprobe::probe probe_on_access{};
+
+void on_probe(kprobe::probe&, trap_frame&) {
+    write_around_fault();
+}
+
+void probed_body(trap_frame& frame) {
+    sweep_event();
+    const bool is_first = first_of_pass(frame);
+    const open_event mine = open(small_event);
+    if (is_first)
+        raise_nmi_here();
+    uint32_t value = 0;
+    if (!try_read(&events_before, value) || value != events_before)
+        fail("an instruction with a probe", events_before, value);
     close(mine);
 }
 
@@ -96,6 +128,19 @@ void check_with(uint32_t events_of_window) {
 
 void check() {
     check_with(1);
+}
+
+void prepare_probed(mode which, void (*fill)()) {
+    prepare(which, fill);
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
+    hits_before = probe_on_access.hits;
+}
+
+/// Each NMI has hit it, and none while another hit was under way.
+void check_probed() {
+    check_with(1);
+    if (probe_on_access.hits - hits_before != 2 || probe_on_access.missed != 0)
+        fail("hits of the probe", 2, probe_on_access.hits - hits_before);
 }
 
 void prepare_update() {
@@ -168,6 +213,36 @@ const swept_path lazy_path = {
     ENDS(nmi_vmalloc),
     false};
 
+const swept_path probed_paths[] = {
+    {"probed-discard",
+     probed_body,
+     {WINDOW(probed_discard),
+      [] { prepare_probed(mode::discard, [] { write_event(small_event); }); }, both_handled,
+      check_probed},
+     ENDS(probed_discard),
+     true},
+    {"probed-switch",
+     probed_body,
+     {WINDOW(probed_switch), [] { prepare_probed(mode::overwrite, fill_ring); }, both_handled,
+      check_probed},
+     ENDS(probed_switch),
+     true},
+};
+
+void sweep_probed() {
+    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
+    probe_on_access.function = reinterpret_cast<uintptr_t>(kernel_try_read);
+    probe_on_access.address = text_address(kernel_try_read_access);
+    probe_on_access.slot = reinterpret_cast<uintptr_t>(probe_slots);
+    probe_on_access.pre = on_probe;
+    if (const auto inserted = kprobe::insert(probe_on_access); !inserted)
+        return fail("a probe was refused", 0, static_cast<uintptr_t>(inserted.error()));
+    for (const swept_path& which : probed_paths)
+        sweep_or_trace(which, on_page_fault);
+    if (!kprobe::remove(probe_on_access) || !kprobe::release(probe_on_access))
+        fail("a probe was not removed", 1, 0);
+}
+
 void sweep_lazy(void*) {
     x86::disable_interrupts();
     sweep_or_trace(lazy_path, on_page_fault);
@@ -191,6 +266,9 @@ void trace_in_nmi() {
     if (!is_removed(defence::two_lines))
         for (const swept_path& which : paths)
             sweep_or_trace(which, on_page_fault);
+    // A nested NMI of a control abandons the probe's handler, and with it the probe.
+    if (option("without").empty())
+        sweep_probed();
     sweep_or_trace(update_path, on_page_fault);
     if (is_removed(defence::two_lines))
         return;

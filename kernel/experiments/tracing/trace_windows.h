@@ -13,6 +13,8 @@ TRACE_WINDOW(event_overwrite);
 TRACE_WINDOW(switch_discard);
 TRACE_WINDOW(switch_overwrite);
 TRACE_WINDOW(event_lost);
+TRACE_WINDOW(probed_discard);
+TRACE_WINDOW(probed_switch);
 TRACE_WINDOW(clock_update);
 #undef TRACE_WINDOW
 
