@@ -54,6 +54,10 @@ uint64_t trace_frequency() {
     return clock::tsc_is_good ? tsc_frequency : reference_frequency();
 }
 
+uint64_t trace_time() {
+    return clock::trace_clock(this_cpu().tracer->clock).read();
+}
+
 void keep_trace() {
     cpu& mine = this_cpu();
     if (!clock::tsc_is_good)

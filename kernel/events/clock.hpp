@@ -19,6 +19,9 @@ void start_trace_clock();
 /// The frequency of what trace_clock() reads: after start_trace_clock() on this CPU. @context any
 uint64_t trace_frequency();
 
+/// @context any, on a CPU that stays the same
+uint64_t trace_time();
+
 /// Once a tick, on each CPU while there is a trace: compares the clock with the HPET and, now and
 /// then, ends the packets that are being written, for readers. @context irq
 void keep_trace();

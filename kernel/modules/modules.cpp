@@ -151,7 +151,9 @@ bool join(void*, loaded_module& which) {
     module.markers.data = which.data();
     module.markers.constants = which.read_only();
     module.markers.code = which.code();
+    add_images(module.images, which);
     if (!insist([&] { return marker::join(module.markers); })) {
+        images_are_gone(module.images);
         forget_sites(module);
         return false;
     }
@@ -176,6 +178,8 @@ bool wait_until_unused(void*, loaded_module& which) {
     const bool without_kprobes = evict_kprobes(module_of(which));
     if (!marker::synchronise())
         panic("a module cannot be waited for", nullptr, 0);
+    if (without_kprobes)
+        images_are_gone(module_of(which).images);
     return without_kprobes;
 }
 

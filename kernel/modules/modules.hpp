@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/common/text.hpp"
+#include "kernel/events/images.hpp"
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/immediate/join.hpp"
@@ -25,6 +26,7 @@ struct kernel_module {
     // While it is live.
     nmisafe::immediate::site_range sites;
     nmisafe::marker::marker_range markers;
+    traced_images images;
 };
 
 /// An object file in the boot image.

@@ -267,6 +267,26 @@ TEST_CASE_FIXTURE(compiled_fixture, "sanitizers and coverage register, and unreg
     }
 }
 
+TEST_CASE_FIXTURE(compiled_fixture,
+                  "the sections by number are those by name, and lie in the segments") {
+    for (const std::string& name : variants("ordinary")) {
+        CAPTURE(name);
+        load_and_start(read(name));
+        uintptr_t code = 0;
+        REQUIRE(module.section_count() > 2);
+        for (uint32_t i = 0; i < module.section_count(); ++i) {
+            const auto one = module.section_at(i);
+            CHECK(module.find_section(one.name).begin == one.bytes.begin);
+            CHECK(module.find_section(one.name).end == one.bytes.end);
+            if (one.bytes.begin >= module.code().begin && one.bytes.end <= module.code().end)
+                code += one.bytes.end - one.bytes.begin;
+        }
+        CHECK(code > 0);
+        CHECK(code <= module.code().end - module.code().begin);
+        unload_it();
+    }
+}
+
 TEST_CASE_FIXTURE(compiled_fixture, "what is aligned beyond a page lies so") {
     for (const std::string& name : variants("aligned")) {
         CAPTURE(name);

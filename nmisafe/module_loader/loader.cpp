@@ -226,12 +226,18 @@ class loader {
     loaded_module& module_;
 };
 
+loaded_module::section loaded_module::section_at(uint32_t number) const {
+    const auto& entry =
+        static_cast<const internal::directory_entry<elf_native>*>(directory_)[number];
+    return {static_cast<const char*>(directory_) + entry.name, {entry.begin, entry.end}};
+}
+
 address_range loaded_module::find_section(const char* name) const {
-    const auto* const entries =
-        static_cast<const internal::directory_entry<elf_native>*>(directory_);
-    for (uint32_t i = 0; i < directory_count_; ++i)
-        if (internal::same_string(static_cast<const char*>(directory_) + entries[i].name, name))
-            return {entries[i].begin, entries[i].end};
+    for (uint32_t i = 0; i < directory_count_; ++i) {
+        const section one = section_at(i);
+        if (internal::same_string(one.name, name))
+            return one.bytes;
+    }
     return {0, 0};
 }
 

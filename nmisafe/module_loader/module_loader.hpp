@@ -114,6 +114,15 @@ class loaded_module {
     /// name that the object has. @context thread: reads memory that may be mapped lazily
     address_range find_section(const char* name) const;
 
+    /// All of them, by numbers from 0 on: those with the same name are one, and those without a byte
+    /// are none. @context thread, as find_section()
+    uint32_t section_count() const { return directory_count_; }
+    struct section {
+        const char* name;
+        address_range bytes;
+    };
+    section section_at(uint32_t number) const;
+
     /// Takes a use: while one is held the module is neither stopped nor unloaded. False if it is
     /// not live, or about to be stopped. To be taken before the module is entered, and put by code
     /// outside of it, by whoever may be preempted in it with a preempt count of 0, or sleeps in it,

@@ -129,4 +129,8 @@ int32_t add_image(descriptor& to, const code_image& added) {
     return number;
 }
 
+void note_unloaded(descriptor& in, int32_t number, uint64_t when) {
+    base::publish_64(images(in)[number].unloaded, when != 0 ? when : 1);
+}
+
 } // namespace nmisafe::trace_descriptor

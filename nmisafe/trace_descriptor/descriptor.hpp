@@ -42,7 +42,8 @@ struct code_image {
     uint64_t loaded = 0;   ///< The trace clock when it came, ...
     uint64_t unloaded = 0; ///< ... and when it went; 0: it has not.
     char file[32] = {};    ///< Name of the kernel or of the module; ends with 0.
-    char section[24] = {}; ///< Of the module; of a kernel empty.
+    char section[24] =
+        {}; ///< Of the module, or as much of its name as has room; of a kernel empty.
 };
 static_assert(sizeof(code_image) == 96);
 
@@ -117,6 +118,9 @@ bool is_descriptor(const void* memory, size_t size, uint64_t physical);
 bool add_place(descriptor& to, const buffer_place& added);
 /// In place of the one that went first, if there is no room. @return its number, or -1: all are still there.
 int32_t add_image(descriptor& to, const code_image& added);
+/// Says that the image of that number is gone; its place may be another's from now on. @context as
+/// add_image()
+void note_unloaded(descriptor& in, int32_t number, uint64_t when);
 
 /// Tables; of another machine's descriptor only after is_descriptor(). @context any
 inline const buffer_place* places_of(const descriptor& of) {

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <gelf.h>
 
+#include "nmisafe/trace_descriptor/descriptor.hpp"
+
 namespace nmisafe::tool {
 
 namespace {
@@ -66,11 +68,11 @@ class symbols::file {
     place_in_code find(const std::string& section, std::uint64_t address) const {
         place_in_code found;
         if (!section.empty()) {
-            const auto at = sections_.find(section);
-            if (at == sections_.end()) {
+            const std::uint64_t* const begin = begin_of(section);
+            if (begin == nullptr) {
                 return found;
             }
-            address += at->second;
+            address += *begin;
         }
         address += bias_;
         GElf_Off offset = 0;
@@ -86,6 +88,20 @@ class symbols::file {
     }
 
   private:
+    // A name that was cut is the one that begins with it, if it is the only one.
+    const std::uint64_t* begin_of(const std::string& section) const {
+        auto at = sections_.lower_bound(section);
+        if (at == sections_.end() || !at->first.starts_with(section)) {
+            return nullptr;
+        }
+        const std::uint64_t* const begin = &at->second;
+        constexpr std::size_t room = sizeof(trace_descriptor::code_image::section) - 1;
+        const bool is_cut = at->first != section;
+        ++at;
+        const bool is_only = at == sections_.end() || !at->first.starts_with(section);
+        return !is_cut || (section.size() == room && is_only) ? begin : nullptr;
+    }
+
     // Which compilation units have which addresses: clang writes no table of that (.debug_aranges), which
     // dwfl_module_getsrc() needs.
     struct unit {

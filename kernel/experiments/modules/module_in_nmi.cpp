@@ -16,6 +16,7 @@
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/try_read.hpp"
 #include "kernel/devices/apic.hpp"
+#include "kernel/events/contexts.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/modules/module_remains.hpp"
 #include "kernel/experiments/shared/active_delay.hpp"
@@ -95,7 +96,14 @@ bool on_page_fault(trap_frame& frame, uintptr_t address) {
     show_resume_flag(frame);
     if (is_removed(defence::grace))
         end_at_use_of_remains(frame, address, "reload");
-    return resolve_lazy_fault(frame, address);
+    if (!resolve_lazy_fault(frame, address))
+        return false;
+    // Where it was is also a sample: readers show the source's file and line of those, the module's too.
+    const traced_trap here(frame);
+    trace_page_fault(frame, address, false);
+    const uintptr_t ip = frame.ip;
+    emit<tracer::events::sample>(ip, this_cpu().tracer->tid, tracer::chain{&ip, 1});
+    return true;
 }
 
 void body(trap_frame&) {
