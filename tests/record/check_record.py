@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import babeltrace  # noqa: E402
@@ -164,6 +165,17 @@ class Record(unittest.TestCase):
         for name in ("sched_switch", "irq_handler_entry", "page_fault_kernel", "nmi_entry"):
             self.assertIn(name, text)
         self.assertEqual(read(self.trace)[1], [])
+        # A desktop that writes down what it was asked for; and none.
+        programs = self.folder / "bin"
+        programs.mkdir()
+        opener = programs / "xdg-open"
+        opener.write_text(f'#!/bin/sh\necho "$1" > {self.folder}/opened\n')
+        opener.chmod(0o755)
+        with unittest.mock.patch.dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}"):
+            self.record("--replace", "--open")
+            self.assertEqual((self.folder / "opened").read_text(), f"{page}\n")
+            opener.write_text("#!/bin/sh\nexit 3\n")
+            self.assertIn("xdg-open cannot show", self.record("--replace", "--open", status=2).stderr)
         page.unlink()
         done = self.record("--page", str(page), "--", *self.reference("x86_64", "experiment=hello"), status=2)
         self.assertFalse(page.exists(), done.stderr)
@@ -208,6 +220,50 @@ class Record(unittest.TestCase):
         done = self.record("--snapshot-on", "panic", status=1)
         self.assertIn("the guest has ended without a panic", done.stderr)
         self.assertEqual(read(self.trace)[1], [])
+
+    def check_modules(self, arch):
+        """Faults in a module's code, which comes and goes: their addresses have names, files and lines, as long as
+        the trace says what code was where."""
+        self.record("--arch", arch, "--experiment", "module-in-nmi", "--kernel-option", "reloads=20",
+                    "--processors", "4")
+        self.assertEqual(read(self.trace)[1], [])
+        sidecar = self.trace / ".nmisafe.json"
+        about = json.loads(sidecar.read_text())
+        code = [one for one in about["images"] if one["file"] == "nmi_probe" and one["section"] == ".text"]
+        self.assertGreaterEqual(len(code), 10)
+        self.assertEqual([one for one in code if not one["loaded"] < one["unloaded"]], [])
+
+        def in_module():
+            text = self.convert("text")
+            frames = json.loads(self.convert("speedscope"))["shared"]["frames"]
+            faults = [line for line in text.splitlines() if " page_fault_kernel: " in line]
+            named = [line for line in faults if re.search(r"ip=0x[0-9a-f]+ <.*on_mark.*\+0x", line)]
+            return named, [one for one in frames if str(one.get("file")).endswith("loaded/nmi_probe.cpp")]
+
+        named, frames = in_module()
+        self.assertGreater(len(named), 10)
+        source = pathlib.Path(__file__).resolve().parents[2] / "kernel/modules/loaded/nmi_probe.cpp"
+        lines = source.read_text().splitlines()
+        self.assertNotEqual(frames, [])
+        for frame in frames:
+            self.assertTrue(0 < frame["line"] <= len(lines) and lines[frame["line"] - 1].strip(), frame)
+        # A control: without the images there is no name.
+        about["images"] = [one for one in about["images"] if one["file"] == "kernel"]
+        sidecar.write_text(json.dumps(about))
+        self.assertEqual(in_module(), ([], []))
+
+    def convert(self, kind):
+        to = self.folder / kind
+        done = subprocess.run([self.tool, "convert", str(self.trace), "--to", kind, "-o", str(to)], capture_output=True,
+                              text=True, timeout=100, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return to.read_text()
+
+    def test_modules_x86_64(self):
+        self.check_modules("x86_64")
+
+    def test_modules_x86_32(self):
+        self.check_modules("x86_32")
 
     def streams(self, folder):
         """Lines of each stream's events."""

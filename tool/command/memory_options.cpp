@@ -47,6 +47,7 @@ void add_record(CLI::App& app, std::vector<std::string> qemu_arguments,
         "timeline beside the trace");
     to.add_option("--page", options->page, "file for the timeline, a page for any browser")
         ->type_name("FILE");
+    to.add_flag("--open", options->open, "the timeline is opened too (xdg-open)");
     to.add_option("--duration", options->duration,
                   "seconds to record, instead of until the guest ends")
         ->check(CLI::Range(0.001, 1e6))
@@ -85,18 +86,18 @@ void add_record(CLI::App& app, std::vector<std::string> qemu_arguments,
         ->type_name("NAME=VALUE");
     to.add_option("--qemu", options->qemu, "the program, instead of qemu-system-x86_64 or -i386")
         ->type_name("FILE");
-    to.add_option("--elf", options->kernel,
+    to.add_option("--kernel", options->kernel,
                   "the kernel's ELF file, from which addresses get names later")
         ->type_name("FILE");
     to.callback([options, is_example, &chosen] {
         if (*is_example) {
             options->experiment = "trace-example";
             options->replace = true;
-            if (options->page.empty()) {
-                // Beside it: babeltrace2 takes every file of a trace's folder for a part of it.
-                options->page = options->output;
-                options->page += ".html";
-            }
+        }
+        if (options->page.empty() && (*is_example || options->open)) {
+            // Beside it: babeltrace2 takes every file of a trace's folder for a part of it.
+            options->page = options->output;
+            options->page += ".html";
         }
         chosen = [options] { return record_command(*options); };
     });
@@ -121,7 +122,7 @@ void add_extract(CLI::App& app, std::function<int()>& chosen) {
           "--descriptor", [options](const std::uint64_t& value) { options->descriptor = value; },
           "of several traces that whose descriptor lies here")
         ->type_name("ADDRESS");
-    to.add_option("--elf", options->kernel,
+    to.add_option("--kernel", options->kernel,
                   "the kernel's ELF file, from which addresses get names later")
         ->type_name("FILE");
     to.callback([options, &chosen] { chosen = [options] { return extract_command(*options); }; });

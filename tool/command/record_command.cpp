@@ -3,7 +3,11 @@
 
 #include <boost/asio/io_context.hpp>
 #include <cstdio>
+#include <cstring>
 #include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tool/command/recording.hpp"
 #include "tool/command/run_command.hpp"
@@ -38,6 +42,22 @@ std::vector<std::string> arguments_of(const record_options& options) {
                                 .kernel_line = line});
 }
 
+// By whatever the user's desktop has for pages.
+int open_page(const std::filesystem::path& page) {
+    std::string program = "xdg-open";
+    std::string name = page.string();
+    char* const arguments[] = {program.data(), name.data(), nullptr};
+    pid_t child = 0;
+    const int error = ::posix_spawnp(&child, program.c_str(), nullptr, nullptr, arguments, environ);
+    if (error != 0) {
+        return refuse(fmt::format("--open: {}: {}", program, std::strerror(error)));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status == 0 ? exit_all_passed
+                       : refuse(fmt::format("--open: {} cannot show {}", program, name));
+}
+
 // The trace as a page. What of it there is to be seen is seen, however the recording ended.
 int write_page(const record_options& options, int status) {
     if (options.page.empty() || status == exit_cannot_run) {
@@ -52,7 +72,9 @@ int write_page(const record_options& options, int status) {
         print_now(stdout, fmt::format("timeline: file://{}\n",
                                       std::filesystem::absolute(options.page).string()));
     }
-    return status != exit_all_passed ? status : made;
+    const int opened =
+        options.open && made != exit_cannot_run ? open_page(options.page) : exit_all_passed;
+    return status != exit_all_passed ? status : made != exit_all_passed ? made : opened;
 }
 
 } // namespace

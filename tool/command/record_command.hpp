@@ -12,6 +12,7 @@ struct record_options {
     std::filesystem::path output = "out/trace";
     bool replace = false;
     std::filesystem::path page;    // the timeline too, for a browser; empty: none
+    bool open = false;             // and the desktop is asked to show it
     double duration = 0;           // seconds from when the trace is found; 0: until the guest ends
     bool only_on_panic = false;    // flight recorders are written when the machine panics
     unsigned timeout_seconds = 60; // for the trace to be there, and for news of it; 0: for ever
