@@ -17,6 +17,13 @@ template <typename Event, typename... Arguments>
         nmisafe::x86::increment(this_cpu().events_written);
 }
 
+/// Counts one that somebody else has written, or lost. @context any
+[[NMISAFE_TRAP_INLINE]] inline void count_event(bool is_written) {
+    nmisafe::x86::increment(this_cpu().events_generated);
+    if (is_written)
+        nmisafe::x86::increment(this_cpu().events_written);
+}
+
 /// The same if it is on: else a NOP. @context any
 template <typename Event, typename... Arguments>
 [[NMISAFE_TRAP_INLINE]] inline void emit(Arguments... values) {

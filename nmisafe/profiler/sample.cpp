@@ -8,17 +8,18 @@
 
 namespace nmisafe::profiler {
 
-bool take_sample(const x86::trap_frame& frame, const chain_rules& rules) {
+sample_end take_sample(const x86::trap_frame& frame, const chain_rules& rules) {
     using tracer::events::sample;
     if (!tracer::is_on<sample>())
-        return false;
+        return sample_end::off;
     uintptr_t addresses[most_in_chain];
     const chain_found found = walk_chain(frame, rules, addresses, most_in_chain);
     const int32_t tid = __atomic_load_n(&platform::contract::tracer_cpu().tid, __ATOMIC_RELAXED);
     // In a kprobe's slot it is the probed instruction that was interrupted.
     const uintptr_t ip = kprobe::original_address(frame.ip);
-    tracer::record<sample>(ip, tid, tracer::chain{addresses, found.count});
-    return true;
+    return tracer::record<sample>(ip, tid, tracer::chain{addresses, found.count})
+               ? sample_end::written
+               : sample_end::lost;
 }
 
 } // namespace nmisafe::profiler

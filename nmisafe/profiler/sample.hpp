@@ -10,11 +10,16 @@ namespace nmisafe::profiler {
 /// Longest chain of a sample: the event's.
 inline constexpr size_t most_in_chain = 64;
 
+enum class sample_end : uint8_t {
+    off,  ///< Nothing was looked at.
+    lost, ///< There was no room: the buffer has counted it.
+    written,
+};
+
 /// Writes the event `sample` of what the frame has interrupted, if that event is on. The chain lies
 /// on this stack until then: half a KiB (x86-32: a quarter).
 ///
-/// @return whether it was on. Whether there was room is counted by the buffer.
 /// @context any, as walk_chain(), on a CPU that stays the same; mostly the handler of a periodic NMI
-bool take_sample(const x86::trap_frame& frame, const chain_rules& rules);
+sample_end take_sample(const x86::trap_frame& frame, const chain_rules& rules);
 
 } // namespace nmisafe::profiler

@@ -70,17 +70,17 @@ TEST_CASE("samples in a trace") {
     REQUIRE(tracer::add(tracer::events::sample::type).has_value());
 
     make_chain(3);
-    CHECK_FALSE(take_sample(interrupted.frame, rules()));
+    CHECK(take_sample(interrupted.frame, rules()) == sample_end::off);
     CHECK(tracer::test::read_all(tracer::channel::samples).empty());
 
     REQUIRE(tracer::enable("sample").has_value());
     machine::only.tid = 42;
     {
         const tracer::inside_context nmi(ctf::context::nmi);
-        CHECK(take_sample(interrupted.frame, rules()));
+        CHECK(take_sample(interrupted.frame, rules()) == sample_end::written);
     }
     make_chain(depth);
-    CHECK(take_sample(interrupted.frame, rules()));
+    CHECK(take_sample(interrupted.frame, rules()) == sample_end::written);
     const auto found = tracer::test::read_all(tracer::channel::samples);
     REQUIRE(found.size() == 2);
     CHECK(found[0].name == "sample");
@@ -108,11 +108,16 @@ TEST_CASE("samples in a trace") {
 
     // Of too many, each is either there or counted.
     unsigned taken = 0;
-    while (machine::buffer(tracer::channel::samples).lost[0] < 10 && taken < 1000)
-        taken += take_sample(interrupted.frame, rules());
+    unsigned said_to_be_lost = 0;
+    while (machine::buffer(tracer::channel::samples).lost[0] < 10 && taken < 1000) {
+        const sample_end end = take_sample(interrupted.frame, rules());
+        taken += end != sample_end::off;
+        said_to_be_lost += end == sample_end::lost;
+    }
     uint32_t lost = 0;
     for (const uint32_t one : machine::buffer(tracer::channel::samples).lost)
         lost += one;
     CHECK(lost >= 10);
+    CHECK(lost == said_to_be_lost);
     CHECK(tracer::test::read_all(tracer::channel::samples).size() + lost == taken);
 }
