@@ -181,11 +181,12 @@ void end_trace() {
     stop_tracing();
     const event_counts counts = count_events();
     print("trace: generated=", counts.generated, " written=", counts.written, " lost=", counts.lost,
-          "\n");
+          " unrecorded=", counts.unrecorded, "\n");
     // A control may abandon a handler in the middle of an event.
     if (option("without").empty() && !counts.are_exact())
         panic("events are neither in the trace nor lost", nullptr,
-              static_cast<uintptr_t>(counts.generated - counts.written - counts.lost));
+              static_cast<uintptr_t>(counts.generated - counts.written - counts.lost -
+                                     counts.unrecorded));
     note_machine_state(trace_descriptor::machine_state::ended);
 }
 
