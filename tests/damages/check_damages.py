@@ -172,6 +172,8 @@ class Copy:
             return [f"test_{test.removeprefix('unit.')}"]
         if test.startswith("ctf."):
             return [f"write_trace.{test.rpartition('.')[2]}"]
+        if test.startswith("record.") and test.endswith(("x86_64", "x86_32")):
+            return ["nmisafe", f"kernel_{test[-6:]}"]
         return ["all"]
 
     def build_for(self, test, log):
