@@ -237,7 +237,7 @@ class Record(unittest.TestCase):
             text = self.convert("text")
             frames = json.loads(self.convert("speedscope"))["shared"]["frames"]
             faults = [line for line in text.splitlines() if " page_fault_kernel: " in line]
-            named = [line for line in faults if re.search(r"ip=0x[0-9a-f]+ <.*on_mark.*\+0x", line)]
+            named = [line for line in faults if re.search(r"ip=0x[0-9a-f]+ <.*on_kernel_mark.*\+0x", line)]
             return named, [one for one in frames if str(one.get("file")).endswith("loaded/nmi_probe.cpp")]
 
         named, frames = in_module()

@@ -124,8 +124,8 @@ bool damage_at(ring_buffer::mode mode, unsigned when, unsigned how, bool is_safe
 // Each of the first instructions, among which are the checks; of what is behind, loops most of it, a share.
 // @return at how many
 unsigned damage_everywhere(bool is_safe) {
-    constexpr unsigned closely = 300;
-    constexpr unsigned step = 97;
+    constexpr unsigned closely = 150;
+    constexpr unsigned step = 149;
     unsigned count = 0;
     for (const auto mode : {ring_buffer::mode::discard, ring_buffer::mode::overwrite}) {
         for (unsigned how = 0; how < ways; ++how) {
