@@ -29,6 +29,9 @@ class FlagSet:
     oldest_clang: int = 14
     # True: every module. False: those that have trap text, and the embedder.
     every_module: bool = False
+    # True: each source by itself. False: several as one (check_flags.py), which shows as much of a compiler's
+    # own doing.
+    each_alone: bool = False
     # A regular expression in the compiler's error: refused, which is right too. None: must be clean.
     refused: str = None
     # Whether it must be refused, or may also be clean, depending on the code.
@@ -59,7 +62,7 @@ def sets(family):
     hooks = "-finstrument-functions -fstack-protector-strong"
     every = [
         FlagSet("O0", f"-fno-pic -O0 {warnings}", every_module=True, is_plain=True),
-        FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True, is_plain=True),
+        FlagSet("O2", f"-fno-pic -O2 {warnings}", every_module=True, each_alone=True, is_plain=True),
         FlagSet("O1", "-fno-pic -O1", is_plain=True),
         FlagSet("O3", "-fno-pic -O3", is_plain=True),
         FlagSet("Os", "-fno-pic -Os", is_plain=True),
