@@ -342,6 +342,14 @@ class Scripts(unittest.TestCase):
                          [[f"{i}.2", "s", compiler, f"x.{i}"] for i in range(29, 24, -1)
                           for compiler in ("gcc", "clang")])
 
+    def test_phases(self):
+        """How long each took, those that failed too."""
+        (self.state / "tests-fail-gcc").touch()
+        lines = self.start("test").stdout.splitlines()
+        begin = lines.index("./test: where the time went:") + 1
+        self.assertEqual([re.sub(r"^ *\d+ s  ", "", line) for line in lines[begin:begin + 5]],
+                         ["packages", "gcc: build", "gcc: tests", "clang: build", "clang: tests"])
+
     def test_failures(self):
         """At the end, the last lines of each test that failed."""
         case = '\t<testcase name="{0}" classname="{0}" time="1.25" status="{1}">\n'
