@@ -136,6 +136,49 @@ TEST_CASE("remove() counts the handlers when all CPUs see the probe disarmed") {
     CHECK(release(what).has_value());
 }
 
+// The other side: a handler that is not counted yet when another CPU disarms is not waited for.
+TEST_CASE("a probe's handler does not begin once remove() has found nobody in it") {
+    static bool is_gone;
+    static unsigned late;
+    static unsigned called;
+    late = 0;
+    place();
+    probe what = at(function, slots);
+    what.pre = [](probe&, trap_frame&) {
+        ++called;
+        late += is_gone;
+    };
+    REQUIRE(insert(what).has_value());
+    unsigned gone_first = 0;
+    unsigned waited_for = 0;
+    bool is_reached = true;
+    for (unsigned when = 0; is_reached; ++when) {
+        is_reached = is_gone = false;
+        called = 0;
+        trap_frame frame{};
+        frame.ip = function + 1;
+        bool handled = false;
+        step_through([&] { handled = handle_breakpoint(frame); },
+                     [&](const boundary& now) {
+                         if (now.number != when)
+                             return;
+                         is_reached = true;
+                         what.internal.armed = 0;
+                         is_gone = what.internal.running == 0;
+                         waited_for += !is_gone;
+                     });
+        CHECK(handled);
+        gone_first += is_gone && called == 0;
+        what.internal.armed = 1;
+    }
+    CHECK(late == 0);
+    CHECK(gone_first > 10);
+    CHECK(waited_for > 2);
+    CHECK(called == 1); // nobody has disarmed it
+    CHECK(remove(what).has_value());
+    CHECK(release(what).has_value());
+}
+
 TEST_CASE("what is taken out of the tables has been counted before") {
     place();
     probe what = at(function, slots);
