@@ -202,6 +202,19 @@ class Record(unittest.TestCase):
             self.assertIn("it exists, and is not empty", self.record(*options, status=2).stderr)
         self.assertTrue((self.trace / "letter").exists())
 
+    def test_two_at_once(self):
+        """The second does not take away the first's files."""
+        recording = self.start("--kernel-option", "duration=0")
+        wait_for(self.has_bytes)
+        done = self.record("--replace", status=2)
+        self.assertIn("it is being written by another process", done.stderr)
+        self.assertIsNone(recording.poll())
+        recording.send_signal(signal.SIGINT)
+        errors = recording.communicate(timeout=100)[1]
+        self.assertEqual(recording.returncode, 130, errors)
+        self.assertEqual(read(self.trace)[1], [])
+        self.record("--replace")
+
     def test_guest_dies(self):
         recording = self.start("--kernel-option", "duration=0")
         wait_for(self.has_bytes)

@@ -42,4 +42,13 @@ std::string folder_lock::take(const std::filesystem::path& folder) {
     return {};
 }
 
+std::string folder_lock::take_silently(const std::filesystem::path& folder) {
+    descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) {
+        return std::generic_category().message(errno);
+    }
+    const bool is_taken = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return is_taken ? "it is being written by another process" : "";
+}
+
 } // namespace nmisafe::tool

@@ -18,6 +18,10 @@ class folder_lock {
     // that has it.
     std::string take(const std::filesystem::path& folder);
 
+    // The same without a file, for a folder whose files are read by others. Where the file system has no such
+    // locks, without one.
+    std::string take_silently(const std::filesystem::path& folder);
+
   private:
     int descriptor_ = -1;
 };

@@ -11,14 +11,17 @@ namespace nmisafe::tool {
 namespace {
 
 // Only if nothing but a trace of ours is in it.
-std::string empty_folder(const std::filesystem::path& folder, bool replace) {
+std::string empty_folder(const std::filesystem::path& folder, bool replace, folder_lock& lock) {
     std::error_code error;
     if (!std::filesystem::exists(folder, error)) {
         std::filesystem::create_directories(folder, error);
-        return error ? error.message() : std::string();
+        return error ? error.message() : lock.take_silently(folder);
     }
     if (!std::filesystem::is_directory(folder, error)) {
         return "it exists, and is no folder";
+    }
+    if (const std::string why = lock.take_silently(folder); !why.empty()) {
+        return why;
     }
     if (std::filesystem::is_empty(folder, error)) {
         return {};
@@ -49,7 +52,7 @@ std::string_view as_text(const void* bytes, std::size_t size) {
 trace_writer::trace_writer(std::filesystem::path folder, trace_description about, bool replace,
                            trace_format format)
     : folder_(std::move(folder)), about_(std::move(about)), format_(format) {
-    if (const std::string why = empty_folder(folder_, replace); !why.empty()) {
+    if (const std::string why = empty_folder(folder_, replace, lock_); !why.empty()) {
         throw trace_error(folder_.string() + ": " + why);
     }
     write_metadata();

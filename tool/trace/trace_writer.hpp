@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tool/files/folder_lock.hpp"
 #include "tool/files/output_file.hpp"
 #include "tool/trace/packet.hpp"
 
@@ -36,7 +37,7 @@ struct append_result {
 class trace_writer {
   public:
     // Makes the folder. Throws a trace_error: it cannot be made, or is not empty (with `replace` a trace of
-    // ours is removed from it), or the description is none.
+    // ours is removed from it) or written by somebody else, or the description is none.
     trace_writer(std::filesystem::path folder, trace_description about, bool replace = false,
                  trace_format format = trace_format::ctf);
     ~trace_writer();
@@ -69,6 +70,7 @@ class trace_writer {
     void write_file(const std::string& name, const std::string& text);
 
     std::filesystem::path folder_;
+    folder_lock lock_; // as long as it is written
     trace_description about_;
     trace_format format_;
     event_index index_;
