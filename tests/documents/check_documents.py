@@ -4,7 +4,8 @@
 
   - every file or folder named in backticks or linked exists, and every header that an example names; a
     header named without a folder lies beside the page
-  - every experiment that the README lists is in the tool's catalogue
+  - every experiment that the README lists is in the tool's catalogue; and every one of the catalogue in
+    the README, and in the list of the experiments' rooms
 
 Commands are check_commands.py's, listings check_listings.py's.
 
@@ -22,6 +23,9 @@ ENDINGS = (".md", ".cpp", ".hpp", ".h", ".S", ".py", ".json", ".cmake", ".ld")
 # Made by the build, by a run or by the reader; Linux's; or a name with a place to fill in.
 NOT_IN_TREE = re.compile(
     r"^(build|out)/|[<*{$]|^(/|\.|nmisafe_platform\.hpp$|nmisafe_user_layout\.h$|report\.json$|hardirq\.h$)")
+
+
+SELF_TEST = "hello"  # what all experiments rely on: it proves nothing of the library
 
 
 def documents(root):
@@ -64,6 +68,14 @@ def main():
     for name in re.findall(r"^\| `([a-z]+-[a-z-]+)` \|", readme, re.M):
         if name not in catalogue:
             failures.append(f"README.md: no experiment {name}")
+    rooms = (root / "kernel/experiments/README.md").read_text()
+    for name in re.findall(r"^([a-z][a-z-]+)$", catalogue, re.M):
+        if name.startswith("crash-"):  # the room names them so
+            continue
+        if f"`{name}`" not in rooms:
+            failures.append(f"kernel/experiments/README.md: {name} has no room")
+        if not re.search(rf"`{name}`|--experiment {name}\b", readme) and name != SELF_TEST:
+            failures.append(f"README.md: {name} is not listed")
     if len(found) < 5:
         failures.append(f"only {len(found)} documents found")
     print("\n".join(failures) or f"{len(found)} documents checked")
