@@ -172,8 +172,9 @@ class Copy:
             return [f"test_{test.removeprefix('unit.')}"]
         if test.startswith("ctf."):
             return [f"write_trace.{test.rpartition('.')[2]}"]
-        if test.startswith("record.") and test.endswith(("x86_64", "x86_32")):
-            return ["nmisafe", f"kernel_{test[-6:]}"]
+        if test.startswith("record."):
+            arch = test[-6:] if test.endswith(("x86_64", "x86_32")) else "x86_64"
+            return ["nmisafe", f"kernel_{arch}"]
         return ["all"]
 
     def build_for(self, test, log):
