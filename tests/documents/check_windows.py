@@ -71,7 +71,7 @@ class known:
         words = name.split()
         if words[0] == "ctest":
             if not any(test == words[1] or test.startswith(words[1] + ".") for test in self.tests) and \
-                    (self.whole or not words[1].startswith("guest.")):
+                    (self.whole or not words[1].startswith(("guest.", "record."))):
                 return f"no test {words[1]}"
             return None
         if words[0] == "damage":
