@@ -113,6 +113,10 @@ void live_trace::describe_anew() {
     const std::vector<code_image> before = std::move(images);
     describe_tables(found_.descriptor(), to_.description(), problems_);
     const auto listed = static_cast<std::ptrdiff_t>(images.size());
+    std::uint64_t newest = 0;
+    for (const code_image& one : images) {
+        newest = std::max(newest, one.loaded);
+    }
     for (const code_image& old : before) {
         const bool is_listed =
             std::any_of(images.begin(), images.begin() + listed, [&](const code_image& one) {
@@ -121,6 +125,10 @@ void live_trace::describe_anew() {
             });
         if (!is_listed && images.size() < most_images) {
             images.push_back(old);
+            // It has gone since it was seen, or its place would be no other's: by then at the latest.
+            if (old.unloaded == 0) {
+                images.back().unloaded = newest;
+            }
         }
     }
 }
