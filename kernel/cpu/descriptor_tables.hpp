@@ -46,8 +46,8 @@ void set_user_stack_top(cpu& mine, uintptr_t top);
 void use_fsgsbase(cpu& mine);
 #endif
 
-/// Lets this CPU take SYSCALL, or SYSENTER, which begins on a stack of its own (x86-64: ignored).
-/// @context thread, on `mine`
+/// Lets this CPU take SYSCALL, or SYSENTER, which begins on a stack of its own (ignored on x86-64, and
+/// where page tables are isolated). @context thread, on `mine`
 void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack);
 
 /// Gives a CPU the stack for one kind of event, the NMI's first. Effective on x86-64 once

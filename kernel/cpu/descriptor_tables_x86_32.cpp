@@ -20,7 +20,10 @@ using namespace nmisafe;
 
 namespace {
 
-x86::gate_32 interrupt_table[X86_VECTORS];
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+alignas(4096) // a page of its own, which user mode's page tables have too
+#endif
+    x86::gate_32 interrupt_table[X86_VECTORS];
 
 uint32_t address_of(const void* object) {
     return reinterpret_cast<uintptr_t>(object);
@@ -84,6 +87,19 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
     task.io_map_base = sizeof(task);
 }
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+
+void set_user_stack_top(cpu& mine, uintptr_t top) {
+    mine.user.stack_top = top;
+}
+
+void set_up_fast_system_calls(cpu& mine, uintptr_t) {
+    x86::load_local_table(0);
+    user::set_up_syscalls(code_selector, mine.user);
+}
+
+#else
+
 void set_user_stack_top(cpu& mine, uintptr_t top) {
     mine.user.stack_top = top;
     mine.tss.esp0 = top;
@@ -98,6 +114,8 @@ void set_up_fast_system_calls(cpu& mine, uintptr_t sysenter_stack) {
     mine.sysenter->stack_top = mine.user.stack_top;
     user::set_up_syscalls(code_selector, *mine.sysenter);
 }
+
+#endif
 
 void load_task() {} // with the other tables
 

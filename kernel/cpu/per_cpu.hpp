@@ -51,7 +51,7 @@ struct alignas(cpu_alignment) cpu {
 #ifndef NMISAFE_PAGE_TABLE_ISOLATION
     ::nmisafe::user::cpu_words user;
 #else
-    uintptr_t unused[2];
+    uintptr_t unused[sizeof(uintptr_t) / 4]; ///< Where they would be: the offsets are the same.
 #endif
     ::nmisafe::platform::cpu_state nmisafe;
     uint32_t lock_checker_off; ///< How deep; counted in the controls image only.
@@ -66,7 +66,7 @@ struct alignas(cpu_alignment) cpu {
 #ifdef NMISAFE_SHADOW_STACK
     uintptr_t shadow_stack; ///< Of its first thread: the token. The IST's are in nmi_block.
 #endif
-#else
+#elif !defined NMISAFE_PAGE_TABLE_ISOLATION
     nmisafe::x86::tss_32 tss;                ///< A double fault saves the interrupted state here.
     nmisafe::x86::tss_32 double_fault_tss;   ///< And loads this.
     ::nmisafe::user::sysenter_top* sysenter; ///< Null until SYSENTER is set up.
@@ -85,9 +85,15 @@ struct alignas(cpu_alignment) cpu {
     uintptr_t experiment[16]; ///< For the experiment that runs.
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-    // From here on in the page tables of user mode too. There nothing is below the stack.
-    alignas(4096) uint8_t entry_stack[512];
+    // From here on in the page tables of user mode too.
+#ifdef __x86_64__
+    alignas(4096) uint8_t entry_stack[512]; // there nothing is below it
     ::nmisafe::user::cpu_words user;
+#else
+    alignas(4096)::nmisafe::user::cpu_words user;
+    nmisafe::x86::tss_32 tss; // as above
+    nmisafe::x86::tss_32 double_fault_tss;
+#endif
     nmisafe::x86::segment_descriptor gdt[gdt_entries];
 #endif
 };

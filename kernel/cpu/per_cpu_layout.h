@@ -18,7 +18,11 @@
 #define CPU_SELF 0x00
 #define CPU_ID 0x04
 #define CPU_PREEMPT_COUNT 0x0c
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#define CPU_USER 0x1000
+#else
 #define CPU_USER 0x1c
+#endif
 #define CPU_NMI_IN_PROGRESS 0x24
 #define CPU_NMI_LIKE_IN_PROGRESS 0x28
 #endif

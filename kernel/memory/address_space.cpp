@@ -7,6 +7,8 @@
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/panic/panic.hpp"
 
+extern "C" const char kernel_image_end[]; // the linker's
+
 namespace kernel {
 
 namespace {
@@ -96,6 +98,15 @@ address_space& unused_space() {
     panic("too many address spaces", nullptr, most_spaces);
 }
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+/// All top-level entries of an area, and with them some of the tables below.
+void make_tables(address_space& space, uintptr_t begin, uintptr_t size) {
+    constexpr uintptr_t reach = uintptr_t{1} << (12 + format.index_bits * (format.levels - 1));
+    for (uintptr_t offset = 0; offset < size; offset += reach)
+        walk(space, begin + offset, true);
+}
+#endif
+
 } // namespace
 
 namespace internal {
@@ -134,8 +145,9 @@ void set_up_address_spaces() {
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
     // The top-level entries that it will ever have: address spaces copy them.
     shared_half.top_table = allocate_page();
-    walk(shared_half, KERNEL_PAGES_BASE, true);
-    walk(shared_half, KERNEL_IMAGE_BASE, true);
+    make_tables(shared_half, KERNEL_PAGES_BASE, KERNEL_TEST_PAGES_OFFSET);
+    make_tables(shared_half, KERNEL_IMAGE_BASE,
+                reinterpret_cast<uintptr_t>(kernel_image_end) - KERNEL_IMAGE_BASE);
 #endif
 }
 

@@ -158,7 +158,7 @@ void set_up_user_mode() {
     user::set_syscall_handler(on_system_call);
     user::set_return_work(do_return_work);
     user::set_refused_return(on_refused);
-#ifdef __i386__
+#if defined __i386__ && !defined NMISAFE_PAGE_TABLE_ISOLATION
     if (this_cpu().sysenter == nullptr)
         set_up_fast_system_calls(this_cpu(), allocate_stack());
 #else

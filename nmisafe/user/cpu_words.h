@@ -14,6 +14,9 @@
 #define IST_TOP_HAS_FSGSBASE 0x08
 #else
 #define USER_STACK_TOP 0x00
+#define USER_KERNEL_TABLES 0x04             // with NMISAFE_PAGE_TABLE_ISOLATION
+#define USER_TASK_TABLES 0x08
+#define USER_ENTRY_STACK 0x0c
 #endif
 
 #ifndef __ASSEMBLER__
@@ -29,20 +32,37 @@ struct cpu_words {
     uintptr_t stack_top;
 #ifdef __x86_64__
     uintptr_t scratch; ///< The user's RSP, from SYSCALL until it is in the frame, and before SYSRET.
+#endif
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
     uintptr_t kernel_tables; ///< CR3 of the running thread in the kernel: set_page_tables().
     uintptr_t task_tables;   ///< And in user mode.
-    /// Where the TSS's RSP0 points, for ever: the end of a stack that is mapped in user mode's tables. Here events
-    /// begin and returns end. A multiple of 16, smallest_entry_stack bytes below it.
+    /// Where the TSS's RSP0 (ESP0) points, for ever: the end of a stack that is mapped in user mode's tables. Here
+    /// events begin and returns end. A multiple of 16, smallest_entry_stack bytes below it.
     uintptr_t entry_stack;
-#endif
 #endif
 };
 static_assert(offsetof(cpu_words, stack_top) == USER_STACK_TOP);
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+static_assert(offsetof(cpu_words, kernel_tables) == USER_KERNEL_TABLES &&
+              offsetof(cpu_words, task_tables) == USER_TASK_TABLES);
+static_assert(offsetof(cpu_words, entry_stack) == USER_ENTRY_STACK);
+
+/// What user mode's tables map of the entry stack. x86-64: a frame, the fault of the IRET that pops it, and what the
+/// return of an #MC there writes. x86-32: also the frames of an NMI, #DB and #MC that land there and of those that
+/// land in their exits; behind them they have changed CR3, but go on below, where the stack has room for all that an
+/// NMI takes.
+#ifdef __x86_64__
+inline constexpr uint32_t smallest_entry_stack = 256;
+#else
+inline constexpr uint32_t smallest_entry_stack = 512;
+#endif
+#endif
+
 #ifdef __i386__
 /// At the top of the stack that SYSENTER loads, one for each CPU, with room below for all that an NMI
-/// takes: one may land before the entry's first instruction, which goes from here to the thread's stack.
+/// takes: one may land before the entry's first instruction, which goes from here to the thread's stack. With
+/// isolated page tables SYSENTER loads cpu_words::entry_stack, and there is none of these.
 struct sysenter_top {
     uint32_t stack_top; ///< As cpu_words::stack_top.
 };
@@ -50,14 +70,6 @@ struct sysenter_top {
 
 #ifdef __x86_64__
 static_assert(offsetof(cpu_words, scratch) == USER_SCRATCH);
-#ifdef NMISAFE_PAGE_TABLE_ISOLATION
-static_assert(offsetof(cpu_words, kernel_tables) == USER_KERNEL_TABLES &&
-              offsetof(cpu_words, task_tables) == USER_TASK_TABLES);
-static_assert(offsetof(cpu_words, entry_stack) == USER_ENTRY_STACK);
-
-/// A frame, the fault of the IRET that pops it, and what the return of an #MC there writes.
-inline constexpr uint32_t smallest_entry_stack = 256;
-#endif
 
 /// At the address that the IST entry of #DB, #MC and #DF points to, for each its own, just above the
 /// frame: how these find the CPU, whatever GS is. 16-byte aligned, always mapped.

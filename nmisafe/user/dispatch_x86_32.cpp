@@ -73,13 +73,32 @@ nmisafe_user_nmi(x86::trap_frame* frame) {
     return result;
 }
 
-void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top) {
+namespace {
+
+void let_sysenter_begin_on(uint16_t kernel_code_selector, uintptr_t sp) {
     static_assert(NMISAFE_USER_DATA_SELECTOR == NMISAFE_USER_CODE_SELECTOR + 8,
                   "SYSEXIT takes both selectors from one base");
     x86::write_msr(X86_MSR_SYSENTER_CS, kernel_code_selector);
-    x86::write_msr(X86_MSR_SYSENTER_ESP, reinterpret_cast<uintptr_t>(&top));
+    x86::write_msr(X86_MSR_SYSENTER_ESP, sp);
     x86::write_msr(X86_MSR_SYSENTER_EIP, reinterpret_cast<uintptr_t>(nmisafe_user_sysenter));
 }
+
+} // namespace
+
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+void set_up_syscalls(uint16_t kernel_code_selector, const cpu_words& words) {
+    let_sysenter_begin_on(kernel_code_selector, words.entry_stack);
+}
+
+void set_page_tables(cpu_words& words, uintptr_t kernel, uintptr_t task) {
+    words.kernel_tables = kernel;
+    words.task_tables = task;
+}
+#else
+void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top) {
+    let_sysenter_begin_on(kernel_code_selector, reinterpret_cast<uintptr_t>(&top));
+}
+#endif
 
 uintptr_t entry_address(uint8_t vector) {
     constexpr uintptr_t stub_size = 16;

@@ -8,12 +8,20 @@
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/trap/return_x86_32.h"
 #include "nmisafe/user/controls.h"
+#include "nmisafe/user/cpu_words.h"
 #include "nmisafe/user/frame_x86_32.h"
 #include "nmisafe/user/layout.h"
 #include "nmisafe/x86/trap_frame.h"
 
 #define FRAME_BELOW_IP (FRAME_IP - FRAME_VECTOR) // vector and error code
 #define SEGMENTS_SIZE USER_FRAME_TRAP            // GS, FS, ES, DS
+#define CPU_WORD(offset) (NMISAFE_USER_CPU + (offset))
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#define FOUND_TABLES_SIZE 4                      // CR3 as an NMI, #DB or #MC has found it, below the rest
+#else
+#define FOUND_TABLES_SIZE 0
+#endif
+#define ANYWHERE_TRAP (FOUND_TABLES_SIZE + USER_FRAME_TRAP) // from ESP to their struct trap_frame
 #define STUB_IP FRAME_BELOW_IP                   // from ESP, behind a stub
 #define STUB_CS (STUB_IP + HARDWARE_CS)
 #define STUB_FLAGS (STUB_IP + HARDWARE_FLAGS)
@@ -57,7 +65,11 @@
     movl    %eax, %es
     movl    $NMISAFE_USER_KERNEL_FS, %eax
     movl    %eax, %fs
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movl    $NMISAFE_USER_CPU_SELECTOR, %eax
+#else
     movzwl  nmisafe_trap_percpu_selector, %eax
+#endif
     movl    %eax, %gs
 .Lloaded\@:
 .endm
@@ -77,12 +89,12 @@
 #endif
 .endm
 
-/// ESP -> struct user_frame. Each may fault; \name_gs and so on say where. The words stay where they are:
+/// ESP + \below -> struct user_frame. Each may fault; \name_gs and so on say where. The words stay where they are:
 /// what faults finds the whole frame.
-.macro load_segments name:req
+.macro load_segments name:req, below=0
     .irp    segment, gs, fs, es, ds
 \name\()_\segment:
-    movw    offset_\segment(%esp), %\segment
+    movw    \below + offset_\segment(%esp), %\segment
     .endr
 .endm
 
@@ -91,6 +103,86 @@
     leal    SEGMENTS_SIZE(%esp), %esp
     .cfi_adjust_cfa_offset -SEGMENTS_SIZE
     pop_registers
+.endm
+
+// Isolated page tables. Until CR3 is changed nothing is mapped but what layout.h lists, and the stack is the entry
+// stack: with the kernel's GS, CPU_WORD() leads on. Without the option none of these has an instruction
+// but the first, which has its one then.
+
+/// What SYSENTER has not done for ESP.
+.macro load_sysenter_stack
+#ifndef NMISAFE_PAGE_TABLE_ISOLATION
+    movl    (%esp), %esp
+#endif
+.endm
+
+/// From user mode, behind enter_frame: CR3 becomes the thread's in the kernel, and the frame moves to its stack.
+/// Registers are lost.
+.macro leave_entry_stack
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movl    %gs:CPU_WORD(USER_KERNEL_TABLES), %eax
+    movl    %eax, %cr3
+    movl    %esp, %esi
+    .cfi_def_cfa_register %esi
+    movl    %gs:CPU_WORD(USER_STACK_TOP), %esp
+    .set    offset, USER_FRAME_SIZE
+    .rept   USER_FRAME_SIZE / 4
+    .set    offset, offset - 4
+    pushl   offset(%esi)                // SS first, GS last
+    .endr
+    .cfi_def_cfa_register %esp
+#endif
+.endm
+
+/// The way back: ESP -> struct user_frame, a copy of it on the entry stack behind this, and CR3 is that of user mode.
+/// ECX and EDX are lost.
+.macro go_to_entry_stack
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movl    %gs:CPU_WORD(USER_ENTRY_STACK), %ecx
+    .set    offset, USER_FRAME_SIZE
+    .rept   USER_FRAME_SIZE / 4
+    .set    offset, offset - 4
+    movl    offset(%esp), %edx
+    movl    %edx, offset - USER_FRAME_SIZE(%ecx)
+    .endr
+    leal    -USER_FRAME_SIZE(%ecx), %esp
+    movl    %gs:CPU_WORD(USER_TASK_TABLES), %edx
+    movl    %edx, %cr3
+#endif
+.endm
+
+/// NMI, #DB and #MC: ESP -> struct user_frame, on any stack. CR3 becomes the kernel's, whatever it is, and what it was
+/// lies at ESP. EAX and ECX are lost.
+.macro load_kernel_tables_anywhere
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    movl    %cr3, %eax
+    pushl   %eax
+    .cfi_adjust_cfa_offset 4
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_TABLES, nmisafe_trap_removed
+    jnz     .Lkernel_tables\@
+#endif
+    movl    %gs:CPU_WORD(USER_KERNEL_TABLES), %ecx
+    cmpl    %eax, %ecx
+    je      .Lkernel_tables\@           // a load flushes the TLB
+    movl    %ecx, %cr3
+.Lkernel_tables\@:
+#endif
+.endm
+
+/// And back; the word stays where it is. ECX is lost.
+.macro put_back_tables
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_TABLES_BACK, nmisafe_trap_removed
+    jnz     .Ltables_are_back\@
+#endif
+    movl    (%esp), %ecx
+    cmpl    %gs:CPU_WORD(USER_KERNEL_TABLES), %ecx
+    je      .Ltables_are_back\@
+    movl    %ecx, %cr3
+.Ltables_are_back\@:
+#endif
 .endm
 
 /// Calls C++ with the address of the whole frame, or of the trap frame in it.

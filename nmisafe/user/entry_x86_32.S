@@ -7,7 +7,8 @@
 //   2. SYSENTER loads CS, SS, EIP, ESP from MSRs and clears IF and VM; nothing else, NT and TF neither.
 // What it does not: DS, ES, FS and GS are the user's until they are loaded here, and again from the
 // loads before the return on. In between no interrupt, but an NMI, #DB or #MC may land, in ring 0: so
-// those load all four whatever CS says, and put back what they found.
+// those load all four whatever CS says, and put back what they found. With isolated page tables the same holds for
+// CR3: until it is changed nothing but what layout.h lists is mapped, and ESP0 is a stack of the CPU, not of the thread.
 //
 // The stack on the call into C++: struct user_frame, drawn in frame_x86_32.h. From ring 0 it ends with the
 // EFLAGS.
@@ -54,14 +55,14 @@ end_trap_code nmisafe_user_stubs
 
 // ---------------------------------------------------------------------------------------------------
 // SYSENTER. EDX: where to return to, ECX: the stack there. ESP points to the word that holds the thread
-// stack's top (struct sysenter_top), with room below for an NMI, #DB or #MC that lands before the
-// first instruction has run. A single step of SYSENTER itself is such a #DB: TF is still set then, and
+// stack's top (struct sysenter_top), or is the entry stack's, with room below for an NMI, #DB or #MC that lands before
+// the first instruction has run. A single step of SYSENTER itself is such a #DB: TF is still set then, and
 // the C++ side moves it to the second entry, where it becomes the task's.
 trap_code nmisafe_user_sysenter
     .cfi_def_cfa %esp, 0
     .cfi_undefined %eip
     indirect_target
-    movl    (%esp), %esp
+    load_sysenter_stack
     pushl   $0                          // SS and CS are the user's, and known: written below
     pushl   %ecx
     pushfl
@@ -70,7 +71,7 @@ trap_code nmisafe_user_sysenter
 
     .globl  nmisafe_user_sysenter_stepped
 nmisafe_user_sysenter_stepped:
-    movl    (%esp), %esp
+    load_sysenter_stack
     pushl   $0
     pushl   %ecx
     pushfl
@@ -90,6 +91,7 @@ nmisafe_user_sysenter_stepped:
     .cfi_user_frame FRAME_BELOW_IP
     clear_access
     enter_frame
+    leave_entry_stack
     movl    $NMISAFE_USER_CODE_SELECTOR, USER_FRAME_TRAP + FRAME_CS(%esp)
     movl    $NMISAFE_USER_DATA_SELECTOR, USER_FRAME_SS(%esp)
     call_with_frame nmisafe_user_dispatch_syscall
@@ -105,16 +107,19 @@ trap_code nmisafe_user_nmi_like_common
     jnz     .Lnmi_like_from_user
     clear_access
     enter_frame
-    call_with_frame nmisafe_user_dispatch_anywhere, USER_FRAME_TRAP
-    load_segments .Lnmi_like
-    leal    (SEGMENTS_SIZE - 4)(%esp), %esp // one word stays, in the place of an argument
-    .cfi_adjust_cfa_offset -(SEGMENTS_SIZE - 4)
+    load_kernel_tables_anywhere
+    call_with_frame nmisafe_user_dispatch_anywhere, ANYWHERE_TRAP
+    put_back_tables
+    load_segments .Lnmi_like, FOUND_TABLES_SIZE
+    leal    (ANYWHERE_TRAP - 4)(%esp), %esp // one word stays, in the place of an argument
+    .cfi_adjust_cfa_offset -(ANYWHERE_TRAP - 4)
     jmp     nmisafe_trap_return
 
 .Lnmi_like_from_user:
     .cfi_user_frame FRAME_BELOW_IP
     clear_access
     enter_frame
+    leave_entry_stack
     call_with_frame nmisafe_user_dispatch_nmi_like
     jmp     nmisafe_user_return
 end_trap_code nmisafe_user_nmi_like_common
@@ -128,6 +133,7 @@ trap_code nmisafe_user_page_fault_common
     .cfi_user_frame FRAME_BELOW_IP
     clear_access
     enter_frame
+    leave_entry_stack
     call_with_frame nmisafe_user_dispatch_page_fault
     jmp     nmisafe_user_return
 end_trap_code nmisafe_user_page_fault_common
@@ -197,13 +203,14 @@ trap_code nmisafe_user_segment_fault_common
     call    nmisafe_user_unblock_nmis
     leal    4(%esp), %esp
     load_kernel_segments
+    leave_entry_stack
     jmp     nmisafe_user_dispatch_frame
 
 // A selector that an NMI, #DB or #MC found in a register and that cannot be loaded again: its descriptor
 // has changed meanwhile. It becomes null; NMIs stay blocked.
     .irp    segment, gs, fs, es, ds
 .Lnull_\segment:
-    movl    $0, STUB_IP + 3 * 4 + offset_\segment(%esp)
+    movl    $0, STUB_IP + 3 * 4 + FOUND_TABLES_SIZE + offset_\segment(%esp)
     jmp     .Lnull_load
     .endr
 .Lnull_load:
@@ -246,6 +253,7 @@ nmisafe_user_from_user:
     .cfi_user_frame FRAME_BELOW_IP
     clear_access
     enter_frame
+    leave_entry_stack
 
     .globl  nmisafe_user_dispatch_frame
 nmisafe_user_dispatch_frame:
@@ -254,6 +262,7 @@ nmisafe_user_dispatch_frame:
 // ESP -> struct user_frame, EAX: how to return (return_kind.h). Interrupts are off.
     .globl  nmisafe_user_return
 nmisafe_user_return:
+    go_to_entry_stack
     load_segments .Lexit
     cmpl    $USER_RETURN_FAST, %eax
     leave_frame
@@ -317,23 +326,35 @@ trap_code nmisafe_user_nmi_common
     .cfi_hardware_frame FRAME_BELOW_IP
     clear_access
     enter_frame
-    find_interrupted_exit nmisafe_user_nmi, interrupted=.Lnmi_interrupted_exit, below=USER_FRAME_TRAP
-.Lnmi_run:
-    call_with_frame nmisafe_user_nmi, USER_FRAME_TRAP
-    end_nmi nmisafe_user_nmi, nested=.Lnmi_nested, run=.Lnmi_run
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
     testb   $X86_RPL_MASK, USER_FRAME_TRAP + FRAME_CS(%esp)
+    jz      .Lnmi_on_stack
+    .cfi_remember_state
+    .cfi_user_frame USER_FRAME_TRAP + FRAME_IP
+    leave_entry_stack
+    .cfi_restore_state
+.Lnmi_on_stack:
+#endif
+    load_kernel_tables_anywhere
+    find_interrupted_exit nmisafe_user_nmi, interrupted=.Lnmi_interrupted_exit, below=ANYWHERE_TRAP
+.Lnmi_run:
+    call_with_frame nmisafe_user_nmi, ANYWHERE_TRAP
+    end_nmi nmisafe_user_nmi, nested=.Lnmi_nested, run=.Lnmi_run
+    testb   $X86_RPL_MASK, ANYWHERE_TRAP + FRAME_CS(%esp)
     jnz     .Lnmi_to_user
-    load_segments .Lnmi
-    leave_nmi nmisafe_user_nmi, below=USER_FRAME_TRAP
+    put_back_tables
+    load_segments .Lnmi, FOUND_TABLES_SIZE
+    leave_nmi nmisafe_user_nmi, below=ANYWHERE_TRAP
 
+// With isolated page tables CR3 is the kernel's again, and what the interrupted one has found is still in its place.
 .Lnmi_interrupted_exit:
-    take_over_exit nmisafe_user_nmi, run=.Lnmi_run, at_iret=.Lnmi_interrupted_iret, below=USER_FRAME_TRAP
+    take_over_exit nmisafe_user_nmi, run=.Lnmi_run, at_iret=.Lnmi_interrupted_iret, below=ANYWHERE_TRAP
 
-// All that is saved here is the interrupted code's already, and its EIP, CS and EFLAGS are next: what is saved
-// moves up to them.
+// All that is saved here is the interrupted code's already, CR3 too, and its EIP, CS and EFLAGS are next: what is
+// saved moves up to them.
 .Lnmi_interrupted_iret:
-    .set    offset, USER_FRAME_TRAP + FRAME_IP - 4
-    .rept   (USER_FRAME_TRAP + FRAME_IP) / 4
+    .set    offset, ANYWHERE_TRAP + FRAME_IP - 4
+    .rept   (ANYWHERE_TRAP + FRAME_IP) / 4
     movl    offset(%esp), %eax
     movl    %eax, offset + 12(%esp)
     .set    offset, offset - 4
@@ -343,17 +364,22 @@ trap_code nmisafe_user_nmi_common
 
 // One in the middle of another NMI's handling goes back without IRET.
 .Lnmi_nested:
-    load_segments .Lnmi_nested
+    put_back_tables
+    load_segments .Lnmi_nested, FOUND_TABLES_SIZE
     .cfi_remember_state
-    leal    SEGMENTS_SIZE(%esp), %esp
-    .cfi_adjust_cfa_offset -SEGMENTS_SIZE
+    leal    ANYWHERE_TRAP(%esp), %esp
+    .cfi_adjust_cfa_offset -ANYWHERE_TRAP
     jmp     nmisafe_trap_nmi_nested
     .cfi_restore_state
 
 // An image that IRET must not load as it is ends the NMI here, and goes on as any other from user mode. A further
 // NMI is one of its own from here on, and takes a frame below this one.
 .Lnmi_to_user:
-    .cfi_user_frame USER_FRAME_TRAP + FRAME_IP
+    .cfi_user_frame ANYWHERE_TRAP + FRAME_IP
+    .if FOUND_TABLES_SIZE
+    addl    $FOUND_TABLES_SIZE, %esp    // on the thread's stack it was the kernel's
+    .cfi_adjust_cfa_offset -FOUND_TABLES_SIZE
+    .endif
     call_with_frame nmisafe_user_is_refused
     testb   %al, %al
     movl    $USER_RETURN_IRET, %eax

@@ -18,18 +18,24 @@
 //   NMISAFE_USER_VIRTUAL_8086   x86-32: ring 3 may get into virtual-8086 mode, as under QEMU 7.2, whose
 //                               IRET does not look at the privilege: events there become a #GP
 //
-// An option of the whole library, for C++ and assembly alike, x86-64 only:
+// An option of the whole library, for C++ and assembly alike:
 //
 //   NMISAFE_PAGE_TABLE_ISOLATION  the kernel has page tables of its own for user mode. Entries and returns change
 //                               CR3 (without PCID); NMI, #DB, #MC and #DF load the kernel's, whatever they interrupt,
 //                               and put back what they have found. Tables of user mode must map, for ring 0 alone and
 //                               not as global pages,
 //                                 - the section nmisafe_trap_text
-//                                 - IDT, GDT, each CPU's cpu_words and the stack below cpu_words::entry_stack
-//                                 - each CPU's nmi_block (the TSS is in it) and NMI_NESTED_SIZE + 256 bytes below it
-//                                 - the ist_top of #DB, #MC and #DF, and 512 bytes below each
-//                               and no more is needed. The TSS's RSP0 is cpu_words::entry_stack, for ever.
+//                                 - IDT, GDT, each CPU's cpu_words and smallest_entry_stack bytes below
+//                                   cpu_words::entry_stack
+//                                 - x86-64: each CPU's nmi_block (the TSS is in it) and NMI_NESTED_SIZE + 256 bytes
+//                                   below it; the ist_top of #DB, #MC and #DF, and 512 bytes below each
+//                                 - x86-32: each CPU's TSS, and that of #DF, whose CR3 is the kernel's
+//                               and no more is needed. The TSS's RSP0 (ESP0) is cpu_words::entry_stack, for ever.
 //                               user::set_page_tables() is called at each switch of threads.
+//
+// With it x86-32 asks for one more macro:
+//
+//   NMISAFE_USER_CPU_SELECTOR   that of set_percpu_selector(), which is in memory that user mode's tables do not map
 #ifndef NMISAFE_USER_LAYOUT_H
 #define NMISAFE_USER_LAYOUT_H
 
@@ -38,6 +44,10 @@
 #if !defined NMISAFE_USER_CPU || !defined NMISAFE_USER_CODE_SELECTOR ||                            \
     !defined NMISAFE_USER_DATA_SELECTOR
 #error "nmisafe_user_layout.h lacks one of the three macros that nmisafe/user/layout.h lists"
+#endif
+
+#if defined NMISAFE_PAGE_TABLE_ISOLATION && defined __i386__ && !defined NMISAFE_USER_CPU_SELECTOR
+#error "isolated page tables: nmisafe_user_layout.h lacks NMISAFE_USER_CPU_SELECTOR"
 #endif
 
 #endif

@@ -43,8 +43,8 @@ void set_refused_return(refused_return function);
 /// The vector in frames of SYSCALL and SYSENTER: none that an IDT has.
 inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 
-/// Lets this CPU take SYSCALL (x86-32: SYSENTER); the selector is that of the kernel's code, 8
-/// below the stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of
+/// Lets this CPU take SYSCALL (x86-32: SYSENTER, on a stack of its own, or with isolated page tables
+/// on the entry stack); the selector is that of the kernel's code, 8 below the stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of
 /// that CPU, interrupts off
 #ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
@@ -53,15 +53,22 @@ void set_up_syscalls(uint16_t kernel_code_selector);
 /// after it
 void set_up_nmi(trap::nmi_block& block);
 
+#elif defined NMISAFE_PAGE_TABLE_ISOLATION
+void set_up_syscalls(uint16_t kernel_code_selector, const cpu_words& words);
+#else
+void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
+#endif
+
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
 /// The CR3 of the thread that runs next, in the kernel and in user mode: layout.h says what the
 /// latter must have. CR3 itself is the caller's to load; an NMI in between may run with either.
 /// Both stay valid until the next call.
 /// @context thread, interrupts off, or boot of that CPU
+#ifdef __x86_64__
 void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel, uintptr_t task);
-#endif
 #else
-void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
+void set_page_tables(cpu_words& words, uintptr_t kernel, uintptr_t task);
+#endif
 #endif
 
 /// Goes to user mode for the first time. The frame lies at the end of the running thread's stack,

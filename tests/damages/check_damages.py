@@ -156,7 +156,8 @@ class Copy:
     def targets(self, test):
         if test.startswith("guest "):
             arch = test.split()[2]
-            hardened = ["kernel_x86_64-hardened"] if test.split()[1] in HARDENED else []
+            has_own = test.split()[1] in HARDENED and arch != "x86_32_pae" # which has it in its controls image
+            hardened = [f"kernel_{arch}-hardened"] if has_own else []
             return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"] + hardened
         if test.startswith("guest.outside."):
             arch = test.split(".")[3]

@@ -15,6 +15,7 @@ function(nmisafe_add_outside_test arch event suffix)
     set_tests_properties(guest.${name} PROPERTIES LABELS guest TIMEOUT 400)
 endfunction()
 
+set(hardened_x86_64 --endbr --words fsgsbase=on)
 foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} machine-check "")
     # By IRET the handler of #MC lets an NMI in: above an NMI's entry or exit too.
@@ -39,9 +40,9 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     # The same of NMIs from user mode, and by its entries; and of an #MC there whose handler lets one in.
     nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
     nmisafe_add_outside_test(${arch} machine-check .user --experiment user --policy iret --expected latched)
+    nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened --experiment user --variant=-hardened
+        ${hardened_${arch}})
     if(arch STREQUAL "x86_64")
-        nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened --experiment user --variant=-hardened --endbr
-            --words fsgsbase=on)
         nmisafe_add_outside_test(${arch} unblocked-nmi .user.first-instruction --experiment user
             --stops "an NMI's frame was overwritten by a nested one's")
     endif()
@@ -51,10 +52,8 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} machine-check .user-roads --experiment user-roads)
     nmisafe_add_outside_test(${arch} machine-check .user-roads.without-user-gs --experiment user-roads
         --variant=-controls --without user-gs --harm failures)
-    if(arch STREQUAL "x86_64")
-        nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened --experiment user-roads
-            --variant=-hardened --words fsgsbase=on)
-    endif()
+    nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened --experiment user-roads
+        --variant=-hardened ${hardened_${arch}})
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
 foreach(arch IN LISTS paging_archs)

@@ -27,6 +27,8 @@ uintptr_t kernel_address(random_numbers& random) {
     case 2:
 #ifdef __x86_64__
         return near(this_cpu().nmi_block->tss.ist[random.below(4)]);
+#elif defined NMISAFE_PAGE_TABLE_ISOLATION
+        return near(this_cpu().user.entry_stack);
 #else
         return near(reinterpret_cast<uintptr_t>(this_cpu().sysenter));
 #endif

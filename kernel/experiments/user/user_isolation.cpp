@@ -9,7 +9,8 @@
 //                 kernel's, and the page fault says that there is no such page
 //   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than an NMI's: it runs
 //                 with its own, also again, and CR3 is as before
-//   watched       the same for #DB from ring 0, where CR3 is the task's and RSP the task's or none, and where not
+//   watched       the same for #DB from ring 0, where CR3 is the task's, and RSP the task's or none (x86-32: the entry
+//                 stack's), and where not
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
 #include "kernel/common/image.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
@@ -37,7 +38,11 @@ constexpr uintptr_t not_present = 4, not_allowed = 5;
 
 // movb (%rbx), %al: RBX says what is read. Behind a way into the kernel.
 constexpr uint8_t read_code[] = {0x8a, 0x03};
+#ifdef __x86_64__
 constexpr uint8_t syscall_code[] = {0x0f, 0x05, 0x8a, 0x03};
+#else
+constexpr uint8_t syscall_code[] = {0x0f, 0x34, 0x8a, 0x03}; // sysenter
+#endif
 constexpr uint8_t int_80_code[] = {0xcd, 0x80, 0x8a, 0x03};
 constexpr uint8_t debug_code[] = {0x90, 0x90, 0x8a, 0x03};
 constexpr uintptr_t read_offset = 2; // in all but the first
@@ -56,11 +61,14 @@ bool is_needed(uintptr_t page) {
         return true;
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         const cpu& one = cpu_at(id);
-        if (page == reinterpret_cast<uintptr_t>(one.entry_stack))
+        if (is_in(page, &one.user, sizeof(one.user)) ||
+            page == ((one.user.entry_stack - 1) & ~(page_size - 1)))
             return true;
+#ifdef __x86_64__
         for (unsigned i = 0; i < 4; ++i) // NMI, #DF, #MC, #DB
             if (page == ((one.nmi_block->tss.ist[i] - 1) & ~(page_size - 1)))
                 return true;
+#endif
     }
     return is_in(page, &nmisafe_trap_removed, sizeof(uint32_t)) ||
            is_in(page, &nmisafe_user_removed, sizeof(uint32_t));
@@ -70,15 +78,19 @@ uint32_t pages_seen;
 
 /// All pages of the upper half below a table.
 void look_at(uintptr_t table, unsigned level, uintptr_t begin) {
-    constexpr uintptr_t entries = 512;
+    constexpr x86::paging_format format = x86::format_of(paging);
+    // PAE's top-level table has fewer; addresses end there.
+    constexpr uintptr_t entries = page_size / format.entry_size;
+    constexpr uintptr_t entry_words = format.entry_size / sizeof(uintptr_t);
+    const uintptr_t reach = uintptr_t{1} << (12 + format.index_bits * level); // of an entry
+    const bool is_top = level == format.levels - 1;
     const auto* const words = static_cast<const uintptr_t*>(physical_to_virtual(table));
-    for (uintptr_t i = begin == 0 ? entries / 2 : 0; i < entries; ++i) {
-        const uintptr_t entry = words[i];
+    uintptr_t address = is_top ? KERNEL_DIRECT_BASE : begin;
+    uintptr_t left = is_top ? 0 - address : reach * entries;
+    for (; left != 0; address += reach, left -= reach) {
+        const uintptr_t entry = words[(address / reach & (entries - 1)) * entry_words];
         if (entry == 0)
             continue;
-        uintptr_t address = begin | i << (12 + 9 * level);
-        if (begin == 0)
-            address |= ~uintptr_t{0} << 48;
         const bool is_page = level == 0 || (entry & x86::page_entry::large) != 0;
         if (!is_page) {
             look_at(entry & ~uintptr_t{0xfff}, level - 1, address);
@@ -89,6 +101,15 @@ void look_at(uintptr_t table, unsigned level, uintptr_t begin) {
         if (level != 0 || (entry & (x86::page_entry::user | global)) != 0 || !is_needed(address))
             fail("a page of the kernel in a task's tables", 0, address);
     }
+}
+
+/// Of a stack whose last page is shared.
+uintptr_t shared_stack_end() {
+#ifdef __x86_64__
+    return this_cpu().nmi_block->tss.ist[0];
+#else
+    return this_cpu().user.entry_stack;
+#endif
 }
 
 void expect_read(uintptr_t address, uintptr_t error) {
@@ -105,21 +126,21 @@ void mapped() {
     set_user_scene(nullptr);
     const task sample = make_task(instructions(read_code));
     pages_seen = 0;
-    look_at(sample.space->task_table, 3, 0);
-    // At the least: text, IDT, and a CPU's words and four stacks.
-    if (pages_seen < 7)
-        fail("pages of the kernel in a task's tables, at the least", 7, pages_seen);
+    look_at(sample.space->task_table, x86::format_of(paging).levels - 1, 0);
+    // Text, IDT, and a CPU's words and four stacks; x86-32: one.
+    constexpr uint32_t at_the_least = sizeof(uintptr_t) == 8 ? 7 : 4;
+    if (pages_seen < at_the_least)
+        fail("pages of the kernel in a task's tables, at the least", at_the_least, pages_seen);
     const auto own = reinterpret_cast<uintptr_t>(&this_cpu());
-    uintptr_t here;
-    asm("mov %%rsp, %[here]" : [here] "=r"(here));
+    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     for (const uintptr_t address :
          {own, reinterpret_cast<uintptr_t>(&scene), here, text_address(kernel_text_begin),
           uintptr_t{KERNEL_DIRECT_BASE}, uintptr_t{KERNEL_VMALLOC_BASE},
-          this_cpu().nmi_block->tss.ist[0] - 2 * page_size})
+          shared_stack_end() - 2 * page_size})
         expect_read(address, not_present);
     for (const uintptr_t address :
          {reinterpret_cast<uintptr_t>(&this_cpu().user), text_address(__start_nmisafe_trap_text),
-          reinterpret_cast<uintptr_t>(this_cpu().nmi_block)})
+          shared_stack_end() - 1})
         expect_read(address, not_allowed);
     print_row("mapped");
 }
@@ -134,6 +155,19 @@ struct road {
 
 void prepare_syscall(task& which) {
     which.frame.trap.ax = nothing;
+#ifdef __i386__
+    which.frame.trap.dx = user_code + read_offset;
+    which.frame.trap.cx = which.frame.sp();
+#endif
+}
+
+/// So that the way back is IRET's.
+void change_frame([[maybe_unused]] task& of, trap_frame& frame) {
+#ifdef __x86_64__
+    frame.r11 = of.frame.trap.r11;
+#else
+    frame.cx = 0;
+#endif
 }
 
 constexpr road roads[] = {
@@ -141,9 +175,9 @@ constexpr road roads[] = {
     {"syscall-iret", instructions(syscall_code),
      [](task& which) {
          prepare_syscall(which);
-         which.on_system_call = [](task& of, trap_frame& frame) { frame.r11 = of.frame.trap.r11; };
+         which.on_system_call = change_frame;
      }},
-    {"int-80", instructions(int_80_code), prepare_syscall},
+    {"int-80", instructions(int_80_code), [](task& which) { which.frame.trap.ax = nothing; }},
     {"debug", instructions(debug_code),
      [](task& which) { which.frame.trap.flags |= X86_FLAGS_TF; }},
 };
@@ -189,7 +223,7 @@ void check() {
 
 bool end_step(trap_frame& frame) {
     expect_kernel_tables("page tables in #DB");
-    frame.flags &= ~uint64_t{X86_FLAGS_TF};
+    frame.flags &= ~uintptr_t{X86_FLAGS_TF};
     return true;
 }
 
@@ -210,18 +244,32 @@ void under_nmis() {
 address_space* of_nmi; // it has all of the kernel, as the kernel's own
 bool came_back;
 
+void let_nmi_load(const address_space& space) {
+#ifdef __x86_64__
+    this_cpu().nmi_block->kernel_tables = space.top_table;
+#else
+    this_cpu().user.kernel_tables = space.top_table;
+#endif
+}
+
+void software_nmi() {
+#ifdef __x86_64__
+    came_back = window_software_nmi(this_cpu().nmi_block);
+#else
+    came_back = window_software_nmi(nullptr);
+#endif
+}
+
 void latch() {
     of_nmi = create_address_space();
-    trap::nmi_block& block = *this_cpu().nmi_block;
-    const uint64_t before = block.kernel_tables;
-    block.kernel_tables = of_nmi->top_table;
+    let_nmi_load(*of_nmi);
     set_scene([](trap_frame& frame) {
         sweep_event();
         first_of_pass(frame);
         if (x86::read_cr3() != of_nmi->top_table)
             fail("page tables in an NMI", of_nmi->top_table, x86::read_cr3());
     });
-    sweep_nmi({[] { came_back = window_software_nmi(this_cpu().nmi_block); },
+    sweep_nmi({software_nmi,
                [] {
                    begin_pass(false);
                    ++scene.count.raised; // the one begun by software
@@ -235,7 +283,7 @@ void latch() {
                        fail("page tables behind an NMI", kernel_space().top_table, x86::read_cr3());
                    switch_to(kernel_space());
                }});
-    block.kernel_tables = before;
+    let_nmi_load(kernel_space());
     destroy_address_space(of_nmi);
     scene.count.boundaries = sweep_injections();
     print_row("latch");
@@ -256,17 +304,26 @@ void watched() {
         return true;
     });
     current = &roads[0];
-    // Each way writes and reads it, once before and once behind the change of CR3.
+    // Each way in or back touches it once before and once behind the change of CR3: SYSCALL's alone. x86-32: the
+    // lowest word of the frame on the entry stack, and the task's begin and end are ways too.
+#ifdef __x86_64__
+    constexpr uint32_t ways = 2;
+    const auto watched_word = reinterpret_cast<uintptr_t>(&this_cpu().user.scratch);
     // DR0, 8 bytes, read or written
     constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xb0000;
+#else
+    constexpr uint32_t ways = 4;
+    const uintptr_t watched_word = this_cpu().user.entry_stack - sizeof(user::user_frame);
+    constexpr uintptr_t watch_word = X86_DR7_DISARMED | 1 | 0xf0000; // 4 bytes
+#endif
     prepare_task();
-    x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(&this_cpu().user.scratch));
+    x86::write_breakpoint_address(0, watched_word);
     trap::set_debug_control(watch_word);
     run_task(ended);
     trap::set_debug_control(X86_DR7_DISARMED);
     check_read();
-    if (handled != 4)
-        fail("hits of the watched word", 4, handled);
+    if (handled != 2 * ways)
+        fail("hits of the watched word", 2 * ways, handled);
     scene.count.boundaries += handled;
     print_row("watched");
 }

@@ -180,10 +180,14 @@ void give_decoy(task& which) {
     which.gs_base = reinterpret_cast<uintptr_t>(&decoy);
 #else
     // No selector of the user's has a base of its own: the image lies at its 0.
-    static_assert(sizeof(decoy) <= page_size);
-    if (user_memory(*space, 0, true) == nullptr)
-        map_user(*space, 0, allocate_page(), true, false);
-    __builtin_memcpy(in_user_memory(0), &decoy, sizeof(decoy));
+    static_assert(sizeof(decoy) <= page_size || sizeof(decoy) % page_size == 0);
+    constexpr size_t piece = sizeof(decoy) < page_size ? sizeof(decoy) : page_size;
+    for (uintptr_t page = 0; page < sizeof(decoy); page += page_size) {
+        if (user_memory(*space, page, true) == nullptr)
+            map_user(*space, page, allocate_page(), true, false);
+        __builtin_memcpy(in_user_memory(page), reinterpret_cast<const uint8_t*>(&decoy) + page,
+                         piece);
+    }
     which.frame.gs = decoy_selector;
 #endif
 }
