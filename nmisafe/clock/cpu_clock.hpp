@@ -41,6 +41,7 @@ class cpu_clock {
         measured_ = {Counter::read(), reference, guess};
         lines_[0] = lines_[1] = measured_;
         state_ = 0;
+        in_update_ = 0;
     }
 
     /// The time, in units of the reference, and never less than what was read before on this CPU.
@@ -66,16 +67,32 @@ class cpu_clock {
     /// behind the reference is put forward at once, one that is ahead goes slower, down to half the
     /// speed.
     ///
-    /// @return false: nothing has changed, because this is an NMI that interrupts an update,
-    /// because the reference went back, or because at each of four attempts an NMI read the clock.
-    /// The next one makes it good.
+    /// @return false: nothing has changed, because this interrupts an update, because the reference
+    /// went back, or because at each of four attempts an NMI read the clock. The next one makes it
+    /// good.
     /// @context any but NMI @faults never @locks none
     bool update(uint64_t reference) {
-        const uint32_t before = __atomic_load_n(&state_, __ATOMIC_RELAXED);
-        if ((before & updating) != 0 || (reference - measured_.time) >> 63 != 0)
+        // A word of its own: the mark in state_ is gone once somebody has read the clock.
+        if (__atomic_load_n(&in_update_, __ATOMIC_RELAXED) != 0)
+            return false;
+        __atomic_store_n(&in_update_, 1, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        const bool is_good = update_alone(reference);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        __atomic_store_n(&in_update_, 0, __ATOMIC_RELAXED);
+        return is_good;
+    }
+
+  private:
+    static constexpr uint32_t updating = 1;
+    static constexpr uint32_t generation = 2; // its lowest bit says which line is in use
+
+    bool update_alone(uint64_t reference) {
+        if ((reference - measured_.time) >> 63 != 0)
             return false;
         if (reference == measured_.time) // it is coarser than the updates, and says nothing new
             return true;
+        const uint32_t before = __atomic_load_n(&state_, __ATOMIC_RELAXED);
         for (unsigned attempt = 0; attempt < 4; ++attempt) {
             __atomic_store_n(&state_, before | updating, __ATOMIC_RELAXED);
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -90,10 +107,6 @@ class cpu_clock {
         }
         return false;
     }
-
-  private:
-    static constexpr uint32_t updating = 1;
-    static constexpr uint32_t generation = 2; // its lowest bit says which line is in use
 
     [[NMISAFE_TRAP_INLINE]] conversion& in_use(uint32_t state) {
         return lines_[(state & generation) != 0];
@@ -110,6 +123,7 @@ class cpu_clock {
     }
 
     uint32_t state_ = 0;
+    uint32_t in_update_ = 0;
     conversion lines_[2]{};
     conversion measured_{}; // the counter and the reference at the last update
 };

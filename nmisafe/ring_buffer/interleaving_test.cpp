@@ -195,7 +195,7 @@ TEST_CASE("a machine dies while three writers are inside each other") {
 namespace {
 
 bool is_noticed(doing outer, doing inner) {
-    const beginning from(set_up{mode::discard, 4, 60, false});
+    const beginning from(set_up{mode::discard, 4, 60, false, false});
     watch(*journal::in, grain::each);
     for (unsigned at = 0;; ++at) {
         from.restore();
@@ -241,7 +241,28 @@ void ends_it_and_reads() {
     reads();
 }
 
+/// How often the clock is read, at most, by a writer and another one at one of its accesses.
+uint64_t most_readings() {
+    const beginning from(set_up{mode::discard, 4, 60, false, false});
+    watch(*journal::in, grain::each);
+    uint64_t most = 0;
+    for (unsigned at = 0;; ++at) {
+        from.restore();
+        const visit one = inside(at, small);
+        const uint64_t before = test_clock::now;
+        if (access_steps::run(small, nullptr, &one, 1).visited == 0)
+            return most;
+        most = std::max(most, test_clock::now - before);
+    }
+}
+
 } // namespace
+
+// A compiler that leaves out its call before the exchange would hide the very place between it and
+// the clock: there alone a writer begins again.
+TEST_CASE("the exchange that reserves is an access of its own") {
+    CHECK(most_readings() == 3);
+}
 
 TEST_CASE("controls: writers that do it in the wrong order are noticed") {
     CHECK_FALSE(is_noticed(small, ends_it_and_reads));

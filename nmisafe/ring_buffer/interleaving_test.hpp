@@ -142,6 +142,7 @@ struct set_up {
     uint32_t slots;
     uint32_t left;  ///< Bytes in the packet that is being written.
     bool is_unread; ///< As many packets as there may be wait for the reader.
+    bool opens;     ///< Packets begin with an event of their own.
 };
 
 inline void watch(const header& in, grain records) {
@@ -161,6 +162,7 @@ class beginning {
   public:
     explicit beginning(const set_up& how) {
         journal::begin(how.which, 256, how.slots, 0xffff'fd00);
+        journal::opens = how.opens;
         test_clock::now = (uint64_t{1} << 32) - 500;
         for (uint32_t i = 1; how.is_unread && i < how.slots; ++i) {
             journal::event(24);
@@ -241,13 +243,20 @@ constexpr visit beside(unsigned at, unsigned steps) {
     return {at, nullptr, steps};
 }
 
+/// With packets that have an opening and with such that have none: both, in the whole; else every
+/// third has one, a turn that none of the other properties goes by.
 template <typename F>
 inline void in_each_set_up(std::initializer_list<uint32_t> left, F action) {
+    unsigned turn = 0;
     for (const mode which : {mode::discard, mode::overwrite}) {
         for (const uint32_t slots : {2u, 4u}) {
             for (const uint32_t bytes : left) {
-                for (const bool is_unread : {false, true})
-                    action(set_up{which, slots, bytes, is_unread});
+                for (const bool is_unread : {false, true}) {
+                    const bool opens = turn++ % 3 == 1;
+                    action(set_up{which, slots, bytes, is_unread, opens});
+                    if (is_whole())
+                        action(set_up{which, slots, bytes, is_unread, !opens});
+                }
             }
         }
     }

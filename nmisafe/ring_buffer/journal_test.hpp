@@ -25,6 +25,14 @@ struct test_clock {
     uint64_t read() const { return __sync_add_and_fetch(&now, step); }
 };
 
+/// What packets begin with, if journal::opens says so.
+struct test_opening {
+    static constexpr uint32_t size = 8;
+    static constexpr uint32_t id() { return 7; }
+    static constexpr uint64_t content = 0x1122'3344'5566'7788;
+    static void write(uint8_t* to) { std::memcpy(to, &content, size); }
+};
+
 enum class fate : uint8_t { none, written, lost };
 
 /// What became of an event that a writer wanted to write.
@@ -43,6 +51,7 @@ struct journal {
     static constexpr uint32_t capacity = 1 << 18;
     static inline std::array<attempt, capacity> attempts;
     static inline uint32_t count = 0;
+    static inline bool opens = false;
 
     alignas(64) static inline std::array<uint8_t, 1 << 17> memory;
     static inline header* in = nullptr;
@@ -74,6 +83,7 @@ struct journal {
         count = 0;
         next_sequence = gaps = last_end = last_discarded = extended = wrong = 0;
         packets = 0;
+        opens = false;
         why = "";
         test_clock::step = 1;
     }
@@ -99,7 +109,8 @@ struct journal {
         mine.size = size;
         mine.id = id;
         mine.before = __sync_add_and_fetch(&test_clock::now, 0);
-        return reserve(*in, id, size, test_clock{});
+        return opens ? reserve(*in, id, size, test_clock{}, test_opening{})
+                     : reserve(*in, id, size, test_clock{});
     }
     static void close(const reservation& to, uint32_t serial) {
         attempt& mine = attempts[serial];
@@ -190,6 +201,7 @@ struct journal {
         uint64_t time = begin;
         uint64_t last = begin - 1;
         uint32_t at = packet_header_size;
+        bool is_opening = opens;
         while (at < size) {
             const auto word = value<uint32_t>(bytes + at);
             uint32_t id = word & 31;
@@ -202,6 +214,15 @@ struct journal {
                 const uint64_t bits = word >> 5;
                 time = (time & ~low) + bits + (bits < (time & low) ? low + 1 : 0);
                 at += compact_header_size;
+            }
+            if (is_opening) { // at the time of the event that opens the packet
+                is_opening = false;
+                expect(id == test_opening::id() && time == begin, "does not begin with the state");
+                expect(size - at > test_opening::size &&
+                           value<uint64_t>(bytes + at) == test_opening::content,
+                       "another state");
+                at += test_opening::size;
+                continue;
             }
             const auto found = value<content>(bytes + at);
             if (at + sizeof(content) > size || found.serial >= count || found.size > size - at) {

@@ -34,6 +34,9 @@ namespace nmisafe::x86 {
                                                          uint32_t desired) {
     __atomic_compare_exchange_n(&word, &expected, desired, false, __ATOMIC_RELAXED,
                                 __ATOMIC_RELAXED);
+    // It has an address for something else too: g++ makes an instruction of its own of an exchange
+    // in a function that is not instrumented, and keeps that where the function is inlined.
+    asm volatile("" : "+m"(expected));
     return expected;
 }
 
