@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks docs/windows.md against the tests that it names.
+"""Checks docs/windows.md and docs/tracer_bugs.md against the tests that they name.
 
   - each invariant, each window and each further row is there, once, in order, and says something
   - each experiment and path is in the tool's catalogue, each control is one of its controls
@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 
-INVARIANTS, WINDOWS = 31, 26
+INVARIANTS, WINDOWS, TRACER_BUGS = 31, 26, 20
 ROW = re.compile(r"^\| ([IWT]\d+) \|(.*)\|$", re.M)
 TEST_CASE = re.compile(r'TEST_CASE\w*\(\s*(?:\w+,\s*)?((?:"(?:[^"\\]|\\.)*"\s*)+)', re.S)
 SHARED = ("policy=", "without=")
@@ -94,7 +94,19 @@ def is_control(name):
     return any(mark in name for mark in (*SHARED, "damage ", ": control", ".iret", ".without-"))
 
 
-def check(text, there):
+def expected_rows(found):
+    """Those of docs/windows.md."""
+    further = [row for row in found if row[0] == "T"]
+    return [f"I{n}" for n in range(1, INVARIANTS + 1)] + [f"W{n}" for n in range(1, WINDOWS + 1)] + \
+        [f"T{n}" for n in range(1, len(further) + 1)]
+
+
+def tracer_bugs(_):
+    """Those of docs/tracer_bugs.md."""
+    return [f"T{n}" for n in range(1, TRACER_BUGS + 1)]
+
+
+def check(text, there, expected=expected_rows):
     """The failures, and the number of open rows."""
     failures, open_rows, found = [], 0, []
     for row, rest in ROW.findall(text):
@@ -118,10 +130,7 @@ def check(text, there):
             failures.append(f"{row}: neither a test nor a reason")
         if not shown.startswith("not here:") and not is_open and not any(map(is_control, names[1])):
             failures.append(f"{row}: no control")
-    further = [row for row in found if row[0] == "T"]
-    expected = [f"I{n}" for n in range(1, INVARIANTS + 1)] + [f"W{n}" for n in range(1, WINDOWS + 1)] + \
-        [f"T{n}" for n in range(1, len(further) + 1)]
-    if found != expected:
+    if found != expected(found):
         failures.append(f"rows: {' '.join(found)}")
     said = re.search(r"^Open rows: (\d+)\.$", text, re.M)
     if not said or int(said[1]) != open_rows:
@@ -159,14 +168,18 @@ def main():
     testing = arguments[0] == "--self-test"
     root, build, tool = arguments[testing:]
     root = pathlib.Path(root).resolve()
-    text = (root / "docs/windows.md").read_text()
+    text, bugs = ((root / "docs" / page).read_text() for page in ("windows.md", "tracer_bugs.md"))
     there = known(root, build, tool)
     if testing:
         failures = self_test(text, there)
+        if not check(bugs.replace("| T20 |", "| T21 |"), there, tracer_bugs)[0]:
+            failures.append("not noticed: a tracer's bug is missing")
         print("\n".join(failures) or "all planted mistakes noticed")
     else:
         failures, open_rows = check(text, there)
-        print("\n".join(failures) or f"{len(ROW.findall(text))} rows, {open_rows} open")
+        further, open_bugs = check(bugs, there, tracer_bugs)
+        failures += [f"tracer_bugs.md: {failure}" for failure in further]
+        print("\n".join(failures) or f"{len(ROW.findall(text + bugs))} rows, {open_rows + open_bugs} open")
     return 1 if failures else 0
 
 
