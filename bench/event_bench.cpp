@@ -92,11 +92,12 @@ void measure_empty(benchmark::State& state) {
 }
 
 // With a reader that is never behind: it looks once a batch.
-void measure_discard(benchmark::State& state) {
+template <typename Once>
+void measure_discard(benchmark::State& state, Once once) {
     ring_buffer::header& in = buffer(ring_buffer::mode::discard);
     while (state.KeepRunningBatch(batch)) {
         for (uint32_t i = 0; i < batch; ++i)
-            record<tsc_clock>(in, i);
+            once(in, i);
         if (ring_buffer::take(in))
             ring_buffer::release(in);
     }
@@ -111,18 +112,34 @@ void measure_lost(benchmark::State& state) {
     repeat(state, [&](uint32_t i) { record<tsc_clock>(in, i); });
 }
 
+void measure_recorded_discard(benchmark::State& state) {
+    measure_discard(state, [](ring_buffer::header& in, uint32_t i) { record<tsc_clock>(in, i); });
+}
+void measure_empty_discard(benchmark::State& state) {
+    measure_discard(state, [](ring_buffer::header& in, uint32_t) { record_empty(in); });
+}
+
+template <void (*Event)(uint32_t, uint64_t)>
 void measure_lttng(benchmark::State& state) {
     repeat(state, [](uint32_t i) {
-        lttng_numbers(i, i);
+        Event(i, i);
         benchmark::ClobberMemory();
     });
 }
 
+template <void (*Event)()>
 void measure_lttng_empty(benchmark::State& state) {
     repeat(state, [](uint32_t) {
-        lttng_empty();
+        Event();
         benchmark::ClobberMemory();
     });
+}
+
+// Until the buffer is full: 4 sub-buffers of 64 KiB.
+void measure_lttng_lost(benchmark::State& state) {
+    for (uint32_t i = 0; i < 20'000; ++i)
+        lttng_lost_numbers(i, i);
+    measure_lttng<lttng_lost_numbers>(state);
 }
 
 constexpr goal goals[] = {
@@ -152,19 +169,25 @@ void register_all() {
     benchmark::RegisterBenchmark("recorded", measure_recorded<tsc_clock>);
     benchmark::RegisterBenchmark("recorded-two-rdtsc", measure_recorded<slow_clock>);
     benchmark::RegisterBenchmark("recorded-empty", measure_empty);
-    benchmark::RegisterBenchmark("recorded-discard", measure_discard);
+    benchmark::RegisterBenchmark("recorded-discard", measure_recorded_discard);
+    benchmark::RegisterBenchmark("recorded-discard-empty", measure_empty_discard);
     benchmark::RegisterBenchmark("lost", measure_lost);
     if (is_beside_lttng) {
-        benchmark::RegisterBenchmark("lttng", measure_lttng);
-        benchmark::RegisterBenchmark("lttng-empty", measure_lttng_empty);
+        benchmark::RegisterBenchmark("lttng", measure_lttng<lttng_numbers>);
+        benchmark::RegisterBenchmark("lttng-empty", measure_lttng_empty<lttng_empty>);
+        benchmark::RegisterBenchmark("lttng-discard", measure_lttng<lttng_discard_numbers>);
+        benchmark::RegisterBenchmark("lttng-discard-empty",
+                                     measure_lttng_empty<lttng_discard_empty>);
+        benchmark::RegisterBenchmark("lttng-lost", measure_lttng_lost);
     }
 }
 
 void print_table(std::ostream& out, const medians& found) {
-    out << fmt::format("{:<20} {:>8} {:>10}\n", "one event, median", "ns", "of rdtsc");
+    out << fmt::format("{:<24} {:>8} {:>10}\n", "one event, median", "ns", "of rdtsc");
     for (const char* name : {"rdtsc", "recorded", "recorded-empty", "recorded-discard",
-                             "recorded-two-rdtsc", "lost", "lttng", "lttng-empty"})
-        out << fmt::format("{:<20} {:>8} {:>10}\n", name, number(find(found, name), 2),
+                             "recorded-discard-empty", "recorded-two-rdtsc", "lost", "lttng",
+                             "lttng-empty", "lttng-discard", "lttng-discard-empty", "lttng-lost"})
+        out << fmt::format("{:<24} {:>8} {:>10}\n", name, number(find(found, name), 2),
                            number(quotient(find(found, name), find(found, "rdtsc")), 2));
 }
 
@@ -184,5 +207,5 @@ int main(int argc, char** argv) {
     }
     return run(argc, argv,
                {register_all, print_table, is_beside_lttng ? all_goals : event_goals,
-                "^(rdtsc|recorded|recorded-two-rdtsc|lost|lttng)$"});
+                "^(rdtsc|recorded|recorded-two-rdtsc|lost|lttng|lttng-lost)$", "rdtsc"});
 }

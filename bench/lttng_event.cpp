@@ -15,16 +15,27 @@
 namespace nmisafe::bench {
 
 void lttng_numbers(uint32_t first, uint64_t second) {
-    lttng_ust_tracepoint(nmisafe_event, numbers, first, second);
+    lttng_ust_tracepoint(nmisafe_event, overwrite_numbers, first, second);
 }
-
+void lttng_discard_numbers(uint32_t first, uint64_t second) {
+    lttng_ust_tracepoint(nmisafe_event, discard_numbers, first, second);
+}
+void lttng_lost_numbers(uint32_t first, uint64_t second) {
+    lttng_ust_tracepoint(nmisafe_event, lost_numbers, first, second);
+}
 void lttng_empty() {
-    lttng_ust_tracepoint(nmisafe_event, empty);
+    lttng_ust_tracepoint(nmisafe_event, overwrite_empty);
+}
+void lttng_discard_empty() {
+    lttng_ust_tracepoint(nmisafe_event, discard_empty);
 }
 
 bool lttng_records() {
-    return lttng_ust_tracepoint_enabled(nmisafe_event, numbers) &&
-           lttng_ust_tracepoint_enabled(nmisafe_event, empty);
+    return lttng_ust_tracepoint_enabled(nmisafe_event, overwrite_numbers) &&
+           lttng_ust_tracepoint_enabled(nmisafe_event, overwrite_empty) &&
+           lttng_ust_tracepoint_enabled(nmisafe_event, discard_numbers) &&
+           lttng_ust_tracepoint_enabled(nmisafe_event, discard_empty) &&
+           lttng_ust_tracepoint_enabled(nmisafe_event, lost_numbers);
 }
 
 } // namespace nmisafe::bench

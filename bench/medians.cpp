@@ -12,8 +12,9 @@ bool median_reporter::ReportContext(const Context& context) {
 void median_reporter::ReportRuns(const std::vector<Run>& runs) {
     for (const Run& run : runs) {
         const bool times_itself = run.run_name.time_type == "manual_time";
-        if (run.run_type == Run::RT_Aggregate && run.aggregate_name == "median")
-            found_[run.run_name.function_name] =
+        const bool is_deviation = run.aggregate_name == "stddev";
+        if (run.run_type == Run::RT_Aggregate && (is_deviation || run.aggregate_name == "median"))
+            (is_deviation ? deviations_ : found_)[run.run_name.function_name] =
                 times_itself ? run.GetAdjustedRealTime() : run.GetAdjustedCPUTime();
     }
     if (verbose_)

@@ -21,10 +21,13 @@ class median_reporter : public benchmark::ConsoleReporter {
     bool ReportContext(const Context& context) override;
     void ReportRuns(const std::vector<Run>& runs) override;
     const medians& found() const { return found_; }
+    /// The standard deviations of the same.
+    const medians& deviations() const { return deviations_; }
 
   private:
     bool verbose_;
     medians found_;
+    medians deviations_;
 };
 
 /// None if that was not measured.
