@@ -127,16 +127,17 @@ TEST_CASE("behind a writer that never returns the other packets are read") {
 
 TEST_CASE("sixteen contexts may be in a buffer, and the next one is counted") {
     journal::begin(mode::discard, 4096, 4);
-    reservation open[maximum_nesting];
-    uint32_t serials[maximum_nesting];
-    for (unsigned i = 0; i < maximum_nesting; ++i) {
+    constexpr unsigned contexts = 16; // not the constant: fewer would be too few
+    reservation open[contexts];
+    uint32_t serials[contexts];
+    for (unsigned i = 0; i < contexts; ++i) {
         open[i] = journal::open(1, 16, serials[i]);
         REQUIRE(open[i]);
     }
     CHECK_FALSE(journal::event(16));
     CHECK_FALSE(journal::event(16));
     CHECK(count_of(loss::nesting) == 2);
-    for (unsigned i = maximum_nesting; i-- != 0;)
+    for (unsigned i = contexts; i-- != 0;)
         journal::close(open[i], serials[i]);
     CHECK(journal::event(16));
     journal::finish();

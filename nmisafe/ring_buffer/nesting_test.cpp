@@ -155,4 +155,5 @@ TEST_CASE("random writers inside each other, eight deep, and a reader beside the
     CHECK(lost[static_cast<unsigned>(loss::full)] > 5);
     CHECK(lost[static_cast<unsigned>(loss::wrap)] > 0);
     CHECK(lost[static_cast<unsigned>(loss::too_big)] > 5);
+    CHECK(lost[static_cast<unsigned>(loss::nesting)] == 0);
 }
