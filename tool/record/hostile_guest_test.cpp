@@ -40,12 +40,15 @@ std::uint8_t* memory;
 ring_buffer::header* in;
 
 void fill(ring_buffer::mode mode) {
-    in = *ring_buffer::create(memory, block,
-                              {.sub_buffer_size = sub_buffer,
-                               .sub_buffer_count = slots,
-                               .mode = mode,
-                               .frequency = 1'000'000'000,
-                               .name = "kernel"});
+    in = *ring_buffer::create(
+        memory, block,
+        {.sub_buffer_size = sub_buffer,
+         .sub_buffer_count = slots,
+         .mode = mode,
+         .frequency = 1'000'000'000,
+         .name = "kernel",
+         // From a small one too large an index would lead to the block's end only.
+         .first_position = 0x40000000});
     for (unsigned i = 0; i < 120; ++i) {
         const auto made = ring_buffer::reserve(*in, 3, 8, counting_clock{});
         if (made) {
@@ -60,9 +63,10 @@ void damage(unsigned how) {
     static constexpr std::uint32_t values[] = {0xffffffff, 0x7fffffc0, 0x80000000,
                                                31,         0,          0x12345678};
     const std::uint32_t value = values[how % std::size(values)];
-    for (std::uint32_t* word : {&in->slots, &in->records, &in->pages, &in->slot_count,
-                                &in->sub_buffer, &in->sub_buffer_mask, &in->slot_mask,
-                                &in->slot_position_shift, &in->lap_shift, &in->spare}) {
+    for (std::uint32_t* word :
+         {&in->slots, &in->records, &in->pages, &in->slot_count, &in->sub_buffer,
+          &in->sub_buffer_mask, &in->slot_mask, &in->slot_position_shift, &in->lap_shift,
+          &in->spare, &in->consumed, &in->offset}) {
         __atomic_store_n(word, value, __ATOMIC_RELAXED);
     }
     if (how % 2 == 0) {
