@@ -119,7 +119,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "vectors", .policies = nmi_safe, .counts_boundaries = true, .what = "each entry stub leads to its handler, on its stack, and back; #DB, #MC and an interrupt in an NMI keep the next one out"},
     {.experiment = "vectors", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch"},
 
-    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall signals stepping", .paths_without_nmis = "vectors events syscall signals stepping", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
+    {.experiment = "user-roads", .policies = always_safe, .paths = "vectors events nmi syscall signals stepping threads", .paths_without_nmis = "vectors events syscall signals stepping threads", .counts_boundaries = true, .what = "every way from ring 3 into the kernel and back, each vector, SYSCALL or SYSENTER, faults, interrupts and NMIs: registers, flags, segments and bases come back, the kernel finds its own"},
 
     {.experiment = "hostile-tasks", .policies = "near", .processors = 2, .counts_boundaries = true, .timeout_seconds = 300, .what = "random hostile tasks beside NMIs: any registers, flags, selectors, stack and code; each return is compared with what the task had, each task run twice ends alike, none has a kernel address it was not given"},
     {.experiment = "hostile-tasks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .processors = 2},

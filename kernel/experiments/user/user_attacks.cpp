@@ -218,6 +218,20 @@ void canonical() {
 
 const bad_image* image;
 
+/// The fault is the task's so much that the task goes on, and comes back.
+void bad_return_becomes_signal() {
+    constexpr uint8_t code[] = {0x0f, 0x05, 0x31, 0xc0, 0x0f, 0x05}; // syscall; exit by syscall
+    image = &bad_images[0];
+    task which = make_task(instructions(code));
+    which.frame.trap.ax = attack_call;
+    which.signal_handler = user_code + sizeof(syscall_code);
+    which.on_system_call = [](task&, trap_frame& frame) { damage_image(frame, *image); };
+    give_decoy(which);
+    if (run_task_guarded(which) && (which.end != task_end::exited || which.value != X86_VECTOR_GP))
+        fail("the signal of a return that faulted", X86_VECTOR_GP, which.value);
+    ++scene.count.boundaries;
+}
+
 void bad_return() {
     set_attack_scene();
     for (const bad_image& each : bad_images) {
@@ -230,6 +244,7 @@ void bad_return() {
             expect_fault(which, X86_VECTOR_GP, each.error, each.ip);
         ++scene.count.boundaries;
     }
+    bad_return_becomes_signal();
 }
 
 // --- refused ------------------------------------------------------------------------------------

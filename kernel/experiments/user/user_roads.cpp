@@ -8,6 +8,7 @@
 //   nmi        an NMI whose handler hits a breakpoint and faults
 //   signals    an exception becomes a signal: the frame is edited, the handler returns by a system call
 //   stepping   TF set all along
+//   threads    two tasks take turns, in the middle of their system calls and at each step
 //   syscall    SYSCALL or SYSENTER, back by SYSRET or SYSEXIT and, with a changed frame, by IRET
 #include "kernel/common/controls.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
@@ -16,6 +17,7 @@
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
 #include "kernel/memory/test_page.hpp"
+#include "kernel/threads/thread.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -278,6 +280,65 @@ void stepping() {
             fail("the place of a step", expected[i], steps[i]);
 }
 
+// --- threads ------------------------------------------------------------------------------------
+
+#ifdef __x86_64__
+constexpr uint8_t turns_code[] = {0xcd, 0x80, 0x0f, 0x05, 0xcd, 0x80, 0x0f, 0x05}; // by both ways
+#else
+constexpr uint8_t turns_code[] = {0xcd, 0x80, 0xcd, 0x80, 0xcd, 0x80, 0xcd, 0x80};
+#endif
+constexpr uint32_t turns = 4; // of each
+
+const task* latest;
+uint32_t changes;
+
+void take_turn(task& which, trap_frame& frame) {
+    expect_kernel_state(frame, which);
+    changes += &which != latest ? 1 : 0;
+    latest = &which;
+    yield();
+    expect_kernel_state(frame, which);
+}
+
+/// For the work before the return, on the thread's stack. Bochs reports the step of a SYSCALL before
+/// the entry's first instruction.
+bool end_turn(trap_frame& frame) {
+    if (!user::is_from_user(frame))
+        return true;
+    expect_kernel_state(frame, *current_task());
+    this_cpu().need_resched = 1;
+    return true;
+}
+
+void two_threads() {
+    trap::set_handler(X86_VECTOR_DB, end_turn);
+    static task tasks[2];
+    thread* started[2];
+    changes = 0;
+    for (unsigned i = 0; i < 2; ++i) {
+        tasks[i] = make_task(instructions(turns_code));
+        tasks[i].frame.trap.ax = 100; // a system call that does nothing
+        tasks[i].frame.trap.flags |= X86_FLAGS_TF;
+        tasks[i].frame.sp() -= i * 1024;
+#ifdef __x86_64__
+        tasks[i].gs_base += i * 0x1000;
+#endif
+        tasks[i].on_system_call = take_turn;
+    }
+    for (unsigned i = 0; i < 2; ++i)
+        started[i] = create_thread(
+            0, [](void* which) { run_task(*static_cast<task*>(which)); }, &tasks[i]);
+    for (unsigned i = 0; i < 2; ++i) {
+        join(started[i]);
+        expect_fault(tasks[i], X86_VECTOR_UD, 0, user_code + sizeof(turns_code));
+        if (tasks[i].system_calls != turns)
+            fail("system calls of a thread", turns, tasks[i].system_calls);
+        ++scene.count.boundaries;
+    }
+    if (changes < turns)
+        fail("turns", turns, changes);
+}
+
 } // namespace
 
 void user_roads() {
@@ -302,6 +363,9 @@ void user_roads() {
     set_user_scene(nullptr);
     stepping();
     print_row("stepping");
+    set_user_scene(nullptr);
+    two_threads();
+    print_row("threads");
 }
 
 } // namespace kernel
