@@ -142,6 +142,10 @@ bool take_out_defences(text names) {
         {"user-step", NMISAFE_USER_WITHOUT_STEP},
         {"user-mask", NMISAFE_USER_WITHOUT_MASK},
         {"user-unblocking", NMISAFE_USER_WITHOUT_UNBLOCKING},
+        {"user-shadow-entry", NMISAFE_USER_WITHOUT_SHADOW_ENTRY},
+        {"user-shadow-exit", NMISAFE_USER_WITHOUT_SHADOW_EXIT},
+        {"user-shadow-move", NMISAFE_USER_WITHOUT_SHADOW_MOVE},
+        {"user-shadow-fault", NMISAFE_USER_WITHOUT_SHADOW_FAULT},
     };
     bool shared_stacks = false;
     while (!names.empty()) {

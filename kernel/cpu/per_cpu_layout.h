@@ -12,8 +12,13 @@
 #else
 #define CPU_USER 0x28
 #endif
+#if defined NMISAFE_SHADOW_STACK && !defined NMISAFE_PAGE_TABLE_ISOLATION
+#define CPU_NMI_IN_PROGRESS 0x48 // cpu_words have a word more
+#define CPU_NMI_LIKE_IN_PROGRESS 0x4c
+#else
 #define CPU_NMI_IN_PROGRESS 0x40
 #define CPU_NMI_LIKE_IN_PROGRESS 0x44
+#endif
 #else
 #define CPU_SELF 0x00
 #define CPU_ID 0x04

@@ -240,8 +240,12 @@ void share_with_user_tables(uintptr_t begin, size_t size) {
         const uintptr_t* const own = find_entry(kernel_space(), page);
         const uintptr_t physical = own != nullptr ? *own & entry_address : page - KERNEL_IMAGE_BASE;
         const uintptr_t* const there = find_entry(shared_half, page);
-        if (there == nullptr || *there == 0)
-            map(shared_half, page, physical, true);
+        if (there != nullptr && *there != 0)
+            continue;
+        constexpr uintptr_t writable = x86::page_entry::writable;
+        constexpr uintptr_t dirty = x86::page_entry::dirty;
+        const bool shadow_stack = own != nullptr && (*own & (writable | dirty)) == dirty;
+        map_with(shared_half, page, physical, shadow_stack ? dirty : writable, !shadow_stack);
     }
 }
 

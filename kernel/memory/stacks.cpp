@@ -75,6 +75,7 @@ void write_shadow_word(uintptr_t address, uintptr_t value) {
 uintptr_t allocate_shadow_stack() {
     const uintptr_t top = take_slot();
     map_shadow_stack(kernel_space(), top - page_size, allocate_page());
+    share_shadow_stack(top - page_size);
     const uintptr_t last_word = top - sizeof(uintptr_t);
     write_shadow_word(last_word, last_word);
     return last_word;
@@ -87,6 +88,8 @@ uintptr_t allocate_nmi_shadow_stacks() {
     const uintptr_t middle = take_slot() - page_size;
     map_shadow_stack(kernel_space(), middle - page_size, allocate_page());
     map_shadow_stack(kernel_space(), middle, allocate_page());
+    share_shadow_stack(middle - page_size);
+    share_shadow_stack(middle);
     const uintptr_t first = middle - sizeof(uintptr_t);
     for (uintptr_t level = 0; level <= 3; ++level) {
         const uintptr_t token = first + level * nmisafe::trap::nmi_shadow_stride;

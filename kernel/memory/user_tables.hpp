@@ -19,11 +19,17 @@ void isolate_page_tables(cpu& owner);
 /// Tells the entries which page tables the thread that runs next has. @context any, interrupts off
 void set_page_tables(cpu& mine, const address_space& space);
 
+/// Of a shadow stack that an event may begin on. @context thread
+inline void share_shadow_stack(uintptr_t page) {
+    share_with_user_tables(page, page_size);
+}
+
 #else
 
 inline constexpr bool image_isolates_page_tables = false;
 inline void isolate_page_tables(cpu&) {}
 inline void set_page_tables(cpu&, const address_space&) {}
+inline void share_shadow_stack(uintptr_t) {}
 
 #endif
 

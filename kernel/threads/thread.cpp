@@ -12,6 +12,7 @@
 #include "kernel/memory/user_tables.hpp"
 #include "kernel/panic/panic.hpp"
 #include "nmisafe/tracer/cpu.hpp"
+#include "nmisafe/user/user.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
@@ -40,7 +41,8 @@ struct thread {
     uintptr_t user_bases[2]; ///< x86-64, while it does not run: FS and GS base of the task.
     uintptr_t stack_top;     ///< Kept when the thread is reused; 0 for a CPU's first thread.
     uintptr_t shadow_stack;
-    const char* name; ///< And the number: for traces.
+    uintptr_t user_shadow_stack; ///< The token in it for events from user mode.
+    const char* name;            ///< And the number: for traces.
     int32_t tid;
 };
 
@@ -83,6 +85,10 @@ void load_task_registers(cpu& mine, thread& next) {
     x86::write_msr(X86_MSR_KERNEL_GS_BASE, next.user_bases[1]);
 #endif
     set_user_stack_top(mine, next.user_stack_top);
+#ifdef NMISAFE_SHADOW_STACK
+    if (uses_shadow_stacks())
+        nmisafe::user::set_shadow_stack(mine.user, next.user_shadow_stack);
+#endif
 }
 
 constexpr int32_t only_priority = 20;
@@ -258,6 +264,13 @@ void set_thread_user_stack_top(uintptr_t top) {
     this_cpu().current->user_stack_top = top;
     set_user_stack_top(this_cpu(), top);
 }
+
+#ifdef NMISAFE_SHADOW_STACK
+void set_thread_user_shadow_stack(uintptr_t token) {
+    this_cpu().current->user_shadow_stack = token;
+    nmisafe::user::set_shadow_stack(this_cpu().user, token);
+}
+#endif
 
 bool others_ready() {
     const thread* const current = this_cpu().current;

@@ -48,6 +48,12 @@ task* thread_task();
 uintptr_t thread_user_stack_top();
 void set_thread_user_stack_top(uintptr_t top);
 
+#ifdef NMISAFE_SHADOW_STACK
+/// The token of the running thread's shadow stack for them, where there are shadow stacks. Takes
+/// effect at once. @context thread, interrupts off
+void set_thread_user_shadow_stack(uintptr_t token);
+#endif
+
 /// This CPU has other threads to run. @context any
 bool others_ready();
 

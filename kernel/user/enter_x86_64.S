@@ -3,10 +3,17 @@
 //
 // While a task runs its thread's stack has, below what called run_task():
 //
-//   | return address, rbx rbp r12 r13 r14 r15, a pad |
-//   | frames from user mode                           |  <- cpu_words::stack_top, a multiple of 16
+//   | return address, rbx rbp r12 r13 r14 r15          |
+//   | a pad: the address of the shadow stack's token   |
+//   | frames from user mode                            |  <- cpu_words::stack_top, a multiple of 16
+//
+// and its shadow stack, where there is one,
+//
+//   | return address                                   |  <- SSP of what called run_task()
+//   | token                                            |  <- cpu_words::shadow_stack
 #ifdef __x86_64__
 
+#include "nmisafe/trap/return_common.h"
 #include "nmisafe/x86/trap_frame.h"
 
     .text
@@ -18,7 +25,18 @@ kernel_enter_task:
     .irp    register, rbx, rbp, r12, r13, r14, r15
     pushq   %\register
     .endr
+#ifdef NMISAFE_SHADOW_STACK
+    xorl    %eax, %eax
+    rdsspq  %rax
+    testq   %rax, %rax
+    jz      1f
+    subq    $8, %rax
+    balance_return_stack                // nothing but a CALL brings SSP there
+    wrssq   %rax, (%rax)                // not busy
+1:  pushq   %rax
+#else
     subq    $8, %rsp
+#endif
     movq    %rsp, %rdi                  // arg 1: where the frames end
     subq    $FRAME_SIZE, %rsp
     movq    %rsp, %rsi                  // arg 2: the first of them
@@ -30,6 +48,19 @@ kernel_enter_task:
     .globl  kernel_leave_task
     .type   kernel_leave_task, @function
 kernel_leave_task:
+#ifdef NMISAFE_SHADOW_STACK
+// All below the token is of no use any more, nor is the token.
+    movq    (%rdi), %rax
+    testq   %rax, %rax
+    jz      2f
+    rdsspq  %rcx
+    movl    $1, %edx
+1:  incsspq %rdx
+    addq    $8, %rcx
+    cmpq    %rax, %rcx
+    jbe     1b
+2:
+#endif
     leaq    8(%rdi), %rsp
     .irp    register, r15, r14, r13, r12, rbp, rbx
     popq    %\register

@@ -2,6 +2,7 @@
 #include "kernel/user/task.hpp"
 
 #include "kernel/common/spinlock.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/cpu/vectors.hpp"
 #include "kernel/events/contexts.hpp"
@@ -112,6 +113,10 @@ extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_begin_task(uintptr_t 
                                                                       user::user_frame* frame) {
     task& which = *current_task();
     set_thread_user_stack_top(stack_top);
+#ifdef NMISAFE_SHADOW_STACK
+    if (uses_shadow_stacks())
+        set_thread_user_shadow_stack(*reinterpret_cast<const uintptr_t*>(stack_top));
+#endif
     *frame = which.frame;
 #ifdef __x86_64__
     x86::write_msr(X86_MSR_FS_BASE, which.fs_base);

@@ -48,7 +48,9 @@
 #else
 #define NMI_STRIDE 0x1c0                    // S: from one level to the next
 #endif
-#ifdef NMISAFE_PAGE_TABLE_ISOLATION         // never with NMISAFE_SHADOW_STACK: policy.hpp
+#ifdef NMISAFE_SHADOW_STACK
+#define NMI_BLOCK_KERNEL_TABLES 0x170       // with NMISAFE_PAGE_TABLE_ISOLATION
+#else
 #define NMI_BLOCK_KERNEL_TABLES 0x120
 #endif
 #define NMI_NESTED_SIZE (3 * NMI_STRIDE + 64) // three levels, and the last one's frame

@@ -29,7 +29,6 @@
 // With shadow stacks (shadow_stack_x86_64.h) the levels have some of their own, upwards from level 0's, by the
 // interrupt SSP table in the block. Open at level 0 are then the boundaries up to the instruction that moves the
 // table on, and those of a nested one's exit by IRET: the CPU makes a #GP of such an NMI, on the current stack.
-// The module user's entry comes to that instruction later: it has no supported use with them.
 #ifdef __x86_64__
 
 #include "nmisafe/trap/controls.h"

@@ -40,9 +40,6 @@ inline void set_return_policy(return_policy policy) {
 #if defined(NMISAFE_SHADOW_STACK) && !defined(__x86_64__)
 #error "NMISAFE_SHADOW_STACK: shadow stacks are supported on x86-64 only"
 #endif
-#if defined NMISAFE_PAGE_TABLE_ISOLATION && defined NMISAFE_SHADOW_STACK
-#error "isolated page tables and shadow stacks exclude each other: user mode has no shadow stacks"
-#endif
 
 /// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return
 /// pops one word there, and would have to write it first, so that it compared nothing but its own

@@ -12,6 +12,11 @@
 #define NMISAFE_USER_WITHOUT_STEP 0x20      // SYSRET to an image with TF or RF
 #define NMISAFE_USER_WITHOUT_MASK 0x40      // let SYSCALL clear IF alone; SYSENTER: leave NT
 #define NMISAFE_USER_WITHOUT_UNBLOCKING 0x80 // leave NMIs as a return that faulted has left them
+// With NMISAFE_SHADOW_STACK:
+#define NMISAFE_USER_WITHOUT_SHADOW_ENTRY 0x10000 // SYSCALL: no shadow stack is taken
+#define NMISAFE_USER_WITHOUT_SHADOW_EXIT 0x20000  // SYSRET: it is left busy
+#define NMISAFE_USER_WITHOUT_SHADOW_MOVE 0x40000  // stay on the shadow stack of an IST
+#define NMISAFE_USER_WITHOUT_SHADOW_FAULT 0x80000 // leave there what a return that faulted has pushed
 
 #ifndef __ASSEMBLER__
 

@@ -10,6 +10,11 @@
 #define USER_KERNEL_TABLES 0x10             // with NMISAFE_PAGE_TABLE_ISOLATION
 #define USER_TASK_TABLES 0x18
 #define USER_ENTRY_STACK 0x20
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+#define USER_SHADOW_STACK 0x28              // with NMISAFE_SHADOW_STACK
+#else
+#define USER_SHADOW_STACK 0x10
+#endif
 #define IST_TOP_GS_BASE 0x00
 #define IST_TOP_HAS_FSGSBASE 0x08
 #else
@@ -39,6 +44,10 @@ struct cpu_words {
     /// Where the TSS's RSP0 (ESP0) points, for ever: the end of a stack that is mapped in user mode's tables. Here
     /// events begin and returns end. A multiple of 16, smallest_entry_stack bytes below it.
     uintptr_t entry_stack;
+#endif
+#ifdef NMISAFE_SHADOW_STACK
+    /// What IA32_PL0_SSP holds while this thread runs, 0 on a CPU without shadow stacks: set_shadow_stack().
+    uintptr_t shadow_stack;
 #endif
 };
 static_assert(offsetof(cpu_words, stack_top) == USER_STACK_TOP);
@@ -70,6 +79,9 @@ struct sysenter_top {
 
 #ifdef __x86_64__
 static_assert(offsetof(cpu_words, scratch) == USER_SCRATCH);
+#ifdef NMISAFE_SHADOW_STACK
+static_assert(offsetof(cpu_words, shadow_stack) == USER_SHADOW_STACK);
+#endif
 
 /// At the address that the IST entry of #DB, #MC and #DF points to, for each its own, just above the
 /// frame: how these find the CPU, whatever GS is. 16-byte aligned, always mapped.

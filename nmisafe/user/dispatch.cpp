@@ -149,11 +149,17 @@ namespace {
     return ip >= reinterpret_cast<uintptr_t>(begin) && ip < reinterpret_cast<uintptr_t>(end);
 }
 
+#ifdef NMISAFE_SHADOW_STACK
+constexpr const char* begin_of_sysret = nmisafe_user_off_shadow_stack;
+#else
+constexpr const char* begin_of_sysret = nmisafe_user_sysret;
+#endif
+
 /// Whether the interrupted code is in ring 0 but RSP still, or already, the user's: anything at
-/// all.
+/// all. Or SSP is none.
 [[NMISAFE_TRAP_INLINE]] inline bool is_on_user_stack(const x86::trap_frame& frame) {
     return is_between(frame.ip, nmisafe_user_syscall, nmisafe_user_syscall_on_stack) ||
-           is_between(frame.ip, nmisafe_user_sysret, nmisafe_user_sysret_end);
+           is_between(frame.ip, begin_of_sysret, nmisafe_user_sysret_end);
 }
 
 /// As trap/nmi_boundary.hpp, of this module's NMI. From its second instruction in the exit's window
@@ -204,10 +210,6 @@ nmisafe_user_dispatch_anywhere(x86::trap_frame* frame) {
 }
 
 void set_up_syscalls(uint16_t kernel_code_selector) {
-#ifdef NMISAFE_SHADOW_STACK
-    if (x86::read_ssp() != 0)
-        contract::panic({.what = "no user mode with shadow stacks", .frame = nullptr, .value = 0});
-#endif
     static_assert(NMISAFE_USER_CODE_SELECTOR == NMISAFE_USER_DATA_SELECTOR + 8,
                   "SYSRET takes both selectors from one base");
     constexpr uint64_t user_base = NMISAFE_USER_DATA_SELECTOR - 8;
@@ -239,6 +241,13 @@ void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel,
     words.kernel_tables = kernel;
     words.task_tables = task;
     block.kernel_tables = kernel;
+}
+#endif
+
+#ifdef NMISAFE_SHADOW_STACK
+void set_shadow_stack(cpu_words& words, uintptr_t token) {
+    words.shadow_stack = token;
+    x86::write_msr(X86_MSR_PL0_SSP, token);
 }
 #endif
 

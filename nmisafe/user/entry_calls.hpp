@@ -47,6 +47,7 @@ extern const char nmisafe_user_iret[];
 #ifdef __x86_64__
 extern const char nmisafe_user_syscall[];
 extern const char nmisafe_user_syscall_on_stack[];
+extern const char nmisafe_user_off_shadow_stack[];
 extern const char nmisafe_user_sysret[];
 extern const char nmisafe_user_sysret_end[];
 #else

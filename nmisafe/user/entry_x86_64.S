@@ -19,9 +19,9 @@
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/entry_macros.h"
 #include "nmisafe/user/controls.h"
-#include "nmisafe/user/cpu_words.h"
 #include "nmisafe/user/entry_macros_x86_64.h"
 #include "nmisafe/user/layout.h"
+#include "nmisafe/user/shadow_stack_x86_64.h"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/vectors.h"
@@ -29,7 +29,6 @@
 // With the library's other entry code: no probe may touch it.
     .section nmisafe_trap_text, "ax", @progbits
     .cfi_sections .debug_frame
-
 
 /// What every entry begins with.
 .macro begin_entry
@@ -154,6 +153,7 @@ trap_code nmisafe_user_nmi_like_common
     move_to_thread_stack
     push_registers
     cld
+    move_to_thread_shadow_stack
     dispatch nmisafe_user_dispatch_nmi_like
     jmp     nmisafe_user_return
 end_trap_code nmisafe_user_nmi_like_common
@@ -271,6 +271,7 @@ trap_code nmisafe_user_return_fault
     leave_entry_stack
     push_registers
     cld
+    drop_shadow_frame
 // If the IRET was an NMI's, NMIs are unblocked: H1. Where they are not, on QEMU, they must be before the
 // thread goes on.
 #ifdef NMISAFE_TRAP_CONTROLS
@@ -284,29 +285,34 @@ trap_code nmisafe_user_return_fault
 end_trap_code nmisafe_user_return_fault
 
 // Ends what is left of an NMI, where nothing of it is needed any more: on a CPU or under an emulator where
-// the IRET that faults has not done so, and before what only an ordinary return may do. Returns by the IRET.
-// Uses RAX, RCX.
+// the IRET that faults has not done so, and before what only an ordinary return may do. Uses RAX, RCX.
 trap_code nmisafe_user_unblock_nmis
     .cfi_def_cfa %rsp, 8
     .cfi_offset %rip, -8
-    leaq    8(%rsp), %rcx
-    .cfi_def_cfa %rcx, 0
+    movq    %rsp, %rcx
+    .cfi_def_cfa_register %rcx
     movl    %ss, %eax
     pushq   %rax
     pushq   %rcx
     pushfq
     movl    %cs, %eax
     pushq   %rax
-    pushq   -8(%rcx)
+    leaq    .Lunblocked_nmis(%rip), %rax
+    pushq   %rax
+    .cfi_def_cfa %rsp, 8 + HARDWARE_SIZE
+    push_shadow_frame
     .globl  nmisafe_user_unblocking_iret
 nmisafe_user_unblocking_iret:
     iretq                               // why an IRET: it unblocks NMIs
+.Lunblocked_nmis:
+    .cfi_def_cfa_offset 8
+    ret
 end_trap_code nmisafe_user_unblock_nmis
 
 // ---------------------------------------------------------------------------------------------------
 // SYSCALL. The frame is made as if the CPU had pushed it; RCX and R11 in it are the user's RIP and RFLAGS, as
 // the instruction leaves them. Until RSP is loaded an NMI, #MC or #DB finds the user's stack, or no stack at all, and
-// so nothing that writes below it may return here: nmisafe_user_dispatch_anywhere sees to that.
+// so nothing that writes below it may return here: nmisafe_user_dispatch_anywhere sees to that. The same holds of SSP.
     .balign 16
 trap_code nmisafe_user_syscall
     .cfi_undefined %rip
@@ -315,6 +321,7 @@ trap_code nmisafe_user_syscall
     movq    %rsp, %gs:CPU_WORD(USER_SCRATCH)
     load_kernel_tables rsp              // the only register that is free
     movq    %gs:CPU_WORD(USER_STACK_TOP), %rsp
+    take_shadow_stack
     .globl  nmisafe_user_syscall_on_stack
 nmisafe_user_syscall_on_stack:
     .cfi_def_cfa %rsp, 0
@@ -351,6 +358,9 @@ nmisafe_user_iret:
 
 // SYSRET takes RIP from RCX and RFLAGS from R11, which the dispatch has compared.
 .Lfast:
+    give_back_shadow_stack
+    .globl  nmisafe_user_off_shadow_stack
+nmisafe_user_off_shadow_stack:          // from here on SSP is none
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
     movq    FRAME_SP(%rsp), %rax
     movq    %rax, %gs:CPU_WORD(USER_SCRATCH)

@@ -4,7 +4,9 @@
 
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/trap/nmi_block.h"
+#include "nmisafe/trap/nmi_shadow_stack_x86_64.h"
 #include "nmisafe/user/entry_macros_x86_64.h"
+#include "nmisafe/user/shadow_stack_x86_64.h"
 #include "nmisafe/x86/flags.h"
 #include "nmisafe/x86/vectors.h"
 
@@ -20,6 +22,9 @@ trap_code nmisafe_user_nmi_entry
     .cfi_hardware_frame 0
     indirect_target
     subq    $NMI_STRIDE, AT_HEAD(NMI_BLOCK_IST)
+    .globl  nmisafe_user_nmi_entered
+nmisafe_user_nmi_entered:
+    lower_shadow_stack AT_HEAD(NMI_BLOCK_SSP)
     .globl  nmisafe_user_nmi_lowered
 nmisafe_user_nmi_lowered:
     cmpl    $0, AT_HEAD(NMI_BLOCK_LEVEL)
@@ -56,9 +61,11 @@ nmisafe_user_nmi_outer:
     leaq    8 + FRAME_BELOW_IP + HARDWARE_SIZE(%rdi), %rbx // the block; C++ preserves RBX
     movq    %rsp, NMI_BLOCK_OTHER_REDO_SP(%rbx)
     cld
+    move_to_thread_shadow_stack
 #ifdef NMISAFE_TRAP_CONTROLS
     testl   $NMISAFE_WITHOUT_LATCH, nmisafe_trap_removed(%rip)
     jz      .Lrun_nmi
+    raise_shadow_stack
     addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // a nested one is none to the entry
 #endif
 .Lrun_nmi:
@@ -76,6 +83,7 @@ nmisafe_user_nmi_exit:
     .globl  nmisafe_user_nmi_window
 nmisafe_user_nmi_window:
     jne     .Lnmi_again
+    raise_shadow_stack
     .globl  nmisafe_user_nmi_raise
 nmisafe_user_nmi_raise:
     addq    $NMI_STRIDE, NMI_BLOCK_IST(%rbx) // nothing of this NMI lies on the NMI's stack
@@ -94,8 +102,10 @@ nmisafe_user_nmi_raise:
 nmisafe_user_nmi_redo:
     indirect_target
     movq    %rdx, %rbx
+    leave_for_thread_shadow_stack
 .Lnmi_again:
     movl    $0, NMI_BLOCK_PENDING(%rbx)
+    lower_shadow_stack_again
     jmp     .Lrun_nmi
 
 // If this one has interrupted an NMI's entry here, before the IST entry was lowered, its frame lies over that one's.
@@ -103,11 +113,11 @@ nmisafe_user_nmi_redo:
 .Lnmi_from_kernel:
     .cfi_restore_state
     push_reg rax
-    leaq    nmisafe_user_nmi_lowered - 1(%rip), %rax
+    leaq    nmisafe_user_nmi_entered - 1(%rip), %rax
     subq    8(%rsp), %rax               // RIP: unsigned, so that one range is one comparison
-    cmpq    $nmisafe_user_nmi_lowered - nmisafe_user_nmi_entry, %rax
+    cmpq    $nmisafe_user_nmi_entered - nmisafe_user_nmi_entry, %rax
     pop_reg rax
-    jae     nmisafe_trap_nmi_entered
+    jae     nmisafe_trap_nmi_lowered
     jmp     nmisafe_trap_nmi_lost
 end_trap_code nmisafe_user_nmi_entry
 

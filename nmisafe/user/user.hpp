@@ -44,8 +44,8 @@ void set_refused_return(refused_return function);
 inline constexpr uintptr_t syscall_vector = X86_VECTORS;
 
 /// Lets this CPU take SYSCALL (x86-32: SYSENTER, on a stack of its own, or with isolated page tables
-/// on the entry stack); the selector is that of the kernel's code, 8 below the stack's. Panics on a shadow stack: the entries know nothing of them. @context boot of
-/// that CPU, interrupts off
+/// on the entry stack); the selector is that of the kernel's code, 8 below the stack's. @context
+/// boot of that CPU, interrupts off
 #ifdef __x86_64__
 void set_up_syscalls(uint16_t kernel_code_selector);
 
@@ -57,6 +57,16 @@ void set_up_nmi(trap::nmi_block& block);
 void set_up_syscalls(uint16_t kernel_code_selector, const cpu_words& words);
 #else
 void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
+#endif
+
+#ifdef NMISAFE_SHADOW_STACK
+/// The shadow stack of the thread that runs next, for its events from user mode, on a CPU that has
+/// shadow stacks: the address of a token, which lies where the shadow stack is when there is no
+/// frame from user mode, with room below, and is not busy when enter() is called. From then on the
+/// entries make it busy and free it. Who leaves a frame for good leaves the shadow stack below the
+/// token too, and the token.
+/// @context thread, interrupts off, or boot of that CPU
+void set_shadow_stack(cpu_words& words, uintptr_t token);
 #endif
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION

@@ -81,6 +81,8 @@ def sets(family):
                 refused="shadow stacks are supported on x86-64 only"),
         FlagSet("isolation", "-fno-pic -O2 -DNMISAFE_PAGE_TABLE_ISOLATION -DNMISAFE_USER_CLAC -DNMISAFE_FSGSBASE",
                 widths=(64,)),
+        FlagSet("isolation-shadow-stack",
+                "-fno-pic -O2 -fcf-protection=full -DNMISAFE_PAGE_TABLE_ISOLATION -DNMISAFE_SHADOW_STACK", widths=(64,)),
         FlagSet("isolation", "-fno-pic -O2 -DNMISAFE_PAGE_TABLE_ISOLATION -DNMISAFE_USER_CLAC", widths=(32,)),
         FlagSet("thunks", thunks.format("thunk"), (GCC,), only_in_full=True),
         FlagSet("thunks-extern", thunks.format("thunk-extern") + " -fcf-protection=none", (GCC,)),

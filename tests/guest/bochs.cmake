@@ -4,12 +4,15 @@
 #
 # nmisafe_add_bochs_test(arch experiment policy variant cpus [OPTIONS more of the command line]
 #                        [WITHOUT defence] [CET|HARDENED] [arguments of check_bochs.py...])
-# CET: with shadow stacks and indirect branch tracking, in the image for them and on a CPU that has them.
+# CET: with shadow stacks and indirect branch tracking, in an image for them and on a CPU that has them.
 # HARDENED: with indirect branch tracking, in the image whose entries of user mode have all that can be built in.
 function(nmisafe_add_bochs_test arch experiment policy variant cpus)
     cmake_parse_arguments(bochs "CET;HARDENED" "OPTIONS;WITHOUT" "" ${ARGN})
     set(name ${experiment}.${policy}.${arch})
     if(bochs_CET)
+        if(variant STREQUAL "-hardened")
+            string(APPEND name .hardened)
+        endif()
         string(APPEND name .cet)
         string(APPEND bochs_OPTIONS " cet=on")
         list(APPEND bochs_UNPARSED_ARGUMENTS --model tigerlake)

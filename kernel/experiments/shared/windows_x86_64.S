@@ -156,7 +156,8 @@ round_trip round_trip_page_fault, movb $0x5a, (%rbx)
 // but the CPUs that have one have the far jump with 64 bits.
 .macro go_far
 #ifdef NMISAFE_SHADOW_STACK
-    rex.w ljmp *(%rsp)
+    .byte   0x48                        // REX.W, which clang does not write
+    ljmpl   *(%rsp)
 #else
     lretq
 #endif

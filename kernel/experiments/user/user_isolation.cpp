@@ -13,6 +13,7 @@
 //                 stack's), and where not
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
 #include "kernel/common/image.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/descriptor_tables.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
@@ -98,7 +99,11 @@ void look_at(uintptr_t table, unsigned level, uintptr_t begin) {
         }
         ++pages_seen;
         constexpr uintptr_t global = 0x100;
-        if (level != 0 || (entry & (x86::page_entry::user | global)) != 0 || !is_needed(address))
+        constexpr uintptr_t writable = x86::page_entry::writable;
+        constexpr uintptr_t dirty = x86::page_entry::dirty;
+        const bool shadow_stack = uses_shadow_stacks() && (entry & (writable | dirty)) == dirty;
+        if (level != 0 || (entry & (x86::page_entry::user | global)) != 0 ||
+            (!is_needed(address) && !shadow_stack))
             fail("a page of the kernel in a task's tables", 0, address);
     }
 }
@@ -335,7 +340,8 @@ void user_isolation() {
     if (nmisafe_trap_removed == 0)
         mapped();
     under_nmis();
-    latch();
+    if (!uses_shadow_stacks()) // an NMI that software begins has none
+        latch();
     watched();
 }
 
