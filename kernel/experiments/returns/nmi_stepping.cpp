@@ -112,8 +112,6 @@ void whole() {
     step_whole("whole", one_nmi);
 }
 
-#ifndef NMISAFE_SHADOW_STACK // with which there is no user mode
-
 task begun;
 
 bool one_nmi_of_task() {
@@ -136,8 +134,6 @@ void from_user() {
     begun = make_task(instructions(raise_nmi_code));
     step_whole("from-user", one_nmi_of_task);
 }
-
-#endif
 
 // --- breakpoints --------------------------------------------------------------------------------
 
@@ -336,9 +332,7 @@ void nmi_stepping() {
         {"breakpoints", "", breakpoints},
         {"in-debug", "debugs", in_debug_handler},
         {"debug-entry", "debugs", debug_entry},
-#ifndef NMISAFE_SHADOW_STACK
         {"from-user", "whole", from_user},
-#endif
     };
     for (const auto& [name, group, run] : parts)
         if (part.empty() ? run != debug_entry || has_one_shot : part == name || part == group)
