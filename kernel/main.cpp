@@ -129,6 +129,7 @@ bool take_out_defences(text names) {
         {"fresh-time", defence::fresh_time},
         {"exchange", defence::exchange},
         {"two-lines", defence::two_lines},
+        {"guard", defence::guard},
     };
     constexpr struct {
         text name;

@@ -29,6 +29,7 @@ enum class defence : uint32_t {
     fresh_time = 131072, ///< That an event's time is read while it is reserved, not before.
     exchange = 262144,   ///< The compare-exchange of who reserves an event.
     two_lines = 524288,  ///< The second line of a trace clock.
+    guard = 4194304,     ///< That a profiler's fault on a bad frame pointer is known as such.
     endbr = 16384,       ///< The ENDBR at the begin of the stub of #BP.
 };
 
