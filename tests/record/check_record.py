@@ -44,6 +44,11 @@ def generated(folder):
     return int(re.search(r"@row .*generated=(\d+)", (folder / ".console.log").read_text()).group(1))
 
 
+def samples(folder):
+    """How many the kernel says it has taken."""
+    return int(re.search(r"^profile: (\d+) samples", (folder / ".console.log").read_text(), re.M).group(1))
+
+
 def cut_last_packet(folder):
     stream = max(folder.glob("kernel_*"), key=lambda one: one.stat().st_size)
     data = stream.read_bytes()
@@ -145,6 +150,7 @@ class Record(unittest.TestCase):
                     self.assertEqual(errors, [])
                     self.assertEqual(len(lines), generated(self.trace))
                     self.assertGreater(len(lines), 1000)
+                    self.assertEqual(sum(" sample: " in line for line in lines), samples(self.trace))
         # A control: it is seen when a packet is missing.
         cut_last_packet(self.trace)
         self.assertLess(len(read(self.trace)[0]), generated(self.trace))
@@ -197,8 +203,22 @@ class Record(unittest.TestCase):
             opener.write_text("#!/bin/sh\nexit 3\n")
             self.assertIn("xdg-open cannot show", self.record("--replace", "--open", status=2).stderr)
         page.unlink()
+        self.check_profile()
         done = self.record("--page", str(page), "--", *self.reference("x86_64", "experiment=hello"), status=2)
         self.assertFalse(page.exists(), done.stderr)
+
+    def check_profile(self):
+        """Threads, tasks, handlers of interrupts and code with interrupts off, each with those who had called it."""
+        done = subprocess.run([self.tool, "convert", str(self.trace), "--to", "folded"], capture_output=True,
+                              text=True, timeout=100, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        stacks = [re.sub(r"\(.*?\)|kernel::|\[clone .*?\]", "", line) for line in done.stdout.splitlines()]
+        for calls in (r"run_worker.*;.*work_on", r"work_with_interrupts_off.*;.*work_on",
+                      r"on_work_interrupt.*;.*work_on|handle_work.*;.*work_on",
+                      r"^example_task;example_task_compute;example_task_inner_loop",
+                      r"^spin_with_frame_pointer \d+$"):
+            with self.subTest(calls=calls):
+                self.assertTrue(any(re.search(calls, stack) for stack in stacks), "\n".join(stacks))
 
     def test_no_trace(self):
         done = self.record("--", *self.reference("x86_64", "experiment=hello policy=near"), status=2)

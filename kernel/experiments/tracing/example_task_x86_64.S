@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// x86-64: the code of trace-example's tasks, which runs in ring 3 at another address: no absolute ones. Each function
+// has a frame pointer, to be seen in chains of calls. The twin of example_task_x86_32.S.
+#ifdef __x86_64__
+
+#include "kernel/experiments/tracing/example_task.h"
+
+// What a function's stack looks like, from its second instruction on:
+//
+//   +1 word  return address
+//   +0       the caller's frame pointer (0: of the task itself)   <- RSP, RBP
+.macro task_function name:req
+    .globl  \name
+    .type   \name, @function
+\name:
+    pushq   %rbp
+    movq    %rsp, %rbp
+.endm
+
+.macro end_task_function name:req
+    popq    %rbp
+    ret
+    .size   \name, . - \name
+.endm
+
+    .text
+    .globl  example_task_begin, example_task_end
+example_task_begin:
+    .type   example_task, @function
+example_task:
+    xorl    %ebp, %ebp
+1:  call    example_task_compute
+    call    example_task_call_kernel
+    call    example_task_touch_memory
+    jmp     1b
+    .size   example_task, . - example_task
+
+task_function example_task_compute
+    call    example_task_inner_loop
+    call    example_task_inner_loop
+end_task_function example_task_compute
+
+task_function example_task_inner_loop
+    movl    $EXAMPLE_TASK_TURNS, %ecx
+1:  imull   $1664525, %edx, %edx
+    decl    %ecx
+    jnz     1b
+end_task_function example_task_inner_loop
+
+task_function example_task_call_kernel
+    movl    $EXAMPLE_TASK_WORK, %eax
+    int     $0x80
+end_task_function example_task_call_kernel
+
+task_function example_task_touch_memory
+    movl    $EXAMPLE_TASK_FORGET, %eax
+    int     $0x80
+    movl    $EXAMPLE_TASK_LAZY, %ebx
+    movb    $1, (%rbx)                // a page fault
+end_task_function example_task_touch_memory
+example_task_end:
+#endif // __x86_64__
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Code whose frame pointer is none: profile_windows.S.
+#pragma once
+
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/x86/assembly_call.hpp"
+
+extern "C" {
+
+/// Spins so many times with that frame pointer, or until the word, if there is one, is not 0.
+[[NMISAFE_ASSEMBLY_CALL]] void spin_with_frame_pointer(uintptr_t frame_pointer, uint32_t turns,
+                                                       const volatile uint32_t* until);
+}
