@@ -49,6 +49,7 @@ constexpr struct {
     {"trace-in-nmi", trace_in_nmi},
     {"trace-example", trace_example},
     {"crash-in-event", crash_in_event},
+    {"profile-in-nmi", profile_in_nmi},
     {"user-roads", user_roads},
     {"hostile-tasks", hostile_tasks},
     {"user-attacks", user_attacks},

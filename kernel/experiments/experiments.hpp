@@ -51,6 +51,7 @@ void refused_in_nmi();
 void trace_in_nmi();
 void trace_example();
 void crash_in_event();
+void profile_in_nmi();
 void user_roads();
 void hostile_tasks();
 void user_attacks(); // user_attacks_x86_32.cpp on x86-32
