@@ -70,11 +70,12 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
         kernel_line += " mode=trace";
     }
     const bool logged = log.kind != execution_log_kind::none;
+    const bool by_instruction = log.kind == execution_log_kind::path; // not by block: raise_log.hpp
     process_command command;
     command.program = emulator_program(run.arch);
     command.folder = images;
     command.arguments = reference_arguments(
-        {.accelerator = std::string(logged ? emulator.logged_accelerator : "tcg"),
+        {.accelerator = std::string(by_instruction ? emulator.logged_accelerator : "tcg"),
          .processor_model = std::string(entry.processor_model),
          .processors = entry.processors,
          .image = image_file(images, run).filename().string(),
@@ -87,12 +88,11 @@ process_command guest_command(const guest_run& run, const std::filesystem::path&
         add({"-icount", "shift=6,sleep=off"});
     }
     if (logged) {
-        if (!emulator.logged_argument.empty()) {
+        if (by_instruction && !emulator.logged_argument.empty()) {
             add({std::string(emulator.logged_argument)});
         }
         // `int`: which instructions fault. Few do while a path is walked once.
-        const bool faults = log.kind == execution_log_kind::path;
-        add({"-d", faults ? "exec,nochain,int" : "exec,nochain"});
+        add({"-d", by_instruction ? "exec,nochain,int" : "exec,nochain"});
         add({"-D", fmt::format("/dev/fd/{}", log.descriptor)});
         command.inherited_descriptor = log.descriptor;
         std::string filter;

@@ -10,8 +10,8 @@ namespace nmisafe::tool {
 
 struct qemu {
     std::string version; // "qemu 7.2.22", for the report
-    // The accelerator of a logged run, and one more argument that it needs, if not empty: every
-    // instruction is a translation block of its own, since -d exec logs blocks.
+    // The accelerator of a run of which each instruction is logged, and one more argument that it needs, if not
+    // empty: every instruction is a translation block of its own, since -d exec logs blocks.
     std::string_view logged_accelerator;
     std::string_view logged_argument;
 };

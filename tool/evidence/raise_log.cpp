@@ -7,11 +7,33 @@ namespace nmisafe::tool {
 
 namespace {
 
+using steps_walked = std::set<std::pair<std::uint64_t, std::uint64_t>>;
+
 constexpr std::uint64_t longest_instruction = 16; // 15, and a round number reads better in a log
 
 bool is_raised_nmi(std::string_view line) {
     return line.starts_with("apic_deliver_irq ") &&
            line.find(" delivery_mode 4 ") != std::string_view::npos;
+}
+
+// Whether an instruction comes after a block that begins at `begin`: by steps of the walk, of which all but
+// the last go to what stands right behind.
+bool follows_block(const steps_walked& steps, std::uint64_t begin, std::uint64_t pc) {
+    std::vector<std::uint64_t> reached = {begin};
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+        const std::uint64_t from = reached[i];
+        for (auto step = steps.lower_bound({from, 0}); step != steps.end() && step->first == from;
+             ++step) {
+            if (step->second == pc) {
+                return true;
+            }
+            if (step->second > from && step->second - from < longest_instruction &&
+                std::find(reached.begin(), reached.end(), step->second) == reached.end()) {
+                reached.push_back(step->second);
+            }
+        }
+    }
+    return false;
 }
 
 } // namespace
@@ -66,7 +88,7 @@ void raise_analysis::feed(std::string_view line) {
 }
 
 void raise_analysis::note_boundary(std::uint64_t pc) {
-    if (inside_ && windows_.at(*inside_).walked.steps.contains({*previous_, pc})) {
+    if (inside_ && follows_block(windows_.at(*inside_).walked.steps, *previous_, pc)) {
         boundaries_[*inside_].insert(pc);
     }
 }

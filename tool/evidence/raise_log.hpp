@@ -5,7 +5,11 @@
 //   apic_deliver_irq dest 0 dest_mode 0 delivery_mode 4 vector 0 trigger_mode 0
 //
 // for each NMI that comes from a device (hw/intc/apic.c; one that a CPU sends itself does not go
-// that way). The next instruction's line names the boundary: the NMI was raised before it.
+// that way). The next line's instruction names the boundary: the NMI was raised before it.
+//
+// Here a line stands for a block of instructions, as long as QEMU makes it: until a jump, or until a timer is due,
+// which with -icount is at an exact instruction. So a block ends where an NMI is raised. A line for each instruction
+// would say the same, and take four times as long to write and to read.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +43,8 @@ class raise_analysis {
     void feed(std::string_view line);
 
     // For each path the instructions before which an NMI was raised inside a walk. A raise counts
-    // only between two instructions that follow each other in the undisturbed walk as well: then
-    // none is hidden between them that was not logged.
+    // only behind a block whose instructions lead there in the undisturbed walk as well: then none is
+    // hidden between them that was not logged.
     const std::map<std::string, std::set<std::uint64_t>>& boundaries() const { return boundaries_; }
     std::uint64_t raises() const { return raises_; }
 
@@ -51,8 +55,8 @@ class raise_analysis {
     std::map<std::string, pended_window> windows_;
     std::optional<std::string> inside_; // the path being walked
     std::map<std::string, std::set<std::uint64_t>> boundaries_;
-    std::optional<std::uint64_t> pending_;  // entered, not yet known to have run
-    std::optional<std::uint64_t> previous_; // the last that has run
+    std::optional<std::uint64_t> pending_;  // a block that was entered, not yet known to have run
+    std::optional<std::uint64_t> previous_; // the last block that has run
     bool raised_ = false;                   // an NMI, since the last instruction's line
     std::uint64_t raises_ = 0;
 };

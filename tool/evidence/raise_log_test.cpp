@@ -73,6 +73,35 @@ TEST_CASE("an NMI among instructions that are not logged does not count") {
     CHECK(boundaries({executed(0x10), executed(0x12), raised, executed(0x14)}).empty());
 }
 
+TEST_CASE("behind a block, where its instructions lead in the walk, and nowhere else") {
+    // 0x10 and 0x12 stand in a row, then a jump to 0x40 and 0x43, which may go back to 0x40.
+    const std::map<std::string, pended_window> windows = {
+        {"path",
+         {{0x10, 0x30},
+          {{0x10, 0x12, 0x40, 0x43, 0x14},
+           {{0x10, 0x12}, {0x12, 0x40}, {0x40, 0x43}, {0x43, 0x40}, {0x43, 0x14}},
+           {},
+           {},
+           1}}}};
+    const auto found = [&](std::uint64_t block, std::uint64_t pc) {
+        raise_analysis analysis(windows);
+        for (const std::string& line :
+             {executed(0x10), executed(block), std::string(raised), executed(pc)}) {
+            analysis.feed(line);
+        }
+        return analysis.boundaries().at("path") == addresses{pc};
+    };
+    CHECK(found(0x10, 0x12)); // the block was cut short
+    CHECK(found(0x10, 0x40)); // it ended in the jump
+    CHECK(found(0x40, 0x43));
+    CHECK(found(0x40, 0x40));
+    CHECK(found(0x40, 0x14));
+    CHECK_FALSE(found(0x10, 0x43)); // there is another block between
+    CHECK_FALSE(found(0x12, 0x14));
+    CHECK_FALSE(found(0x40, 0x12));
+    CHECK_FALSE(found(0x14, 0x40)); // nothing leads on from there
+}
+
 TEST_CASE("an instruction that was taken back is entered again at the same boundary") {
     for (const char* back : {"Stopped execution of TB chain before 0x7fa0402f5740 [00000040] ",
                              "cpu_io_recompile: rewound execution of TB to 00000040"}) {

@@ -64,6 +64,8 @@ window_function \name
     movl    4(%esp), %ecx
     movl    8(%esp), %edx
     sled
+    jmp     1f                          // a block begins with the window: QEMU logs blocks
+1:
 window_label \name\()_begin
     movl    %edx, (%ecx)                // the local APIC takes the command, the NMI comes next
 window_label \name\()_end

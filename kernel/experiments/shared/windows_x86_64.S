@@ -62,6 +62,8 @@ window_label window_page_fault_end
 .macro window_nmi name:req
 window_function \name
     sled
+    jmp     1f                          // a block begins with the window: QEMU logs blocks
+1:
 window_label \name\()_begin
     movl    %esi, (%rdi)                // the local APIC takes the command, the NMI comes next
 window_label \name\()_end
