@@ -72,10 +72,14 @@ bool has_signature(const table_header& table, text signature) {
 }
 
 const root_pointer* find_root_pointer(uintptr_t from, uintptr_t to) {
+    uint64_t signature; // as one word: byte by byte this takes 560,000 instructions
+    __builtin_memcpy(&signature, "RSD PTR ", sizeof(signature));
     for (uintptr_t at = from; at + first_root_pointer_size <= to; at += 16) {
         const unsigned char* const bytes = bytes_at(at);
         auto* const candidate = reinterpret_cast<const root_pointer*>(bytes);
-        if (text(candidate->signature, 8) == "RSD PTR " && is_sound(bytes, first_root_pointer_size))
+        uint64_t found;
+        __builtin_memcpy(&found, candidate->signature, sizeof(found));
+        if (found == signature && is_sound(bytes, first_root_pointer_size))
             return candidate;
     }
     return nullptr;
