@@ -9,7 +9,8 @@
 //
 // Here a line stands for a block of instructions, as long as QEMU makes it: until a jump, or until a timer is due,
 // which with -icount is at an exact instruction. So a block ends where an NMI is raised. A line for each instruction
-// would say the same, and take four times as long to write and to read.
+// would say the same, and take four times as long to write and to read. A window whose NMIs are pended has to begin
+// with a block (the guest jumps to it): else the log does not show where its walk begins.
 #pragma once
 
 #include <cstdint>
