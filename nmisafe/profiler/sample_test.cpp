@@ -98,7 +98,7 @@ TEST_CASE("samples in a trace") {
     REQUIRE(kprobe::insert(probe).has_value());
     for (const uintptr_t in_slot : {uintptr_t{0}, sampled_length}) {
         interrupted.frame.ip = probe.slot + in_slot;
-        CHECK(take_sample(interrupted.frame, rules()));
+        CHECK(take_sample(interrupted.frame, rules()) == sample_end::written);
         const auto one = tracer::test::read_all(tracer::channel::samples);
         REQUIRE(one.size() == 1);
         CHECK(one[0]["ip"].number == probe.address + in_slot);
