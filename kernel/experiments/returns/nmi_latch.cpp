@@ -12,12 +12,14 @@
 //   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in there
 //   smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs, it comes in
 //
-// With mode=let-in the last two alone, for an emulator that has no one-shot. With part=step another
-// one alone:
+// With shadow stacks also: behind each of them the token of every level is free and the next NMI takes level 0's.
+//
+// With mode=let-in the last two alone. With part=step another one alone:
 //
 //   step           single steps from the middle of the handler to where they end, in the NMI's exit; each raises an
 //                  NMI, and as each returns by IRET they all get in; then the one in the exit alone
 #include "kernel/console/command_line.hpp"
+#include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
@@ -57,6 +59,24 @@ void* block_here() {
 #endif
 }
 
+/// The shadow stacks as an NMI needs them that comes while none is in progress.
+void expect_shadow_stacks_free() {
+#ifdef NMISAFE_SHADOW_STACK
+    if (!uses_shadow_stacks())
+        return;
+    const nmisafe::trap::nmi_block& block = *this_cpu().nmi_block;
+    const uintptr_t next = block.ssp_table[nmisafe::trap::nmi_ist];
+    if (next != block.shadow_stack)
+        fail("the next NMI's shadow stack", block.shadow_stack, next);
+    for (uintptr_t level = 0; level <= 3; ++level) {
+        const uintptr_t address = block.shadow_stack + level * nmisafe::trap::nmi_shadow_stride;
+        const uintptr_t token = *reinterpret_cast<const volatile uintptr_t*>(address);
+        if (token != address)
+            fail("the token of a shadow stack", address, token);
+    }
+#endif
+}
+
 void software_nmi() {
     registers_came_back = window_software_nmi(block_here());
 }
@@ -76,6 +96,7 @@ void check_entry() {
     expect_two_handlers(nullptr);
     if (!registers_came_back)
         fail("a register did not come back", 1, 0);
+    expect_shadow_stacks_free();
 }
 
 // --- redo: three NMIs, of which the hardware or the latch may merge two
@@ -93,6 +114,7 @@ void check_redo() {
         fail("breakpoint handlers run", handlers_in_pass, scene.breakpoints);
     if (!registers_came_back)
         fail("a register did not come back", 1, 0);
+    expect_shadow_stacks_free();
 }
 
 // --- nested-twice: the handler runs again for the one begun in it, and perhaps for the real one -------
@@ -127,6 +149,7 @@ void check_nested_twice() {
         ++scene.count.lost;
     if (!registers_came_back)
         fail("a register did not come back", 1, 0);
+    expect_shadow_stacks_free();
 #ifdef __x86_64__
     if (level_2_ip() != 0)
         ++at_level_2;
@@ -209,6 +232,7 @@ void let_in(const char* name, void (*body)(trap_frame&)) {
         });
         if (completed && bodies != 2)
             ++scene.count.lost;
+        expect_shadow_stacks_free();
     }
     print_row(name);
 }
@@ -225,6 +249,7 @@ void storm() {
     });
     if (scene.count.handled != storm_length + 1)
         ++scene.count.lost;
+    expect_shadow_stacks_free();
     print_row("storm");
 }
 
@@ -278,6 +303,7 @@ void step() {
         });
         if (!has_come_to_exit)
             fail("stepped to the NMI's exit", 1, 0);
+        expect_shadow_stacks_free();
     }
     scene.count.boundaries = steps;
     print_row("step");

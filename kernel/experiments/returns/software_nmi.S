@@ -3,6 +3,7 @@
 // on is open to a real one. Both widths.
 #include "kernel/experiments/shared/windows.h"
 #include "nmisafe/trap/nmi_block.h"
+#include "nmisafe/trap/nmi_shadow_stack_x86_64.h"
 #include "nmisafe/x86/vectors.h"
 
 #ifdef __x86_64__
@@ -38,10 +39,39 @@
 2:
 .endm
 
-/// What the CPU pushes for an NMI of a level, and the IST entry lowered. RDI: the block.
+#ifdef NMISAFE_SHADOW_STACK
+/// The same on that level's shadow stack, whose token becomes busy, and the interrupt SSP table moved on: first, as a
+/// real NMI from then on must not push over the words. A token below them lets RSTORSSP switch to them.
+.macro push_shadow_as_cpu level:req, from:req
+    lower_shadow_stack NMI_BLOCK_SSP(%rdi)
+    read_shadow_stack none=.Lpushed\@
+    movq    NMI_BLOCK_SHADOW_STACK(%rdi), %rdx
+    addq    $\level * NMI_SHADOW_STRIDE, %rdx
+    leaq    X86_SHADOW_TOKEN_BUSY(%rdx), %rax
+    wrssq   %rax, (%rdx)
+    subq    $X86_SHADOW_SIZE, %rdx
+    wrssq   %rcx, X86_SHADOW_SSP(%rdx)
+    leaq    \from(%rip), %rax
+    wrssq   %rax, X86_SHADOW_IP(%rdx)
+    movl    %cs, %eax
+    wrssq   %rax, X86_SHADOW_CS(%rdx)
+    leaq    X86_SHADOW_TOKEN_64_BIT(%rdx), %rax
+    wrssq   %rax, -8(%rdx)
+    rstorssp -8(%rdx)
+    movl    $1, %eax
+    incsspq %rax
+.Lpushed\@:
+.endm
+#endif
+
+/// What the CPU pushes for an NMI of a level, and what an NMI's entry does about it first: the IST entry lowered, with
+/// shadow stacks the table of those moved on. RDI: the block.
 .macro push_as_cpu level:req, from:req
     movq    %rsp, %rsi
     subq    $NMI_STRIDE, NMI_BLOCK_IST(%rdi)
+#ifdef NMISAFE_SHADOW_STACK
+    push_shadow_as_cpu \level, \from
+#endif
     .set    top, -\level * NMI_STRIDE
     leaq    \from(%rip), %rax
     movq    %rax, top - 40(%rdi)
@@ -85,7 +115,7 @@
 .endm
 
 // bool window_software_nmi(nmi_block*): whether all registers came back. x86-32: the argument is not used.
-software_nmi window_software_nmi, 0, nmisafe_trap_nmi_entered
+software_nmi window_software_nmi, 0, nmisafe_trap_nmi_lowered
 
 // The same in an NMI's handler. x86-64: as level 1, from behind its lowering of the IST entry on, so that a real
 // NMI is at level 2.
