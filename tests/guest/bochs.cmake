@@ -3,11 +3,13 @@
 # a command line.
 #
 # nmisafe_add_bochs_test(arch experiment policy variant cpus [OPTIONS more of the command line]
-#                        [WITHOUT defence] [CET|HARDENED] [arguments of check_bochs.py...])
+#                        [WITHOUT defence] [CET|HARDENED] [SUFFIX of the name] [WHOLE]
+#                        [arguments of check_bochs.py...])
+# WHOLE: not in ./test but by the target bochs_sweeps.
 # CET: with shadow stacks and indirect branch tracking, in an image for them and on a CPU that has them.
 # HARDENED: with indirect branch tracking, in the image whose entries of user mode have all that can be built in.
 function(nmisafe_add_bochs_test arch experiment policy variant cpus)
-    cmake_parse_arguments(bochs "CET;HARDENED" "OPTIONS;WITHOUT" "" ${ARGN})
+    cmake_parse_arguments(bochs "CET;HARDENED;WHOLE" "OPTIONS;WITHOUT;SUFFIX" "" ${ARGN})
     set(name ${experiment}.${policy}.${arch})
     if(bochs_CET)
         if(variant STREQUAL "-hardened")
@@ -26,12 +28,25 @@ function(nmisafe_add_bochs_test arch experiment policy variant cpus)
         string(APPEND name .without-${bochs_WITHOUT})
         string(APPEND bochs_OPTIONS " without=${bochs_WITHOUT}")
     endif()
-    nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso
-        "experiment=${experiment} policy=${policy} ${bochs_OPTIONS}")
-    add_test(NAME guest.bochs.${name}
-        COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py
-            --iso ${PROJECT_BINARY_DIR}/kernel/bochs-${name}.iso --cpus ${cpus}
-            --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log
-            ${bochs_UNPARSED_ARGUMENTS})
+    string(APPEND name "${bochs_SUFFIX}")
+    set(sweep)
+    if(experiment MATCHES "^(events-under-nmi|(user-)?every-instruction|nmi-from-user|nmi-latch)$")
+        set(sweep --ips 15000000 --elf ${PROJECT_BINARY_DIR}/kernel/nmisafe-${arch}${variant}.elf)
+    endif()
+    set(check ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py
+        --iso ${PROJECT_BINARY_DIR}/kernel/bochs-${name}.iso --cpus ${cpus}
+        --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log
+        ${sweep} ${bochs_UNPARSED_ARGUMENTS})
+    set(words "experiment=${experiment} policy=${policy} ${bochs_OPTIONS}")
+    if(bochs_WHOLE)
+        nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso "${words}" ON_DEMAND)
+        list(APPEND bochs_sweeps COMMAND ${CMAKE_COMMAND} -E echo ${name} COMMAND Python3::Interpreter ${check} --rows)
+        list(APPEND bochs_sweeps_isos iso_bochs-${name}.iso)
+        set(bochs_sweeps ${bochs_sweeps} PARENT_SCOPE)
+        set(bochs_sweeps_isos ${bochs_sweeps_isos} PARENT_SCOPE)
+        return()
+    endif()
+    nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso "${words}")
+    add_test(NAME guest.bochs.${name} COMMAND Python3::Interpreter ${check})
     set_tests_properties(guest.bochs.${name} PROPERTIES LABELS guest TIMEOUT 240)
 endfunction()

@@ -4,6 +4,10 @@
 
 Bochs keeps rules that QEMU's software emulation does not: a fault pushes RF=1, and the STI and MOV SS
 shadows hold off NMIs. It has no exit device: the console is read until @done or @panic.
+
+A sweep (kernel/experiments/shared/sweep.hpp) needs an instruction to take longer than 50 ns: --ips below 20
+millions. Where a row lists the instructions before which an NMI has come, it is looked up in the ELF file that none
+was left out: behind one that leads nowhere else comes the next.
 """
 
 import argparse
@@ -19,7 +23,7 @@ CONFIGURATION = """
 config_interface: textconfig
 display_library: sdl2
 megs: 64
-cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0
 clock: sync=none
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -35,14 +39,14 @@ debug: action=ignore
 """
 
 
-def run(iso, model, cpus, log, limit):
+def run(iso, model, cpus, ips, log, limit):
     """The console until it says @done or @panic, or the time is over."""
     with tempfile.TemporaryDirectory() as folder:
         # Bochs runs in a folder of its own, and the names in its configuration are short and plain.
         pathlib.Path(folder, "image.iso").symlink_to(pathlib.Path(iso).resolve())
         pathlib.Path(folder, "bochs.log").symlink_to(pathlib.Path(log + ".bochs").resolve())
         configuration = pathlib.Path(folder, "bochsrc")
-        configuration.write_text(CONFIGURATION.format(model=model, cpus=cpus))
+        configuration.write_text(CONFIGURATION.format(model=model, cpus=cpus, ips=ips))
         # Debian's Bochs has its debugger built in, which waits for a first command.
         command = pathlib.Path(folder, "commands")
         command.write_text("c\n")
@@ -62,6 +66,33 @@ def run(iso, model, cpus, log, limit):
                 process.kill()
                 process.wait()
     return pathlib.Path(log).read_text(errors="replace")
+
+
+# Behind these another one may come next, or no NMI be let in.
+TRANSFERS = re.compile(r"(bnd |notrack |rex\S* )*(j|call|l?ret|iret|sysret|sysexit|l?jmp|lcall|sti|hlt|ud2|int |"
+                       r"mov\S* .*%ss$|pop +%ss)")
+# The wait behind a sweep's window ends in its middle; one that an NMI has ended goes on elsewhere.
+MOST_AT_THE_END = 2
+
+
+def judge_coverage(console, elf):
+    """Of each path the instructions that must have been interrupted, and were not."""
+    seen = {}
+    for path, addresses in re.findall(r"^@rips path=(\S+) list=(\S+)", console, re.M):
+        seen.setdefault(path, set()).update(int(word, 16) for word in addresses.split(","))
+    if not seen:
+        return []
+    listed = subprocess.run(["objdump", "-d", "--no-show-raw-insn", elf], capture_output=True, text=True, check=True)
+    code = [(int(address, 16), text) for address, text in
+            re.findall(r"^\s*([0-9a-f]+):\s+(.*)$", listed.stdout, re.M)]
+    failures = []
+    for path, addresses in seen.items():
+        missed = [after for (before, text), (after, _) in zip(code, code[1:])
+                  if before in addresses and after not in addresses and not TRANSFERS.match(text)]
+        if len(missed) > MOST_AT_THE_END:
+            some = " ".join(f"{address:#x}" for address in missed[:8])
+            failures.append(f"{path}: {len(missed)} instructions not interrupted: {some}")
+    return failures
 
 
 def judge(console, expected, symptom):
@@ -96,19 +127,29 @@ def main():
     parser = argparse.ArgumentParser()
     for option in ("iso", "log"):
         parser.add_argument("--" + option, required=True)
+    parser.add_argument("--elf", help="of the kernel")
     parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--expected", choices=("safe", "latched", "control", "panic"), default="safe")
+    parser.add_argument("--expected", choices=("safe", "latched", "control", "panic", "gaps"), default="safe",
+                        help="gaps: a sweep that leaves out instructions")
     parser.add_argument("--symptom", default="nested", help="of a panic: an expression for its line")
     parser.add_argument("--model", default="corei7_sandy_bridge_2600k", help="one of Bochs's CPUs")
+    parser.add_argument("--ips", type=int, default=50000000, help="instructions in a second of the guest's")
+    parser.add_argument("--rows", action="store_true", help="show them")
     parser.add_argument("--limit", type=int, default=180, help="seconds")
     options = parser.parse_args()
 
-    console = run(options.iso, options.model, options.cpus, options.log, options.limit)
-    failures = judge(console, options.expected, options.symptom)
+    console = run(options.iso, options.model, options.cpus, options.ips, options.log, options.limit)
+    gaps = judge_coverage(console, options.elf) if options.elf else []
+    if options.expected == "gaps":
+        failures = [] if gaps else ["no instruction was left out"]
+    else:
+        failures = judge(console, options.expected, options.symptom)
+        failures += gaps if options.expected in ("safe", "latched") else []
     if failures:
         print("\n".join(failures), file=sys.stderr)
-        print("\n".join(line for line in console.splitlines() if line.startswith("@")),
-              file=sys.stderr)
+    if failures or options.rows:
+        shown = ("@row",) if options.rows else "@"
+        print("\n".join(line for line in console.splitlines() if line.startswith(shown)), file=sys.stderr)
     return 1 if failures else 0
 
 
