@@ -235,6 +235,7 @@ void start_first_cpu(uint32_t loader_magic, uintptr_t loader_information) {
 /// On a stack with a guard page, in the kernel's own address space.
 [[noreturn, NMISAFE_ASSEMBLY_CALL]] void go_on() {
     start_cet(this_cpu());
+    use_fsgsbase_if_asked();
     const machine found = read_machine();
     set_up_local_apic();
     this_cpu().apic_id = local_apic_id();

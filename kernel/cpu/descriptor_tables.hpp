@@ -42,7 +42,7 @@ void set_user_stack_top(cpu& mine, uintptr_t top);
 
 #ifdef __x86_64__
 /// Sets CR4.FSGSBASE: #DB, #MC and #DF find GS by RDGSBASE from here on, and NMIs if NMISAFE_FSGSBASE is defined.
-/// @context thread, on `mine`
+/// @context boot of `mine`, on it
 void use_fsgsbase(cpu& mine);
 #endif
 

@@ -80,6 +80,7 @@ void set_interrupt_stack(cpu& owner, interrupt_stack which, uintptr_t top) {
     owner.nmi_block->tss.ist[static_cast<unsigned>(which) - 1] = top;
 }
 
+/// CR4 first: an NMI or #MC in between still reads the MSR.
 void use_fsgsbase(cpu& mine) {
     x86::write_cr4(x86::read_cr4() | X86_CR4_FSGSBASE);
     for (const auto which :

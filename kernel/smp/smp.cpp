@@ -113,9 +113,17 @@ void start(uint32_t id, uint32_t apic_id) {
 
 } // namespace
 
+void use_fsgsbase_if_asked() {
+#ifdef __x86_64__
+    if (option("fsgsbase") == "on")
+        use_fsgsbase(this_cpu());
+#endif
+}
+
 /// The first code of another CPU that may be patched or probed.
 extern "C" [[noreturn, gnu::noinline]] void kernel_joined() {
     start_cet(this_cpu());
+    use_fsgsbase_if_asked();
     set_up_threads();
     if (__atomic_exchange_n(&early_nmis(), 0, __ATOMIC_ACQ_REL) != 0)
         send_nmi(this_cpu().id);

@@ -13,6 +13,10 @@ namespace kernel {
 /// not answer. @context boot, first CPU
 void start_other_cpus(const machine& found);
 
+/// With the option fsgsbase=on sets CR4.FSGSBASE on the CPU that runs this. Ignored on x86-32.
+/// @context boot of that CPU
+void use_fsgsbase_if_asked();
+
 /// Starts one of those left out; false if there is none. @context thread, first CPU
 bool start_next_cpu();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Everything that the other experiments rely on, once: CPUs, threads, address spaces, breakpoints,
 // page faults and each source of NMIs. A check that does not hold counts as a failure and is named.
+#include "kernel/console/command_line.hpp"
 #include "kernel/console/console.hpp"
 #include "kernel/cpu/checkpoint.hpp"
 #include "kernel/cpu/vectors.hpp"
@@ -229,6 +230,22 @@ void check_preemption_off() {
     join(intruder);
 }
 
+#ifdef __x86_64__
+bool has_fsgsbase; // of the CPU asked last
+
+/// On each CPU, or on none, as the command line asks; and its NMIs are told.
+void check_fsgsbase() {
+    for (uint32_t id = 0; id < cpu_count(); ++id) {
+        run_on(
+            id, [](void*) { has_fsgsbase = (x86::read_cr4() & X86_CR4_FSGSBASE) != 0; }, nullptr);
+        wait(id);
+        const bool is_told = cpu_at(id).nmi_block->has_fsgsbase != 0;
+        const bool is_asked = option("fsgsbase") == "on";
+        check(has_fsgsbase == is_asked && is_told == is_asked, "FSGSBASE on each CPU as asked");
+    }
+}
+#endif
+
 } // namespace
 
 void run_hello() {
@@ -247,6 +264,9 @@ void run_hello() {
     }
     check_threads();
     check_address_spaces();
+#ifdef __x86_64__
+    check_fsgsbase();
+#endif
     check_preemption_off();
     check(x86::read_cr3() == kernel_space().top_table, "the kernel's own address space is back");
     uint32_t unsafe_irets = 0;

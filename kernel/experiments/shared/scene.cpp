@@ -139,10 +139,6 @@ void set_scene(void (*body)(trap_frame&)) {
     nmisafe::trap::set_nmi_handler(handle_scene_nmi);
     nmisafe::trap::set_handler(X86_VECTOR_BP, handle_scene_breakpoint);
     nmisafe::trap::set_page_fault_handler(handle_scene_page_fault);
-#ifdef __x86_64__
-    if (option("fsgsbase") == "on")
-        use_fsgsbase(this_cpu());
-#endif
 }
 
 [[gnu::noinline]] bool run_guarded(void (*action)()) {
