@@ -132,9 +132,10 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "hostile-tasks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .processors = 2},
 
     {.experiment = "events-under-nmi", .policies = "near", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .counts_boundaries = true, .instruction_count = true, .trace = true, .what = "an NMI at every instruction boundary of #DB and #MC, in a thread and in an NMI, and of the interrupts that lead to the scheduler or answer another CPU"},
-    {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "debug machine-check nmi-debug nmi-machine-check", .instruction_count = true},
+    {.experiment = "events-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "debug machine-check nmi-debug nmi-machine-check wake tick synchronise flush grace-period", .instruction_count = true},
 
     {.experiment = "asking-under-nmi", .policies = "near", .paths = "synchronise grace-period", .processors = 2, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction boundary of a CPU that asks another one to synchronise, or for a grace period, and waits: the question goes where it was to go"},
+    {.experiment = "asking-under-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "synchronise grace-period", .processors = 2, .instruction_count = true},
     {.experiment = "asking-under-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "target", .paths = "grace-period", .processors = 2, .instruction_count = true},
 
     {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths, .paths_without_nmis = attack_paths_without_nmis, .counts_boundaries = true, .architectures = "x86_64", .what = "what a hostile task tries: #DB as the kernel's first event with RSP and GS the task's, flags at SYSCALL, TF and NT at SYSENTER, SYSEXIT to the kernel, selectors and returns that fault or must not be, from system calls and NMIs: the task's fault, never the kernel's"},

@@ -31,10 +31,11 @@ void check() {
     asked_here = 0;
 }
 
+// In a control a nested NMI abandons what it has interrupted, once: the other CPU may be waited for then.
 const swept_path synchronise_path = {
     "synchronise",
     raise_second_and_hit_breakpoint,
-    {[] { window_ask_synchronise(); }, prepare, both_handled, check},
+    {[] { window_ask_synchronise(); }, prepare, both_handled, check, true},
     window_ask_synchronise_begin,
     window_ask_synchronise_end,
     true};
@@ -42,7 +43,7 @@ const swept_path synchronise_path = {
 const swept_path grace_period_path = {
     "grace-period",
     raise_second_and_hit_breakpoint,
-    {[] { window_ask_grace_period(); }, prepare, both_handled, check},
+    {[] { window_ask_grace_period(); }, prepare, both_handled, check, true},
     window_ask_grace_period_begin,
     window_ask_grace_period_end,
     true};

@@ -18,7 +18,6 @@
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/windows.h"
 #include "kernel/threads/thread.hpp"
-#include "nmisafe/trap/policy.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
@@ -129,16 +128,18 @@ const swept_path paths[] = {
      false},
 };
 
+// In a control a nested NMI abandons what it has interrupted. Of the scheduler the first one only: its lock might be
+// held then.
 const swept_path interrupt_paths[] = {
     {"wake",
      raise_second_and_hit_breakpoint,
-     {[] { window_wake(); }, prepare, both_handled, check_interrupt},
+     {[] { window_wake(); }, prepare, both_handled, check_interrupt, true},
      window_wake_begin,
      window_wake_end,
      true},
     {"tick",
      raise_second_and_hit_breakpoint,
-     {[] { window_tick(); }, prepare, both_handled, check_interrupt},
+     {[] { window_tick(); }, prepare, both_handled, check_interrupt, true},
      window_tick_begin,
      window_tick_end,
      true},
@@ -198,9 +199,6 @@ void events_under_nmi() {
     nmisafe::trap::set_handler(X86_VECTOR_MC, on_event);
     for (const swept_path& which : paths)
         sweep_or_trace(which);
-    // A nested NMI would abandon the scheduler half-way, with its lock held.
-    if (nmisafe::trap::current_policy() == nmisafe::trap::return_policy::iret)
-        return;
     for (const swept_path& which : interrupt_paths)
         sweep_or_trace(which);
 }
