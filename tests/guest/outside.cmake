@@ -43,6 +43,8 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened --experiment user --variant=-hardened
         ${hardened_${arch}})
     if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened.without-latch --experiment user
+            --variant=-hardened --endbr --without latch --harm nested)
         nmisafe_add_outside_test(${arch} unblocked-nmi .user.first-instruction --experiment user
             --stops "an NMI's frame was overwritten by a nested one's")
     endif()
@@ -54,6 +56,10 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
         --variant=-controls --without user-gs --harm failures)
     nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened --experiment user-roads
         --variant=-hardened ${hardened_${arch}})
+    if(arch STREQUAL "x86_64")
+        nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened.without-tables --experiment user-roads
+            --variant=-hardened --without tables --harm "double fault")
+    endif()
     nmisafe_add_outside_test(${arch} smi "")
 endforeach()
 foreach(arch IN LISTS paging_archs)
