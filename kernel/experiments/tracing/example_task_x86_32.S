@@ -4,6 +4,7 @@
 #ifdef __i386__
 
 #include "kernel/experiments/tracing/example_task.h"
+#include "nmisafe/x86/indirect_target.h"
 
 // What a function's stack looks like, from its second instruction on:
 //
@@ -28,6 +29,7 @@
 example_task_begin:
     .type   example_task, @function
 example_task:
+    indirect_target                     // its address is taken, in an image where that wants one
     xorl    %ebp, %ebp
 1:  call    example_task_compute
     call    example_task_call_kernel
