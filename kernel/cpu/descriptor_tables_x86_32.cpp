@@ -21,9 +21,12 @@ using namespace nmisafe;
 namespace {
 
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-alignas(4096) // a page of its own, which user mode's page tables have too
+constexpr size_t table_bytes = 4096; // a page of its own, which user mode's page tables have too
+#else
+constexpr size_t table_bytes = X86_VECTORS * sizeof(x86::gate_32);
 #endif
-    x86::gate_32 interrupt_table[X86_VECTORS];
+
+alignas(table_bytes) x86::gate_32 interrupt_table[table_bytes / sizeof(x86::gate_32)];
 
 uint32_t address_of(const void* object) {
     return reinterpret_cast<uintptr_t>(object);
@@ -34,7 +37,7 @@ uint32_t address_of(const void* object) {
 namespace internal {
 
 [[KERNEL_JOIN_TEXT]] x86::table_register interrupt_table_register() {
-    return {sizeof(interrupt_table) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
+    return {X86_VECTORS * sizeof(x86::gate_32) - 1, reinterpret_cast<uintptr_t>(interrupt_table)};
 }
 
 void set_gate(uint8_t vector, interrupt_stack stack, uintptr_t entry, bool from_user) {

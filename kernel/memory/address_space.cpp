@@ -75,7 +75,7 @@ uintptr_t* walk(const address_space& space, uintptr_t address, bool create, unsi
             entry = allocate_page() | link_bits(level) |
                     (address < KERNEL_DIRECT_BASE && has_user_links(level) ? entry_user : 0);
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-            if (level == format.levels - 1 && space.task_table != 0)
+            if (level == format.levels - 1 && space.task_table != 0 && address < KERNEL_DIRECT_BASE)
                 entry_at(space.task_table, index_at(address, level)) = entry;
 #endif
         }

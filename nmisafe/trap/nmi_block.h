@@ -171,7 +171,8 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base);
 /// What else the NMI has changed is the caller's to put back as it was at the place that it goes to, because only
 /// it knows which other events in progress it leaves along with this one: the preempt count and cpu_state's
 /// nmi_in_progress, nmi_like_in_progress and in_probe_handler; then DR7, by set_debug_control(); CR2 and, where it
-/// was not the kernel's, the GS base.
+/// was not the kernel's, the GS base. On a shadow stack also the token of level 0, which is busy until the caller has
+/// left that stack and written it anew (WRSS), before its IRET.
 /// @context nmi
 void abandon_nmi(nmi_block& block);
 

@@ -41,8 +41,10 @@ struct cpu_words {
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
     uintptr_t kernel_tables; ///< CR3 of the running thread in the kernel: set_page_tables().
     uintptr_t task_tables;   ///< And in user mode.
-    /// Where the TSS's RSP0 (ESP0) points, for ever: the end of a stack that is mapped in user mode's tables. Here
-    /// events begin and returns end. A multiple of 16, smallest_entry_stack bytes below it.
+    /// Where the TSS's RSP0 (ESP0) points, for ever: the end of a stack of which smallest_entry_stack bytes are mapped
+    /// in user mode's tables. Here events begin and returns end. A multiple of 16. On x86-32 it is a whole stack: an
+    /// NMI, #DB or #MC that lands on it runs its handler below those bytes, so it needs room for a
+    /// trap::smallest_stack each, and for what the handlers take.
     uintptr_t entry_stack;
 #endif
 #ifdef NMISAFE_SHADOW_STACK

@@ -54,6 +54,7 @@ void set_up_syscalls(uint16_t kernel_code_selector);
 void set_up_nmi(trap::nmi_block& block);
 
 #elif defined NMISAFE_PAGE_TABLE_ISOLATION
+/// words.entry_stack is set already.
 void set_up_syscalls(uint16_t kernel_code_selector, const cpu_words& words);
 #else
 void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
