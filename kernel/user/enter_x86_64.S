@@ -4,20 +4,23 @@
 // While a task runs its thread's stack has, below what called run_task():
 //
 //   | return address, rbx rbp r12 r13 r14 r15          |
-//   | a pad: the address of the shadow stack's token   |
+//   | a pad: SSP of what called run_task()             |
 //   | frames from user mode                            |  <- cpu_words::stack_top, a multiple of 16
 //
 // and its shadow stack, where there is one,
 //
 //   | return address                                   |  <- SSP of what called run_task()
+//   | up to three words that nobody uses               |
 //   | token                                            |  <- cpu_words::shadow_stack
+//
+// An event from user mode wants the token and three words below it within 32 bytes, naturally aligned. [intel/vol2 INT n]
 #ifdef __x86_64__
 
 #include "nmisafe/trap/return_common.h"
 #include "nmisafe/x86/trap_frame.h"
 
     .text
-/// void kernel_enter_task(void): goes on in kernel_begin_task(uintptr_t stack_top, user_frame* frame),
+/// void kernel_enter_task(void): goes on in kernel_begin_task(uintptr_t stack_top, user_frame* frame, uintptr_t token),
 /// which fills in the frame and does not return
     .globl  kernel_enter_task
     .type   kernel_enter_task, @function
@@ -25,15 +28,22 @@ kernel_enter_task:
     .irp    register, rbx, rbp, r12, r13, r14, r15
     pushq   %\register
     .endr
+    xorl    %edx, %edx                  // arg 3: the token; 0 if there is no shadow stack
 #ifdef NMISAFE_SHADOW_STACK
     xorl    %eax, %eax
     rdsspq  %rax
+    pushq   %rax
     testq   %rax, %rax
-    jz      1f
+    jz      2f
+    leaq    -32(%rax), %rdx
+    andq    $~31, %rdx
+    addq    $24, %rdx
+1:  balance_return_stack                // nothing but a CALL brings SSP there
     subq    $8, %rax
-    balance_return_stack                // nothing but a CALL brings SSP there
-    wrssq   %rax, (%rax)                // not busy
-1:  pushq   %rax
+    cmpq    %rdx, %rax
+    jne     1b
+    wrssq   %rdx, (%rdx)                // not busy
+2:
 #else
     subq    $8, %rsp
 #endif
@@ -49,7 +59,7 @@ kernel_enter_task:
     .type   kernel_leave_task, @function
 kernel_leave_task:
 #ifdef NMISAFE_SHADOW_STACK
-// All below the token is of no use any more, nor is the token.
+// All below what the caller had in use is of no use any more, the token neither.
     movq    (%rdi), %rax
     testq   %rax, %rax
     jz      2f
@@ -58,7 +68,7 @@ kernel_leave_task:
 1:  incsspq %rdx
     addq    $8, %rcx
     cmpq    %rax, %rcx
-    jbe     1b
+    jb      1b
 2:
 #endif
     leaq    8(%rdi), %rsp

@@ -109,13 +109,14 @@ bool for_each_piece(const task& which, uintptr_t address, size_t size, bool writ
 
 /// Called by enter_x86_*.S on the thread's stack, below what run_task() keeps: the task's first
 /// return to user mode.
-extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void kernel_begin_task(uintptr_t stack_top,
-                                                                      user::user_frame* frame) {
+extern "C" [[noreturn, NMISAFE_ASSEMBLY_CALL]] void
+kernel_begin_task(uintptr_t stack_top, user::user_frame* frame,
+                  [[maybe_unused]] uintptr_t shadow_stack_token) {
     task& which = *current_task();
     set_thread_user_stack_top(stack_top);
 #ifdef NMISAFE_SHADOW_STACK
     if (uses_shadow_stacks())
-        set_thread_user_shadow_stack(*reinterpret_cast<const uintptr_t*>(stack_top));
+        set_thread_user_shadow_stack(shadow_stack_token);
 #endif
     *frame = which.frame;
 #ifdef __x86_64__

@@ -27,11 +27,21 @@ void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
     block.other_exit.end = 0;
     block.other_exit.redo = 0;
 #ifdef NMISAFE_SHADOW_STACK
-    set_up_nmi_shadow_stacks(block, 0);
+    block.shadow_stack = block.ssp_table[nmi_ist] = 0;
 #endif
     block.tss.io_map_base = sizeof(block.tss);
     block.tss.ist[nmi_ist - 1] = address;
 }
+
+#ifdef NMISAFE_SHADOW_STACK
+void set_up_nmi_shadow_stacks(nmi_block& block, uintptr_t token) {
+    static_assert(nmi_shadow_stride % 32 == 0);
+    if (!is_place_of_token(token))
+        platform::contract::panic(
+            {.what = "a shadow stack's token out of place", .frame = nullptr, .value = token});
+    block.shadow_stack = block.ssp_table[nmi_ist] = token;
+}
+#endif
 
 void abandon_nmi(nmi_block& block) {
     internal::forget_nmi_debugging();

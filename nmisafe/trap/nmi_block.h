@@ -125,11 +125,15 @@ static_assert(NMI_STRIDE - (NMI_BLOCK_SSP + 8) >= sizeof(x86::trap_frame) + 48);
 /// side, the others hold less than a stride of words each.
 inline constexpr uintptr_t nmi_shadow_stride = NMI_SHADOW_STRIDE;
 
-/// Gives an NMI its shadow stacks, by the token of level 0's, which is not busy, as the three above it are not.
-/// @context as set_up_nmi_block(), after it
-inline void set_up_nmi_shadow_stacks(nmi_block& block, uintptr_t token) {
-    block.shadow_stack = block.ssp_table[nmi_ist] = token;
+/// Whether an event from user mode finds a token there: it and three words below it lie within 32 bytes, naturally
+/// aligned. [intel/vol2 INT n]
+constexpr bool is_place_of_token(uintptr_t address) {
+    return address % 32 == 24;
 }
+
+/// Gives an NMI its shadow stacks, by the token of level 0's, which is not busy, as the three above it are not.
+/// Panics if that is no place of a token. @context as set_up_nmi_block(), after it
+void set_up_nmi_shadow_stacks(nmi_block& block, uintptr_t token);
 #endif
 
 static_assert(offsetof(nmi_block, return_frame) == NMI_BLOCK_RETURN_FRAME);

@@ -246,6 +246,9 @@ void set_page_tables(cpu_words& words, trap::nmi_block& block, uintptr_t kernel,
 
 #ifdef NMISAFE_SHADOW_STACK
 void set_shadow_stack(cpu_words& words, uintptr_t token) {
+    if (token != 0 && !trap::is_place_of_token(token))
+        contract::panic(
+            {.what = "a shadow stack's token out of place", .frame = nullptr, .value = token});
     words.shadow_stack = token;
     x86::write_msr(X86_MSR_PL0_SSP, token);
 }

@@ -30,7 +30,7 @@
 //                                 - x86-64: each CPU's nmi_block (the TSS is in it) and NMI_NESTED_SIZE + 256 bytes
 //                                   below it; the ist_top of #DB, #MC and #DF, and 512 bytes below each
 //                                 - with NMISAFE_SHADOW_STACK, as shadow stacks: 64 bytes below each thread's token
-//                                   and the token, 256 bytes below those of the ISTs, and all of an NMI's levels 1 to 3
+//                                   and the token, and as much below SSP at enter(), 256 bytes below those of the ISTs, and all of an NMI's levels 1 to 3
 //                                 - x86-32: each CPU's TSS, and that of #DF, whose CR3 is the kernel's
 //                               and no more is needed: of the stacks, of which more is there (cpu_words.h). The TSS's RSP0 (ESP0) is cpu_words::entry_stack, for ever.
 //                               user::set_page_tables() is called at each switch of threads.

@@ -63,9 +63,10 @@ void set_up_syscalls(uint16_t kernel_code_selector, sysenter_top& top);
 #ifdef NMISAFE_SHADOW_STACK
 /// The shadow stack of the thread that runs next, for its events from user mode, on a CPU that has
 /// shadow stacks: the address of a token, which lies where the shadow stack is when there is no
-/// frame from user mode, with room below, and is not busy when enter() is called. From then on the
-/// entries make it busy and free it. Who leaves a frame for good leaves the shadow stack below the
-/// token too, and the token.
+/// frame from user mode, with room below, and is not busy when enter() is called. It is 24 above a
+/// multiple of 32, as CPUs demand of it where the privilege changes. From then on the entries make
+/// it busy and free it. Who leaves a frame for good leaves the shadow stack below the token too, and
+/// the token. Panics if it lies elsewhere in its 32 bytes; 0: the thread has none. [intel/vol2 INT n]
 /// @context thread, interrupts off, or boot of that CPU
 void set_shadow_stack(cpu_words& words, uintptr_t token);
 #endif

@@ -17,8 +17,8 @@ struct table {
 };
 
 struct machine {
-    table interrupts;
-    table segments;
+    table interrupts{};
+    table segments{};
     uint16_t task_selector = 0;
     uintptr_t cr4 = 0;
     uintptr_t dr7 = 0;
