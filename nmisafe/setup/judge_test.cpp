@@ -18,7 +18,7 @@ namespace {
 
 using internal::machine;
 
-constexpr uint16_t code = 8, data = 16, task = 24, other_task = 40;
+constexpr uint16_t code = 8, data = 16, task = 24;
 constexpr uintptr_t text = 0x100000;
 
 uintptr_t entry_of(uint8_t vector) {
@@ -29,6 +29,7 @@ uintptr_t entry_of(uint8_t vector) {
 constexpr unsigned gate_words = 2;
 constexpr auto width = x86::segment_width::bits_64;
 #else
+constexpr uint16_t other_task = 40;
 constexpr unsigned gate_words = 1;
 constexpr auto width = x86::segment_width::bits_32;
 #endif
