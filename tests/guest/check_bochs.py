@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 
+INSTRUCTIONS_A_SECOND = 50_000_000  # of the guest's, unless a sweep wants fewer
 CONFIGURATION = """
 config_interface: textconfig
 display_library: sdl2
@@ -133,7 +134,7 @@ def main():
                         help="gaps: a sweep that leaves out instructions")
     parser.add_argument("--symptom", default="nested", help="of a panic: an expression for its line")
     parser.add_argument("--model", default="corei7_sandy_bridge_2600k", help="one of Bochs's CPUs")
-    parser.add_argument("--ips", type=int, default=50000000, help="instructions in a second of the guest's")
+    parser.add_argument("--ips", type=int, default=INSTRUCTIONS_A_SECOND, help="instructions in a second of the guest's")
     parser.add_argument("--rows", action="store_true", help="show them")
     parser.add_argument("--limit", type=int, default=180, help="seconds")
     options = parser.parse_args()

@@ -33,7 +33,8 @@ def main(tool, iso, elf, direct_map, out):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "image.iso").symlink_to(pathlib.Path(iso).resolve())
-    (folder / "bochsrc").write_text(check_bochs.CONFIGURATION.format(model="corei7_sandy_bridge_2600k", cpus=1))
+    (folder / "bochsrc").write_text(check_bochs.CONFIGURATION.format(
+        model="corei7_sandy_bridge_2600k", cpus=1, ips=check_bochs.INSTRUCTIONS_A_SECOND))
     (folder / "commands").write_text(f'lb 0x{address_of(elf, "kernel::finish(bool)")}\nc\n'
                                      f'writemem "ram" {direct_map} {RAM:#x}\nq\n')
     run = subprocess.run(["bochs", "-q", "-f", "bochsrc", "-rc", "commands"], cwd=folder, stdin=subprocess.DEVNULL,
