@@ -5,7 +5,6 @@
     check_example.py FOLDER COMPILER make|cmake EXPECTED HARM
 """
 
-import pathlib
 import re
 import subprocess
 import sys
@@ -34,9 +33,8 @@ def by_cmake(folder, compiler, build, without):
 def main():
     folder, compiler, way, expected, harm = sys.argv[1:]
     build_and_run = {"make": by_make, "cmake": by_cmake}[way]
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as build:  # one for both, as who tries them has it
         for without, passes, pattern in ((False, True, expected), (True, False, harm)):
-            build = pathlib.Path(place) / f"without-{without}"
             code, said = build_and_run(folder, compiler, build, without)
             if (code == 0) != passes or not re.search(rf"^{pattern}$", said, re.M):
                 print(f"{'without nmisafe' if without else 'with nmisafe'}: code {code}, and not '{pattern}':")
