@@ -95,7 +95,9 @@ function(nmisafe_add_hosted_tests name)
             foreach(linker IN ITEMS bfd lld)
                 set(test ${name}.${width}.O${level}.${linker})
                 add_executable(test_${test} $<TARGET_OBJECTS:${objects}>)
+                # Segments far apart: code stands behind a hole, which one page may or may not leave.
                 target_link_options(test_${test} PRIVATE -fuse-ld=${linker} -Wl,--gc-sections
+                    $<$<STREQUAL:${linker},lld>:-Wl,-z,max-page-size=0x200000>
                     $<$<STREQUAL:${width},x86_64>:-no-pie>)
                 target_link_libraries(test_${test} PRIVATE Threads::Threads)
                 add_test(NAME unit.${test} COMMAND test_${test})

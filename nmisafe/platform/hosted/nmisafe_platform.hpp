@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <link.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -106,6 +107,26 @@ inline bool refused(const char* call) {
     return false;
 }
 
+/// What dl_iterate_phdr() returns once the program's own code has been made writable.
+inline constexpr int own_program = 1;
+
+/// Makes the code of the program writable, segment by segment: between its segments a linker may
+/// leave pages that are not mapped (lld does so wherever one segment ends with a page).
+inline int make_code_writable(dl_phdr_info* program, size_t, void*) {
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    for (unsigned i = 0; i < program->dlpi_phnum; ++i) {
+        const auto& segment = program->dlpi_phdr[i];
+        if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0)
+            continue;
+        const uintptr_t begin = program->dlpi_addr + segment.p_vaddr;
+        const uintptr_t page_begin = begin & ~(page - 1);
+        if (mprotect(reinterpret_cast<void*>(page_begin), begin + segment.p_memsz - page_begin,
+                     PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+            return -1;
+    }
+    return own_program; // the program itself comes first: its libraries are left alone
+}
+
 /// Makes the program's code writable and its breakpoints the handler's. False if this system does
 /// not let a program do so.
 inline bool set_up(breakpoint_handler handler) {
@@ -117,10 +138,7 @@ inline bool set_up(breakpoint_handler handler) {
         return refused("sigaction");
     // QEMU's user emulation knows no such call; its CPUs see changed code at once.
     process.one_thread_only = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) != 0;
-    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    const uintptr_t begin = reinterpret_cast<uintptr_t>(__executable_start) & ~(page - 1);
-    const uintptr_t size = reinterpret_cast<uintptr_t>(etext) - begin;
-    if (mprotect(reinterpret_cast<void*>(begin), size, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+    if (dl_iterate_phdr(make_code_writable, nullptr) != own_program)
         return refused("mprotect");
     return true;
 }
