@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Builds an example as its README says, boots it, and boots the control, which must show the harm.
+"""Builds an example as its README says, boots it, and boots the control, which must show the harm. Then the variants,
+each of which must pass or fail and say what is expected.
 
-    check_example.py FOLDER COMPILER make|cmake EXPECTED HARM
+    check_example.py FOLDER COMPILER make|cmake EXPECTED HARM ["VARIABLE=VALUE ...: passes|fails: EXPECTED"...]
 """
 
 import re
@@ -19,28 +20,37 @@ def run(*command):
     return done.returncode, done.stdout
 
 
-def by_make(folder, compiler, build, without):
-    return run("make", "-s", "-C", folder, f"BUILD={build}", f"CXX={compiler}", "run",
-               *(["WITHOUT=1"] if without else []))
+def c_compiler(compiler):
+    return compiler.replace("clang++", "clang").replace("g++", "gcc")
 
 
-def by_cmake(folder, compiler, build, without):
+def by_make(folder, compiler, build, settings):
+    return run("make", "-s", "-C", folder, f"BUILD={build}", f"CXX={compiler}", f"CC={c_compiler(compiler)}", "run",
+               *settings)
+
+
+def by_cmake(folder, compiler, build, settings):
     code, said = run("cmake", "-S", folder, "-B", build, "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={compiler}",
-                     f"-DCMAKE_ASM_COMPILER={compiler}", f"-DWITHOUT_NMISAFE={'ON' if without else 'OFF'}")
+                     f"-DCMAKE_C_COMPILER={c_compiler(compiler)}", f"-DCMAKE_ASM_COMPILER={c_compiler(compiler)}",
+                     *[f"-D{setting}" for setting in settings])
     return run("cmake", "--build", build, "--target", "run") if code == 0 else (code, said)
 
 
 def main():
-    folder, compiler, way, expected, harm = sys.argv[1:]
-    build_and_run = {"make": by_make, "cmake": by_cmake}[way]
-    with tempfile.TemporaryDirectory() as build:  # one for both, as who tries them has it
-        for without, passes, pattern in ((False, True, expected), (True, False, harm)):
-            code, said = build_and_run(folder, compiler, build, without)
-            if (code == 0) != passes or not re.search(rf"^{pattern}$", said, re.M):
-                print(f"{'without nmisafe' if without else 'with nmisafe'}: code {code}, and not '{pattern}':")
-                print(said)
+    folder, compiler, way, expected, harm, *variants = sys.argv[1:]
+    build_and_run, control = {"make": (by_make, "WITHOUT=1"), "cmake": (by_cmake, "WITHOUT_NMISAFE=ON")}[way]
+    rows = [([], True, expected), ([control], False, harm)]
+    for variant in variants:
+        settings, verdict, pattern = (word.strip() for word in variant.split(":", 2))
+        rows.append((settings.split(), {"passes": True, "fails": False}[verdict], pattern))
+    with tempfile.TemporaryDirectory() as build:  # one for all, as who tries them has it
+        for settings, passes, pattern in rows:
+            code, said = build_and_run(folder, compiler, build, settings)
+            found = re.search(rf"^{pattern}$", said, re.M)
+            if (code == 0) != passes or not found:
+                print(f"{' '.join(settings) or 'as it is'}: code {code}, and not '{pattern}':\n{said}")
                 return 1
-            print(re.search(rf"^{pattern}$", said, re.M).group(0))
+            print(f"{' '.join(settings)}: {found.group(0)}")
     return 0
 
 
