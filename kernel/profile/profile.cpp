@@ -50,6 +50,11 @@ uint32_t cycles_in(uint32_t microseconds) {
     return (microseconds < most ? microseconds : most) * (each + 1);
 }
 
+bool has_counters() {
+    const interrupts_off off;
+    return counter::is_there() && counter::is_real();
+}
+
 void on_all_cpus(void (*function)(void*)) {
     for (uint32_t id = 0; id < cpu_count(); ++id) {
         run_on(id, function, nullptr);
@@ -67,7 +72,7 @@ void pass_on() {
 } // namespace
 
 void start_profiling(uint32_t microseconds) {
-    if (counter::is_there()) {
+    if (has_counters()) {
         period = cycles_in(microseconds);
         choose(source::counters);
         on_all_cpus([](void*) {

@@ -42,6 +42,14 @@ class performance_counter {
         return version >= 2 && counters > 0 && width >= 32 && has_cycles;
     }
 
+    /// Whether it keeps what is written to it: an emulator may offer the counters of the CPU that it models, and have
+    /// none. Bochs 2.7 does so. @context thread, on the CPU, interrupts or preemption off; is_there(), not started
+    static bool is_real() {
+        stop();
+        load(1);
+        return Machine::read_msr(counter) != 0;
+    }
+
     /// An NMI after so many cycles, 1 to longest_period; acknowledge() begins the next period.
     /// @context thread, on the CPU, interrupts or preemption off; is_there()
     static void start(uint32_t period) {

@@ -15,6 +15,7 @@ struct model {
     static inline x86::cpuid_result about{};
     static inline std::map<uint32_t, uint64_t> msrs;
     static inline uint32_t lvt = masked;
+    static inline bool is_real = true; ///< Whether the counter is there at all.
     static inline unsigned nmis = 0;
     static inline unsigned wrong = 0;
     static inline unsigned burst_in = 0; ///< At which access, from 1 on, ...
@@ -42,6 +43,8 @@ struct model {
     }
     static void write_msr(uint32_t number, uint64_t value) {
         pass();
+        if (number == 0xc1 && !is_real)
+            return;
         if (number == 0xc1) // 48 bits, the sign of 32
             msrs[number] = static_cast<uint64_t>(int64_t{static_cast<int32_t>(value)}) & mask;
         else if (number == 0x390)
@@ -96,6 +99,18 @@ TEST_CASE("which CPUs have a counter of cycles") {
     CHECK_FALSE(with(usual, 1));                // no cycles
     CHECK_FALSE(with(usual & 0xffffff, 0));     // nothing said of cycles
     CHECK(model::wrong == 0);
+}
+
+TEST_CASE("a counter that an emulator offers, and does not have") {
+    model::begin();
+    CHECK(counter::is_real());
+    model::is_real = false;
+    model::msrs[0xc1] = 0;
+    CHECK(counter::is_there());
+    CHECK_FALSE(counter::is_real());
+    model::is_real = true;
+    model::run(1); // it is off
+    CHECK(model::nmis == 0);
 }
 
 TEST_CASE("an NMI each period, as long as each is acknowledged") {

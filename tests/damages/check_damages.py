@@ -163,7 +163,7 @@ class Copy:
             arch = test.split(".")[3]
             return ["nmisafe", "injector", f"kernel_{arch}", f"kernel_{arch}-controls"]
         if test.startswith("guest.bochs."):
-            return [f"iso_{test.removeprefix('guest.').replace('.', '-', 1)}.iso"]
+            return [test.removeprefix("guest.").replace(".", "-", 1)]
         if test.startswith("guest."):
             arch = test.rpartition(".")[2]
             if test == "guest.fsgsbase-nmi.x86_64":

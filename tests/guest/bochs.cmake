@@ -1,7 +1,10 @@
-# The same kernel under Bochs, with one compiler: what an emulator shows does not depend on the compiler,
-# and each boot through GRUB takes a while. Each row needs a CD image of its own, since Bochs cannot pass
-# a command line.
-#
+# The same kernel under Bochs, with one compiler: what an emulator shows does not depend on the compiler.
+add_executable(bochs_loader bochs_loader.S)
+target_compile_options(bochs_loader PRIVATE -m32)
+target_link_options(bochs_loader PRIVATE -m32 -nostdlib -static
+    -Wl,-Ttext=0xd0000 -Wl,-e,0xd0000 -Wl,--oformat,binary -Wl,--build-id=none)
+set_target_properties(bochs_loader PROPERTIES OUTPUT_NAME bochs_loader.rom)
+
 # nmisafe_add_bochs_test(arch experiment policy variant cpus [OPTIONS more of the command line]
 #                        [WITHOUT defence] [CET|HARDENED] [SUFFIX of the name] [WHOLE]
 #                        [arguments of check_bochs.py...])
@@ -34,19 +37,19 @@ function(nmisafe_add_bochs_test arch experiment policy variant cpus)
         set(sweep --ips 15000000 --elf ${PROJECT_BINARY_DIR}/kernel/nmisafe-${arch}${variant}.elf)
     endif()
     set(check ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py
-        --iso ${PROJECT_BINARY_DIR}/kernel/bochs-${name}.iso --cpus ${cpus}
+        --image ${PROJECT_BINARY_DIR}/kernel/nmisafe-${arch}${variant}.image --loader $<TARGET_FILE:bochs_loader>
+        --words "experiment=${experiment} policy=${policy} ${bochs_OPTIONS}" --cpus ${cpus}
         --log ${PROJECT_BINARY_DIR}/tests/guest/bochs.${name}.log
         ${sweep} ${bochs_UNPARSED_ARGUMENTS})
-    set(words "experiment=${experiment} policy=${policy} ${bochs_OPTIONS}")
     if(bochs_WHOLE)
-        nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso "${words}" ON_DEMAND)
         list(APPEND bochs_sweeps COMMAND ${CMAKE_COMMAND} -E echo ${name} COMMAND Python3::Interpreter ${check} --rows)
-        list(APPEND bochs_sweeps_isos iso_bochs-${name}.iso)
+        list(APPEND bochs_sweeps_images kernel_${arch}${variant})
         set(bochs_sweeps ${bochs_sweeps} PARENT_SCOPE)
-        set(bochs_sweeps_isos ${bochs_sweeps_isos} PARENT_SCOPE)
+        set(bochs_sweeps_images ${bochs_sweeps_images} PARENT_SCOPE)
         return()
     endif()
-    nmisafe_add_kernel_iso(${arch} "${variant}" bochs-${name}.iso "${words}")
+    # What this test alone needs built.
+    add_custom_target(bochs-${name} DEPENDS bochs_loader kernel_${arch}${variant})
     add_test(NAME guest.bochs.${name} COMMAND Python3::Interpreter ${check})
     set_tests_properties(guest.bochs.${name} PROPERTIES LABELS guest TIMEOUT 240)
 endfunction()

@@ -3,7 +3,7 @@
 """A trace made under Bochs: its debugger stops the guest where it ends, and writes the RAM, out of which the trace is
 extracted. babeltrace2 reads of it what the kernel has counted, to the event.
 
-    check_bochs_trace.py TOOL ISO ELF DIRECT_MAP OUT
+    check_bochs_trace.py TOOL LOADER ELF DIRECT_MAP OUT
 
 DIRECT_MAP is where the kernel sees physical memory from 0 on.
 """
@@ -28,13 +28,13 @@ def address_of(elf, function):
     return re.search(rf"^([0-9a-f]+) T {re.escape(function)}$", symbols, re.M).group(1)
 
 
-def main(tool, iso, elf, direct_map, out):
+def main(tool, loader, elf, direct_map, out):
     folder = pathlib.Path(out).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "image.iso").symlink_to(pathlib.Path(iso).resolve())
-    (folder / "bochsrc").write_text(check_bochs.CONFIGURATION.format(
-        model="corei7_sandy_bridge_2600k", cpus=1, ips=check_bochs.INSTRUCTIONS_A_SECOND))
+    check_bochs.prepare(folder, pathlib.Path(elf).with_suffix(".image"), loader,
+                        "experiment=trace-example policy=near trace=on duration=200",
+                        model="corei7_sandy_bridge_2600k", cpus=1, ips=check_bochs.INSTRUCTIONS_A_SECOND)
     (folder / "commands").write_text(f'lb 0x{address_of(elf, "kernel::finish(bool)")}\nc\n'
                                      f'writemem "ram" {direct_map} {RAM:#x}\nq\n')
     run = subprocess.run(["bochs", "-q", "-f", "bochsrc", "-rc", "commands"], cwd=folder, stdin=subprocess.DEVNULL,
@@ -48,6 +48,8 @@ def main(tool, iso, elf, direct_map, out):
         return 1
     problems, numbers = check_experiments.check(tool, ram, "bochs", console, folder / "trace")
     ram.unlink()
+    if not re.search(r"^@row .* failures=0 ", console, re.M):
+        problems.append(f"the experiment has failed:\n{console}")
     print("\n".join(problems) or "generated {}, read {}, discarded {}".format(*numbers))
     return 1 if problems or numbers[1] < 1000 else 0
 
