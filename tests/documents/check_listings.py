@@ -5,8 +5,8 @@
 The C++ of nmisafe/MODULE/README.md stands in listings/MODULE.cpp, in their order and whole, within
 the declarations that they need; and that compiles for both widths as a kernel's code does, without a
 warning. Between two of a listing's statements the file may have others; blanks, line breaks and comments
-do not count. What runs is tested elsewhere; the listings of RETURN_ALONE.md are run by the trap module's
-tests. Lines for linker scripts stand in the reference kernel's in the same way.
+do not count. Those of docs/guides/ name a folder of tests/guides/, whose files they are of in the same way,
+and which boot. What runs is tested elsewhere; the listings of RETURN_ALONE.md are run by the trap module's tests. Lines for linker scripts stand in the reference kernel's in the same way.
 
     check_listings.py ROOT COMPILER
     check_listings.py --self-test ROOT COMPILER
@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "flags")
 import flag_sets  # noqa: E402
 
 FOLDER = "tests/documents/listings"
+GUIDES = "tests/guides"
 LISTING = re.compile(r"^```([^\n]+)\n(.*?)^```$", re.M | re.S)
 PAGE = re.compile(r"nmisafe/([a-z0-9_]+)/README\.md")
 # Lines for a linker script, in a paragraph or apart: those that the reference kernel is linked by.
@@ -33,7 +34,7 @@ FLAGS = (*flag_sets.BASE, "-fno-pic", *"-Werror -Wall -Wextra -Wconversion -Wsig
          "-Wold-style-cast -Wcast-qual -Wundef -Wnon-virtual-dtor -Wno-unused-variable "
          "-Wno-unused-but-set-variable".split())
 # With these alone every line is compiled for one width or both.
-CONDITIONALS = {"#ifdef __x86_64__", "#else", "#endif"}
+CONDITIONALS = {"#ifdef __x86_64__", "#ifdef __i386__", "#else", "#endif"}
 
 
 def tokens(text):
@@ -79,6 +80,17 @@ def pages(root):
                 yield str(path.relative_to(root)), path.read_text()
 
 
+def files_of(root, name, kind):
+    """Where the listings of a page must stand, as one text; None if nowhere."""
+    page = PAGE.fullmatch(name)
+    if page and kind == "cpp":
+        return [root / FOLDER / f"{page[1]}.cpp"]
+    if name.startswith("docs/guides/") and kind.startswith("cpp "):
+        folder = root / GUIDES / kind.removeprefix("cpp ")
+        return [path for end in (".h", ".hpp", ".cpp") for path in sorted(folder.glob("*" + end))]
+    return None
+
+
 def problems_of_pages(root):
     """What does not stand where it is compiled, as sentences; and the files that are to be compiled."""
     problems, files = [], []
@@ -89,37 +101,40 @@ def problems_of_pages(root):
             lost = missing_statement([lines.replace(";", ";\n")], script.read_text())
             if lost:
                 problems.append(f"{name}: {LINKER_SCRIPT} does not have, at its place: {lost}")
-        page = PAGE.fullmatch(name)
-        for kind in {kind for kind, _ in listings}:
-            if not (kind == "cpp" and page or kind.startswith("asm ") and name == ASSEMBLY_PAGE):
+        for kind in sorted({kind for kind, _ in listings}):
+            if kind.startswith("asm ") and name == ASSEMBLY_PAGE:
+                continue
+            own = files_of(root, name, kind)
+            if own is None:
                 problems.append(f"{name}: no test compiles listings of '{kind}' there")
-        own = [text for kind, text in listings if kind == "cpp"]
-        if not (page and own):
-            continue
-        file = root / FOLDER / f"{page[1]}.cpp"
-        if not file.exists():
-            problems.append(f"{name}: its listings need {FOLDER}/{page[1]}.cpp")
-            continue
-        files.append(file)
-        text = file.read_text()
-        lost = missing_statement(own, text)
-        if lost:
-            problems.append(f"{name}: {FOLDER}/{file.name} does not have, at its place: {lost}")
-        for line in code_lines(text):
-            if re.match(r"#\s*(if|el|endif)", line) and line not in CONDITIONALS or "/*" in line:
-                problems.append(f"{FOLDER}/{file.name}: '{line}' could hide a listing from the compiler")
-    for file in sorted((root / FOLDER).glob("*.cpp")):
+            elif not own or not all(file.exists() for file in own):
+                problems.append(f"{name}: its listings of '{kind}' need {', '.join(map(str, own)) or 'a folder'}")
+            else:
+                files += own
+                text = "\n".join(file.read_text() for file in own)
+                place = own[-1].relative_to(root)
+                lost = missing_statement([text for it, text in listings if it == kind], text)
+                if lost:
+                    problems.append(f"{name}: {place} does not have, at its place: {lost}")
+                for line in code_lines(text):
+                    if re.match(r"#\s*(if|el|endif)", line) and line not in CONDITIONALS or "/*" in line:
+                        problems.append(f"{place}: '{line}' could hide a listing from the compiler")
+    for file in sorted([*(root / FOLDER).glob("*.cpp"), *(root / GUIDES).glob("*/kernel.cpp")]):
         if file not in files:
-            problems.append(f"{FOLDER}/{file.name}: no page has such listings")
-    return problems, files
+            problems.append(f"{file.relative_to(root)}: no page has such listings")
+    return problems, sorted({file for file in files if file.suffix == ".cpp"})
 
 
 def problems_of_code(root, compiler, file, library):
+    folders = [f"{root}/{FOLDER}"]
+    if file.is_relative_to(root / GUIDES):
+        folders = [file.parent, root / GUIDES / "contract"]
     for width in (64, 32):
-        done = subprocess.run([compiler, f"-m{width}", *FLAGS, f"-I{root}/{FOLDER}", f"-I{library}",
-                               "-c", file, "-o", "/dev/null"], capture_output=True, text=True, check=False)
+        done = subprocess.run([compiler, f"-m{width}", *FLAGS, *(f"-I{folder}" for folder in folders),
+                               f"-I{library}", "-c", file, "-o", "/dev/null"],
+                              capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            yield f"{FOLDER}/{file.name}, {width} bits:\n{done.stderr}"
+            yield f"{file.relative_to(root)}, {width} bits:\n{done.stderr}"
 
 
 def check(root, compiler, library):
@@ -141,7 +156,7 @@ CASES = {
     "torn apart": (LINES, "cpp", CODE.replace("0) second", "0) one; second"), "at its place: if"),
     "another order": ("second(one);\nconst int one = first(1);\n", "cpp", CODE, "at its place: const"),
     "in a comment": (LINES, "cpp", CODE.replace("    if", "    // if"), "at its place: if"),
-    "no file": (LINES, "cpp", None, "its listings need"),
+    "no file": (LINES, "cpp", None, "its listings of 'cpp' need"),
     "no kind": (LINES, "c", CODE, "no test compiles listings of 'c'"),
     "hidden": (LINES, "cpp", "#if 0\n" + CODE + "#endif\n", "could hide"),
     "not declared": (LINES, "cpp", CODE.replace("void second(int);", ""), "64 bits"),
@@ -150,6 +165,9 @@ CASES = {
                   "int value(); void f() {\n    char byte = value();\n}\n", "conversion"),
     "linker lines": (LINES + "```\n\n    __start_nmisafe_a = .; *(a) __stop_nmisafe_a = .;\n\n```cpp\n" + LINES, "cpp",
                      CODE + CODE.replace("f()", "g()").replace("int first(int); ", ""), None),
+    "a guide's": (LINES, "cpp shape", CODE, None),
+    "a guide's, of no folder": (LINES, "cpp other", CODE, "need a folder"),
+    "a guide's, changed": (LINES, "cpp shape", CODE.replace("one != 0", "one"), "at its place: if"),
     "other linker lines": (LINES + "```\n\n`__start_nmisafe_a = .;\nKEEP(*(a)) __stop_nmisafe_a = .;`\n\n```cpp\n"
                            + LINES, "cpp", CODE + CODE.replace("f()", "g()"), "at its place: KEEP"),
 }
@@ -159,12 +177,14 @@ def self_test(compiler, library):
     for name, (listing, kind, code, expected) in CASES.items():
         with tempfile.TemporaryDirectory() as place:
             root = pathlib.Path(place)
-            for folder in ("nmisafe/one", FOLDER, "kernel/boot"):
+            for folder in ("nmisafe/one", "docs/guides", f"{GUIDES}/shape", FOLDER, "kernel/boot"):
                 (root / folder).mkdir(parents=True)
+            guide = kind.startswith("cpp ")
             (root / LINKER_SCRIPT).write_text("__start_nmisafe_a = .;\n*(a)\n__stop_nmisafe_a = .;\n")
-            (root / "nmisafe/one/README.md").write_text(f"# one\n\n```{kind}\n{listing}```\n")
+            page = "docs/guides/one.md" if guide else "nmisafe/one/README.md"
+            (root / page).write_text(f"# one\n\n```{kind}\n{listing}```\n")
             if code is not None:
-                (root / FOLDER / "one.cpp").write_text(code)
+                (root / (f"{GUIDES}/shape/kernel.cpp" if guide else f"{FOLDER}/one.cpp")).write_text(code)
             found = "\n".join(check(root, compiler, library)[0])
         if (expected not in found) if expected else found:
             yield f"self-test '{name}': expected '{expected}', found '{found}'"

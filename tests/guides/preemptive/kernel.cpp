@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// docs/guides/add_to_a_kernel.md, "a preemptive kernel": two threads, switched by the timer's
+// interrupt, while NMIs come.
+#ifdef __x86_64__
+#include "nmisafe/context/count.hpp"
+#include "nmisafe/setup/setup.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/descriptors.hpp"
+#include "nmisafe/x86/registers.hpp"
+#include "tests/guides/experiment/experiment.hpp"
+#include "tests/guides/machine.hpp"
+
+using namespace nmisafe;
+
+constexpr uint16_t code_selector = 8, task_selector = 24;
+
+struct nmi_stack {
+    alignas(4096) uint8_t stack[8192 - sizeof(trap::nmi_block)];
+    trap::nmi_block block;
+};
+static_assert(sizeof(nmi_stack::stack) >= trap::smallest_nmi_stack + 4096); // yours: 4096
+
+per_cpu cpu; // one for each CPU, as all that follows but the IDT
+nmi_stack nmi;
+alignas(16) uint8_t other_stacks[3][4096]; // #DB, #DF, #MC: smallest_stack, and your handlers' need
+x86::segment_descriptor gdt[5] = {
+    {0},
+    x86::make_segment(0, x86::flat_limit, x86::segment_type::code, x86::segment_width::bits_64),
+    x86::make_segment(0, x86::flat_limit, x86::segment_type::data, x86::segment_width::bits_32)};
+x86::gate_64 idt[X86_VECTORS];
+
+static void set_up_cpu() {
+    cpu.self = &cpu;
+    const auto gs_base = reinterpret_cast<uintptr_t>(&cpu);
+    x86::write_msr(X86_MSR_GS_BASE, gs_base);
+    trap::set_up_nmi_block(nmi.block, gs_base);
+    if (!keeps(step::gs))
+        nmi.block.gs_base = 0;
+    for (unsigned i = 0; i < 3; ++i) // IST 2 to 4: they grow down
+        nmi.block.tss.ist[1 + i] =
+            reinterpret_cast<uintptr_t>(other_stacks[i]) + sizeof other_stacks[i];
+    const auto task = reinterpret_cast<uintptr_t>(&nmi.block.tss);
+    gdt[task_selector / 8] =
+        x86::make_segment(static_cast<uint32_t>(task), sizeof(x86::tss_64) - 1,
+                          x86::segment_type::tss_32, x86::segment_width::system);
+    gdt[task_selector / 8 + 1].bits = task >> 32;
+    x86::load_gdt({sizeof gdt - 1, reinterpret_cast<uintptr_t>(gdt)});
+    if (keeps(step::tss))
+        x86::load_task_register(task_selector);
+}
+
+static uint8_t stack_of(unsigned vector) {
+    return vector == X86_VECTOR_NMI  ? trap::nmi_ist
+           : vector == X86_VECTOR_DB ? 2
+           : vector == X86_VECTOR_DF ? 3
+           : vector == X86_VECTOR_MC ? 4
+                                     : 0;
+}
+
+static void set_up_gates() {
+    for (unsigned vector = 0; vector < X86_VECTORS; ++vector)
+        idt[vector] = x86::make_gate_64(trap::entry_address(static_cast<uint8_t>(vector)),
+                                        code_selector, stack_of(vector));
+    x86::load_idt({sizeof idt - 1, reinterpret_cast<uintptr_t>(idt)});
+}
+
+constexpr uint8_t timer_vector = 32;
+
+struct thread {
+    uintptr_t sp; // while it does not run
+    uint32_t preempt_count;
+};
+thread threads[2];
+unsigned current;
+volatile bool switch_is_due;
+volatile uint32_t switches;
+extern "C" void switch_stacks(uintptr_t* saved_sp, uintptr_t new_sp); // switch.S
+
+// Interrupts off, outside of NMI, #DB and #MC. An NMI between any two lines finds a count, and gives back the one it
+// found: each is that of a thread that is in none.
+static void schedule() {
+    switch_is_due = false;
+    thread& before = threads[current];
+    current ^= 1;
+    thread& after = threads[current];
+    before.preempt_count = cpu.preempt_count;
+    cpu.preempt_count = after.preempt_count;
+    switches = switches + 1;
+    switch_stacks(&before.sp, after.sp);
+}
+
+static void acknowledge_timer() {
+    x86::out8(0x20, 0x20);
+}
+
+static bool on_timer(x86::trap_frame&) {
+    context::irq_enter();
+    acknowledge_timer();
+    switch_is_due = true;
+    context::irq_exit();
+    // Last of all: the frame stays on this thread's stack until it runs again, and then goes back.
+    if (!keeps(step::count))
+        schedule();
+    if (context::preempt_count() == 0)
+        schedule();
+    return true;
+}
+
+static void preempt_enable() {
+    context::preempt_enable_no_resched();
+    if (!switch_is_due || context::preempt_count() != 0)
+        return;
+    x86::disable_interrupts();
+    schedule();
+    x86::enable_interrupts();
+}
+
+static void set_up_handlers() {
+    trap::set_nmi_handler(on_nmi);
+    trap::set_page_fault_handler(on_page_fault);
+    trap::set_handler(X86_VECTOR_BP, on_breakpoint);
+    trap::set_handler(timer_vector, on_timer);
+}
+
+static volatile unsigned owner;
+
+// Each section must be over before the other thread runs.
+static void work() {
+    while (nmis < wanted || switches < 50) {
+        context::preempt_disable();
+        const unsigned mine = current;
+        owner = mine;
+        for (unsigned i = 0; i < 1000; ++i) {
+            if (owner != mine)
+                panic("switched away in a section", i);
+            asm volatile("pause");
+        }
+        if (nmis == sent)
+            send_nmi();
+        preempt_enable();
+    }
+    x86::disable_interrupts();
+    report();
+}
+
+static void begin_thread() {
+    x86::enable_interrupts();
+    work();
+}
+
+alignas(16) static uint8_t second_stack[16384];
+
+static void make_second_thread() {
+    auto* const top = reinterpret_cast<uintptr_t*>(second_stack) + sizeof second_stack / 8;
+    top[-2] = reinterpret_cast<uintptr_t>(begin_thread);
+    threads[1] = {.sp = reinterpret_cast<uintptr_t>(top - 8), .preempt_count = 0};
+}
+
+struct port_value {
+    uint16_t port;
+    uint8_t value;
+};
+
+static void start_timer() {
+    static const port_value values[] = {{0x20, 0x11}, {0x21, timer_vector}, {0x21, 4},
+                                        {0x21, 1},    {0x21, 0xfe},         {0x43, 0x34},
+                                        {0x40, 0xa9}, {0x40, 0x04}}; // 1 kHz
+    for (const port_value& one : values)
+        x86::out8(one.port, one.value);
+}
+
+extern "C" [[noreturn]] void kernel_main() {
+    mask_interrupt_controllers();
+    set_up_cpu();
+    set_up_gates();
+    set_up_handlers();
+    if (!keeps(step::policy))
+        trap::set_return_policy(trap::return_policy::iret);
+    const setup::finding found = setup::check_setup();
+    if (found.what != setup::fault::none)
+        panic(setup::describe(found.what), found.vector);
+    map_faulting_page(false);
+    make_second_thread();
+    start_timer();
+    begin_thread();
+    for (;;) {
+    }
+}
+#endif

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+#define NMISAFE_USER_CPU 16             // where per_cpu has its cpu_words
+#define NMISAFE_USER_DATA_SELECTOR 0x23 // SYSRET wants this order
+#define NMISAFE_USER_CODE_SELECTOR 0x2b
