@@ -17,7 +17,8 @@ $(foreach module,$(NMISAFE_MODULES),$(if $(filter undefined,$(origin nmisafe_sou
 NMISAFE_ALL_MODULES := $(sort $(NMISAFE_MODULES) $(foreach module,$(NMISAFE_MODULES),$(nmisafe_needs_$(module))))
 NMISAFE_NAMES := $(foreach module,$(NMISAFE_ALL_MODULES),$(addprefix $(module)/,$(nmisafe_sources_$(module))))
 NMISAFE_SOURCES := $(addprefix $(NMISAFE_FOLDER)/,$(NMISAFE_NAMES))
-NMISAFE_CPPFLAGS := -I$(NMISAFE_FOLDER)/..
+# The kernel in C has its nmisafe_platform.hpp from the library.
+NMISAFE_CPPFLAGS := -I$(NMISAFE_FOLDER)/.. $(if $(filter c,$(NMISAFE_ALL_MODULES)),-I$(NMISAFE_FOLDER)/c/platform)
 NMISAFE_BUILD ?= nmisafe-objects
 # The whole name with its ending: entry.S and entry.cpp may stand side by side.
 NMISAFE_OBJECTS := $(addsuffix .o,$(addprefix $(NMISAFE_BUILD)/,$(NMISAFE_NAMES)))

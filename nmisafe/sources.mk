@@ -56,3 +56,12 @@ nmisafe_sources_tracer := control.cpp kernel_events.cpp markers.cpp probes.cpp
 
 nmisafe_needs_profiler := base x86 platform context text_patch kprobe ctf clock ring_buffer trace_descriptor immediate marker tracer
 nmisafe_sources_profiler := chain.cpp guarded_load.cpp guarded_load_x86_32.S guarded_load_x86_64.S sample.cpp
+
+nmisafe_needs_c := base x86 platform context trap setup
+nmisafe_sources_c := context.cpp error.cpp layout.cpp trap.cpp
+
+nmisafe_needs_c_probes := base x86 platform text_patch immediate context marker kprobe trap setup c
+nmisafe_sources_c_probes := kprobe.cpp layout.cpp marker.cpp text_patch.cpp
+
+nmisafe_needs_c_vmalloc := base x86 platform vmalloc context trap setup c
+nmisafe_sources_c_vmalloc := vmalloc.cpp

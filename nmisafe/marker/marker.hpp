@@ -72,6 +72,7 @@ class probe {
   private:
     friend class hits;
     friend class registration;
+    friend struct layout_of_c;
 
     const probe_function function_;
     void* const private_data_;
@@ -115,6 +116,7 @@ class marker {
     friend class registration;
     friend class range_check;
     friend class all_markers;
+    friend struct layout_of_c;
 
     const char* const channel_;
     const char* const name_;

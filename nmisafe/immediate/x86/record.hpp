@@ -14,20 +14,8 @@
 // entry.
 #pragma once
 
+#include "nmisafe/base/site_record.h"
 #include "nmisafe/base/std.hpp"
-#include "nmisafe/base/symbol_operand.hpp"
-
-// %= is unique for each copy of the asm.
-#define NMISAFE_IMMEDIATE_SITE(instruction, target, kind)                                          \
-    ".Lnmisafe_immediate%=:\n\t" instruction "\n"                                                  \
-    ".Lnmisafe_immediate_end%=:\n\t"                                                               \
-    ".pushsection nmisafe_immediate_sites, \"ao?\", @progbits, .Lnmisafe_immediate%=\n\t"          \
-    ".balign 4\n\t"                                                                                \
-    ".long .Lnmisafe_immediate%= - .\n\t"                                                          \
-    ".long " NMISAFE_SYMBOL "[key] - .\n\t"                                                        \
-    ".long " target "\n\t"                                                                         \
-    ".byte .Lnmisafe_immediate_end%= - .Lnmisafe_immediate%=, " kind ", 0, 0\n\t"                  \
-    ".popsection"
 
 namespace nmisafe::immediate::internal {
 
@@ -65,7 +53,7 @@ template <auto& Key, bool Initial>
             :
             : taken);
     else
-        asm goto(NMISAFE_IMMEDIATE_SITE(".byte 0x0f, 0x1f, 0x44, 0x00, 0x00", "%l[taken] - .", "1")
+        asm goto(NMISAFE_IMMEDIATE_SITE(NMISAFE_IMMEDIATE_NOP, "%l[taken] - .", "1")
                  :
                  : [key] NMISAFE_SYMBOL_CONSTRAINT(&Key)
                  :

@@ -8,8 +8,8 @@
 // template.
 #pragma once
 
+#include "nmisafe/base/site_record.h"
 #include "nmisafe/base/std.hpp"
-#include "nmisafe/base/symbol_operand.hpp"
 
 namespace nmisafe::marker::internal {
 
@@ -17,11 +17,8 @@ namespace nmisafe::marker::internal {
 /// loaded.
 template <auto& Marker>
 [[gnu::always_inline]] inline void record() {
-    asm volatile(".Lnmisafe_marker%=:\n\t"
-                 ".pushsection nmisafe_markers, \"ao?\", @progbits, .Lnmisafe_marker%=\n\t"
-                 ".balign 4\n\t"
-                 ".long " NMISAFE_SYMBOL "[marker] - .\n\t"
-                 ".popsection"
+    asm volatile(".Lnmisafe_marker%=:\n\t" //
+                 NMISAFE_MARKER_ENTRY("ao?", NMISAFE_SYMBOL "[marker]", ".Lnmisafe_marker%=")
                  :
                  : [marker] NMISAFE_SYMBOL_CONSTRAINT(&Marker));
 }

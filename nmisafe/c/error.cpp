@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "nmisafe/base/std.hpp"
+#include "nmisafe/c/types.h"
+
+#define NMISAFE_NAME(error)                                                                        \
+    case error:                                                                                    \
+        return #error
+
+const char* nmisafe_error_name(nmisafe_error error) {
+    switch (error) {
+        NMISAFE_NAME(NMISAFE_OK);
+        NMISAFE_NAME(NMISAFE_IN_NMI);
+        NMISAFE_NAME(NMISAFE_CANNOT_SYNCHRONISE);
+        NMISAFE_NAME(NMISAFE_BUSY);
+        NMISAFE_NAME(NMISAFE_NO_ROOM);
+        NMISAFE_NAME(NMISAFE_BAD_SIZE);
+        NMISAFE_NAME(NMISAFE_NO_PROBE);
+        NMISAFE_NAME(NMISAFE_NOT_TEXT);
+        NMISAFE_NAME(NMISAFE_UNKNOWN_INSTRUCTION);
+        NMISAFE_NAME(NMISAFE_BAD_STUB);
+        NMISAFE_NAME(NMISAFE_OVERLAP);
+        NMISAFE_NAME(NMISAFE_UNEXPECTED_BYTES);
+        NMISAFE_NAME(NMISAFE_NOT_BOUNDARY);
+        NMISAFE_NAME(NMISAFE_NOT_PATCHED);
+        NMISAFE_NAME(NMISAFE_WRONG_STATE);
+        NMISAFE_NAME(NMISAFE_OCCUPIED);
+        NMISAFE_NAME(NMISAFE_UNSUPPORTED);
+        NMISAFE_NAME(NMISAFE_NO_SLOT);
+        NMISAFE_NAME(NMISAFE_BAD_SLOT);
+        NMISAFE_NAME(NMISAFE_OUT_OF_RANGE);
+        NMISAFE_NAME(NMISAFE_NO_MARKER);
+        NMISAFE_NAME(NMISAFE_FORMAT_MISMATCH);
+        NMISAFE_NAME(NMISAFE_AMBIGUOUS);
+        NMISAFE_NAME(NMISAFE_PROBE_IN_USE);
+        NMISAFE_NAME(NMISAFE_NOT_REGISTERED);
+        NMISAFE_NAME(NMISAFE_BAD_MARKER);
+        NMISAFE_NAME(NMISAFE_BAD_PAGE);
+        NMISAFE_NAME(NMISAFE_NO_SPACE);
+        NMISAFE_NAME(NMISAFE_NO_MEMORY);
+        NMISAFE_NAME(NMISAFE_NOT_MAPPED);
+        NMISAFE_NAME(NMISAFE_BAD_AREA);
+        NMISAFE_NAME(NMISAFE_NOT_SET_UP);
+        NMISAFE_NAME(NMISAFE_NO_TOP_ENTRY);
+        NMISAFE_NAME(NMISAFE_LARGE_PAGE);
+        NMISAFE_NAME(NMISAFE_KERNEL_SPACE);
+    }
+    return "?";
+}
