@@ -4,13 +4,39 @@ include(CMakePackageConfigHelpers)
 
 get_property(modules GLOBAL PROPERTY nmisafe_modules)
 
-# sources.json and sources.mk lie in the tree, for who has no CMake. They are made here, compared by the
+# sources.json, sources.mk and meson.build lie in the tree, for who has no CMake. They are made here, compared by the
 # test `package` and put in place by the target `source_lists`.
+function(nmisafe_meson_module module result)
+    foreach(kind IN ITEMS needs sources)
+        get_property(files GLOBAL PROPERTY nmisafe_${kind}_${module})
+        if(kind STREQUAL needs)
+            list(TRANSFORM files APPEND _dependency)
+            list(JOIN files ", " needs)
+        else()
+            list(TRANSFORM files REPLACE "(.+)" "'${module}/\\1'")
+            list(JOIN files ",\n    " sources)
+        endif()
+    endforeach()
+    set(text "\n${module}_dependency = declare_dependency(include_directories: folder")
+    if(needs)
+        string(APPEND text ",\n  dependencies: [${needs}]")
+    endif()
+    if(sources)
+        string(APPEND text ",\n  sources: files(\n    ${sources})")
+    endif()
+    string(APPEND text ")\nmeson.override_dependency('nmisafe-${module}', ${module}_dependency)\n")
+    set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
 function(nmisafe_write_lists)
     set(json "{\n  \"version\": \"${PROJECT_VERSION}\",\n  \"modules\": {\n")
     set(make "# The modules' files, written from their CMakeLists.txt by the target source_lists.\n")
+    set(meson "# The modules, written from their CMakeLists.txt by the target source_lists.\n")
+    string(APPEND meson "folder = include_directories('..')\n")
     set(separator)
     foreach(module IN LISTS modules)
+        nmisafe_meson_module(${module} text)
+        string(APPEND meson "${text}")
         string(APPEND json "${separator}    \"${module}\": {")
         string(APPEND make "\n")
         set(comma)
@@ -32,9 +58,11 @@ function(nmisafe_write_lists)
     string(REPLACE ":= \n" ":=\n" make "${make}")
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/sources.json CONTENT "${json}" @ONLY)
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/sources.mk CONTENT "${make}" @ONLY)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/meson.build CONTENT "${meson}" @ONLY)
     add_custom_target(source_lists
         COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_BINARY_DIR}/lists/sources.json
-            ${PROJECT_BINARY_DIR}/lists/sources.mk ${PROJECT_SOURCE_DIR}/nmisafe)
+            ${PROJECT_BINARY_DIR}/lists/sources.mk ${PROJECT_BINARY_DIR}/lists/meson.build
+            ${PROJECT_SOURCE_DIR}/nmisafe)
 endfunction()
 nmisafe_write_lists()
 
@@ -53,7 +81,9 @@ install(FILES
     ${PROJECT_SOURCE_DIR}/nmisafe/nmisafe.mk
     ${PROJECT_SOURCE_DIR}/nmisafe/sources.mk
     ${PROJECT_SOURCE_DIR}/nmisafe/sources.json
+    ${PROJECT_SOURCE_DIR}/nmisafe/meson.build
     DESTINATION ${NMISAFE_INSTALL_FOLDER}/nmisafe)
+install(FILES ${PROJECT_SOURCE_DIR}/meson.build DESTINATION ${NMISAFE_INSTALL_FOLDER})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/nmisafe RENAME copyright)
 install(FILES ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION share/doc/nmisafe)
 

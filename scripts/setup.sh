@@ -47,6 +47,7 @@ packages_for_test=(
     "libllvm19: the second oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
     "make: builds the library as other people's kernels do"
+    "meson: builds the library as other people's kernels do"
     "pkg-config: finds the installed library"
     "g++-alpha-linux-gnu: unit tests on alpha"
     "qemu-user: unit tests on alpha and for 32 bits"

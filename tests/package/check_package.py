@@ -8,12 +8,15 @@ WHAT: lists     the lists in the tree are those of the CMake files, and name eve
       language  a compiler that cannot read the headers says why in one error
       cmake     installed, found by find_package and linked into a kernel
       make      the same by make, from the tree and installed; as one relocatable object, too
+      meson     the same by Meson, as a subproject
       package   CPack's Debian package, and pkg-config
 """
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,7 +53,7 @@ class package_test:
         return self.prefix_
 
     def lists(self):
-        for name in ("sources.json", "sources.mk"):
+        for name in ("sources.json", "sources.mk", "meson.build"):
             if (self.library / name).read_text() != (self.build / "lists" / name).read_text():
                 raise failure(f"nmisafe/{name} is not that of the CMake files: build the target source_lists")
         listed = {f"{name}/{file}" for name, module in self.modules.items()
@@ -66,6 +69,8 @@ class package_test:
         header = (self.library / "base/version.hpp").read_text()
         if ".".join(re.findall(r"VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header)) != version:
             raise failure(f"base/version.hpp is not of version {version}")
+        if f"version: '{version}'" not in (self.root / "meson.build").read_text():
+            raise failure(f"meson.build is not of version {version}")
         if f"\n## {version}" not in (self.root / "CHANGELOG.md").read_text():
             raise failure(f"CHANGELOG.md says nothing of {version}")
 
@@ -146,6 +151,21 @@ class package_test:
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
                 if done.returncode == 0 or "nmisafe has no module nothing" not in done.stdout:
                     raise failure(f"a module that there is not:\n{done.stdout}")
+
+    def meson(self):
+        c_compiler = self.compiler.replace("clang++", "clang").replace("g++", "gcc")
+        environment = {**os.environ, "CXX": self.compiler, "CC": c_compiler}
+        for place, library in (("tree", self.root), ("installed", self.prefix() / "share/nmisafe")):
+            kernel = self.folder / f"meson {place}"
+            (kernel / "subprojects").mkdir(parents=True)
+            (kernel / "subprojects/nmisafe").symlink_to(library)
+            shutil.copy(self.root / "tests/package/meson.build", kernel)
+            for name in ("kernel.cpp", "nmisafe_platform.hpp"):
+                shutil.copy(self.root / "tests/consumer" / name, kernel)
+            run("meson", "setup", "--buildtype=plain", "build", cwd=kernel, env=environment)
+            run("ninja", "-C", "build", cwd=kernel)
+            for width in (64, 32):
+                self.is_kernel(kernel / f"build/kernel_{width}")
 
     def package(self):
         build = self.folder / "packages"
