@@ -28,6 +28,7 @@ packages_for_run=(
     "libboost-filesystem-dev: child processes of the tool"
     "libprotozero-dev: Perfetto output of the tool"
     "libdw-dev: names of addresses in the tool"
+    "libzydis-dev: disassembly in the tool, oracle of the instruction decoder"
 )
 packages_for_test=(
     "${packages_for_run[@]}"
@@ -43,7 +44,6 @@ packages_for_test=(
     "libbenchmark-dev: benchmarks"
     "liblttng-ust-dev: benchmarks, to compare with"
     "lttng-tools: benchmarks, to compare with"
-    "libzydis-dev: oracle of the instruction decoder"
     "libllvm19: the second oracle of the instruction decoder"
     "python3: tests of the tool and of the sources"
     "make: builds the library as other people's kernels do"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The host tool. Its commands: run, record, extract, convert, stats.
+// The host tool. Its commands: run, record, extract, convert, stats, torture.
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
@@ -12,6 +12,7 @@
 
 #include "tool/command/memory_options.hpp"
 #include "tool/command/run_command.hpp"
+#include "tool/command/torture_options.hpp"
 #include "tool/command/trace_commands.hpp"
 #include "tool/emulator/emulator.hpp"
 #include "tool/files/output_file.hpp"
@@ -128,6 +129,7 @@ int run(int argc, char** argv) {
     const CLI::App& stats = add_stats(app, counting);
     add_record(app, qemu_arguments, chosen);
     add_extract(app, chosen);
+    add_torture(app, qemu_arguments, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -14,7 +14,8 @@ namespace nmisafe::tool {
 
 std::vector<std::string> take_qemu_arguments(int& argc, char** argv) {
     std::vector<std::string> taken;
-    if (argc < 2 || std::string_view(argv[1]) != "record") {
+    if (argc < 2 ||
+        (std::string_view(argv[1]) != "record" && std::string_view(argv[1]) != "torture")) {
         return taken;
     }
     for (int i = 2; i < argc; ++i) {

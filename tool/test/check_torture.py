@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""`nmisafe torture` on the reference kernel, and on kernels of a few bytes that do not do what they are to.
+
+check_torture.py TOOL IMAGES CASE    one case, as a ctest test; without CASE all of them.
+"""
+import json
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree as xml
+
+MACHINE = ["--", "-machine", "q35", "-cpu", "max", "-m", "64",
+           "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]
+SAME_PATH = ["--path", "nmi", "--at", "window_outside_begin"]
+LOAD = 0x100000
+OUT_FOR_EVER = b"\x66\xba\xe9\x00\xb0\x78" + b"\xee\xeb\xfd"  # mov $0xe9, %dx; mov $'x', %al; 1: out %al, %dx; jmp 1b
+TURN = b"\xeb\xfe"
+TRIPLE_FAULT = b"\x0f\x01\x1d" + struct.pack("<I", LOAD + 0x800) + b"\xcc"  # lidt of zeros; int3
+
+
+def multiboot(code):
+    """A kernel of these instructions, which starts in protected mode."""
+    flags = 0x10000
+    head = struct.pack("<8I", 0x1badb002, flags, -(0x1badb002 + flags) & 0xffffffff, LOAD, LOAD,
+                       LOAD + 0x1000, LOAD + 0x1000, LOAD + 32)
+    return (head + code).ljust(0x1000, b"\0")
+
+
+class Torture(unittest.TestCase):
+    tool = ""
+    images = pathlib.Path()
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-torture-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.out = self.folder / "out"
+
+    def kernel(self, name="x86_64"):
+        return str(self.images / f"nmisafe-{name}.image")
+
+    def command(self, options, kernel, machine):
+        return [self.tool, "torture", "--out", str(self.out), *options, str(kernel), *machine]
+
+    def torture(self, options, kernel=None, machine=None, policy="near"):
+        line = f"experiment=from-outside policy={policy}"
+        kernel = kernel or self.kernel()
+        return subprocess.run(
+            self.command([*options, "--append", line], kernel, MACHINE if machine is None else machine),
+            text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=280)
+
+    def report(self):
+        return json.loads((self.out / "report.json").read_text())
+
+    def sweep(self):
+        (sweep,) = self.report()["sweeps"]
+        return sweep
+
+    def check_same(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        sweep = self.sweep()
+        self.assertEqual(sweep["verdicts"], {"same": sweep["boundaries"]})
+        self.assertEqual(sweep["missing"], [])
+        self.assertEqual([one["step"] for one in sweep["trace"]], list(range(sweep["steps"])))
+        return sweep
+
+    def refused(self, done, pattern):
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, pattern)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+    def small_kernel(self, code):
+        file = self.folder / "small.image"
+        file.write_bytes(multiboot(code))
+        return file
+
+    # --- the reference kernel ---
+
+    def test_breakpoint(self):
+        sweep = self.check_same(self.torture(["--path", "breakpoint"]))
+        self.assertGreater(sweep["steps"], 50)
+        self.assertIn("nmisafe_trap", sweep["begin_symbol"])
+        self.assertEqual({one["latency"] for one in sweep["trace"]}, {0})
+
+    def test_forked(self):
+        """The same start for all: the same steps as in the loop, and memory too."""
+        done = self.torture(["--path", "breakpoint", "--exact", "--junit", str(self.folder / "junit.xml")])
+        sweep = self.check_same(done)
+        self.assertEqual(sweep["mode"], "fork")
+        suite = xml.parse(self.folder / "junit.xml").getroot().find("testsuite")
+        self.assertEqual(suite.get("tests"), str(sweep["boundaries"]))
+        self.assertEqual(suite.get("failures"), "0")
+        self.assertIn("instruction by instruction", (self.out / "report.html").read_text())
+
+    def test_in_an_nmi(self):
+        """The path is an NMI whose handler hits INT3: the next one comes when it has returned, and never inside."""
+        sweep = self.check_same(self.torture(SAME_PATH))
+        self.assertGreater(sweep["steps"], 200)
+        self.assertEqual({one["entries"] for one in sweep["trace"]}, {2})
+
+    def test_two_in_an_nmi(self):
+        sweep = self.check_same(self.torture(["--path", "nmi-in-nmi", "--at", "window_outside_begin"]))
+        self.assertTrue({one["entries"] for one in sweep["trace"]} <= {2, 3})
+
+    def test_in_an_nmi_by_iret(self):
+        """The control: by IRET the breakpoint lets the next NMI in, wherever in the first one it was raised."""
+        done = self.torture([*SAME_PATH, "--boundaries", "0..40"], policy="iret")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        sweep = self.sweep()
+        self.assertEqual(sweep["verdicts"], {"entered-again": 41})
+        one = sweep["anomalies"][7]
+        self.assertTrue(one["confirmed"])
+        self.assertEqual([entry["nested"] for entry in one["entries"]], [False, True])
+        self.assertGreater(len(one["entries"][0]["stack"]), 4)
+        self.assertIn("--only " + one["pc"], one["repeat"])
+        self.assertIn(one["repeat"].split(" -- ")[0], done.stdout)
+        allowed = self.torture([*SAME_PATH, "--boundaries", "0..5", "--allow", "entered-again"],
+                               policy="iret")
+        self.assertEqual(allowed.returncode, 0, allowed.stdout + allowed.stderr)
+        again = self.torture([*SAME_PATH, "--only", one["pc"]], policy="iret")
+        self.assertEqual(again.returncode, 1, again.stdout + again.stderr)
+        self.assertEqual(self.sweep()["verdicts"], {"entered-again": 1})
+
+    def test_machine_check(self):
+        """Its handler is entered at each boundary; the kernel counts them by itself too."""
+        sweep = self.check_same(self.torture(["--path", "breakpoint", "--mc"]))
+        self.assertEqual({one["entries"] for one in sweep["trace"]}, {1})
+
+    # --- what does not work ---
+
+    def test_never_taken(self):
+        self.refused(self.torture(["--timeout", "4"], self.small_kernel(TURN), []),
+                     "has not taken the path.*4 seconds")
+
+    def test_dies_before(self):
+        self.refused(self.torture([], self.small_kernel(TRIPLE_FAULT), []), "ended.*before it took the path")
+
+    def test_prints_without_end(self):
+        self.refused(self.torture(["--output-limit", "100000"], self.small_kernel(OUT_FOR_EVER), []),
+                     "printed more than")
+
+    def test_no_kernel(self):
+        self.refused(self.torture([], self.folder / "none"), "no such file")
+        (self.folder / "text").write_text("no kernel\n" * 100)
+        self.refused(self.torture([], self.folder / "text"), "is no kernel")
+        (self.folder / "empty").write_text("")
+        self.refused(self.torture([], self.folder / "empty"), "empty")
+        (self.folder / "elf").write_bytes(b"\177ELF" + bytes(2000))
+        self.refused(self.torture([], self.folder / "elf"), "without a Multiboot header")
+
+    def test_no_symbols(self):
+        self.refused(self.torture(["--path", "nowhere"]), "nowhere is neither a path's name")
+        stripped = self.folder / "stripped.image"
+        shutil.copy(self.kernel(), stripped)
+        self.refused(self.torture(["--path", "nmisafe_trap_nmi_entry"], stripped), "no symbols are known")
+        (self.folder / "map").write_text("nothing of that kind\n")
+        self.refused(self.torture(["--symbols", str(self.folder / "map")]), "neither an ELF file nor lines")
+        # Addresses work without.
+        self.check_same(self.torture(["--path", "breakpoint"], stripped))
+        begin = self.sweep()["begin"]
+        self.check_same(self.torture(["--path", begin], stripped))
+
+    def test_wrong_options(self):
+        self.refused(self.torture(["--path", "vector:256"]), "0 to 255")
+        self.refused(self.torture(["--boundaries", "7"]), "FIRST..LAST")
+        self.refused(self.torture(["--allow", "everything"]), "no verdict")
+        self.refused(self.torture(["--qemu", "false"]), "does not answer like QEMU")
+
+    def test_interrupted(self):
+        """Ctrl-C: what is done is in the report, and nothing is left running."""
+        mark = str(self.out)
+        with subprocess.Popen(
+                self.command([*SAME_PATH, "--exact", "--append", f"experiment=from-outside policy=near"],
+                             self.kernel(), MACHINE),
+                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            def emulators():
+                found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], text=True,
+                                       capture_output=True, check=False).stdout.split()
+                return [pid for pid in found if pathlib.Path("/proc", pid).exists()]
+            deadline = time.monotonic() + 60
+            group = []
+            while not group and time.monotonic() < deadline:
+                group = emulators()
+                time.sleep(0.1)
+            time.sleep(2)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, out + errors)
+        self.assertTrue(self.report()["interrupted"])
+        for pid in group:
+            self.assertFalse(pathlib.Path("/proc", pid).exists(), f"{pid} of {mark} still runs")
+
+
+def main():
+    Torture.tool, Torture.images = sys.argv[1], pathlib.Path(sys.argv[2])
+    cases = [f"Torture.test_{name}" for name in sys.argv[3:]]
+    unittest.main(argv=[sys.argv[0], *cases])
+
+
+if __name__ == "__main__":
+    main()
