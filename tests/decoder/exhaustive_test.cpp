@@ -2,7 +2,10 @@
 // Every opcode of every map with every ModRM, under many sets of prefixes, compared with Zydis and
 // LLVM. It reaches what chance seldom does, and says by name what the decoder never accepts.
 //
-//   test_decoder_exhaustive 32|64
+//   test_decoder_exhaustive 32|64 [whole]
+//
+// Unless it is to be whole, vvvv of VEX is as it is when unused beside each R, X and B, and others beside one of them:
+// whether they are right is looked at one by one.
 #include "tests/decoder/byte_strings.hpp"
 #include "tests/decoder/oracle.hpp"
 
@@ -20,7 +23,7 @@ namespace {
 /// `front`, an opcode and a ModRM, then whatever there is.
 class sweep {
   public:
-    explicit sweep(width mode) : mode_(mode), zydis_(mode), random_(1) {}
+    sweep(width mode, bool whole) : mode_(mode), whole_(whole), zydis_(mode), random_(1) {}
 
     void all_of(const std::string& front) {
         byte_string bytes = uniform_string(random_);
@@ -57,7 +60,8 @@ class sweep {
                 all_of({'\xc5', static_cast<char>(last)});
             for (const unsigned map : {0u, 1u, 2u, 3u, 4u, 7u})
                 for (const unsigned inverted_rxb : {0xe0u, 0xc0u, 0x00u})
-                    if (mode_ == width::bits_64 || inverted_rxb >= 0xc0)
+                    if ((whole_ || vvvv == 15 || inverted_rxb == 0xe0) &&
+                        (mode_ == width::bits_64 || inverted_rxb >= 0xc0))
                         all_of({'\xc4', static_cast<char>(inverted_rxb | map),
                                 static_cast<char>(last)});
         }
@@ -96,6 +100,7 @@ class sweep {
 
   private:
     width mode_;
+    bool whole_;
     oracle zydis_;
     random_numbers random_;
 };
@@ -109,11 +114,12 @@ const std::set<std::string> never_accepted = {
 } // namespace
 
 int main(int count, char** arguments) {
-    if (count != 2) {
-        fprintf(stderr, "usage: %s 32|64\n", arguments[0]);
+    const bool whole = count == 3 && strcmp(arguments[2], "whole") == 0;
+    if (count != 2 && !whole) {
+        fprintf(stderr, "usage: %s 32|64 [whole]\n", arguments[0]);
         return 2;
     }
-    sweep all(strcmp(arguments[1], "64") == 0 ? width::bits_64 : width::bits_32);
+    sweep all(strcmp(arguments[1], "64") == 0 ? width::bits_64 : width::bits_32, whole);
     all.legacy();
     all.vex();
     all.evex();

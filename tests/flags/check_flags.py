@@ -84,9 +84,11 @@ def sources(root, every_module):
     return found
 
 
-def units(files):
-    """C++ sources that are compiled as one: the first of each module, the second of each, and so on. Within
-    one module two may have names of their own alike; each module has a namespace."""
+def units(files, every_module):
+    """C++ sources that are compiled as one: those with trap text; of every module the first, the second of each, and
+    so on. Within one module two may have names of their own alike; each module has a namespace."""
+    if not every_module:
+        return [files]
     found, position = {}, {}
     for file in files:
         module = file.rsplit("/", 1)[0]
@@ -103,7 +105,7 @@ def compiled(root, chosen, files, folder):
     if chosen.each_alone:
         return [(file, root / file) for file in plain] + assembly
     joined = []
-    for number, unit in enumerate(units(plain)):
+    for number, unit in enumerate(units(plain, chosen.every_module)):
         path = folder / f"unit_{number}.cpp"
         path.write_text("".join(f'#include "{root / file}"\n' for file in unit))
         joined.append((" + ".join(unit), path))
