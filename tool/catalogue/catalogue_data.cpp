@@ -214,8 +214,8 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "kprobe-sweep", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "sweep", .instruction_count = true},
 
     {.experiment = "vmalloc-in-nmi", .policies = always_safe, .paths = "buffer small-entries synchronised", .processors = 2, .counts_boundaries = true, .architectures = every_kernel, .what = "the RFC's test: a probe in the NMI handler touches all of a 20 MB buffer in address spaces that lack its mappings; as many faults as they lack entries"},
-    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "buffer", .processors = 2, .architectures = every_kernel},
-    {.experiment = "vmalloc-in-nmi", .policies = "iret", .latched = true, .paths = "buffer", .processors = 2, .counts_boundaries = true, .architectures = every_kernel},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .options = "megabytes=4", .paths = "buffer", .processors = 2, .architectures = every_kernel},
+    {.experiment = "vmalloc-in-nmi", .policies = "iret", .latched = true, .options = "megabytes=4", .paths = "buffer", .processors = 2, .counts_boundaries = true, .architectures = every_kernel},
 
     {.experiment = "vmalloc-under-change", .policies = always_safe, .paths = "making tearing-down fault-while-created fault-while-torn-down", .processors = 2, .counts_boundaries = true, .instruction_count = true, .trace = true, .architectures = every_kernel, .what = "an NMI at every instruction of vmalloc() and vfree(), in which two CPUs access the mapping, and of a fault on a mapping that another CPU makes or tears down meanwhile: there or not, never anything else"},
     {.experiment = "vmalloc-under-change", .policies = "near", .expected = control, .symptom = "failures", .without = "shootdown", .paths = "tearing-down fault-while-torn-down", .processors = 2, .instruction_count = true, .architectures = every_kernel},
