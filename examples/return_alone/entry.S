@@ -76,16 +76,16 @@ page_fault_entry:
     lea     WORD(SP), SP
     return_from_exception page_fault_shadowed
 
-    .globl  nmi_entry
-nmi_entry:
+// What comes where NMIs come: it may interrupt the returns above. Up to its own return, which is IRET.
+    .macro  nmi_like handler, shadows
     push    $0
     save_registers
     cld
 #if defined(LEFT_OUT_BREAKPOINTS) || defined(WITHOUT_NMISAFE)
-    call_handler on_nmi
+    call_handler \handler
 #else
     save_cr2_and_dr7_alone              // two words
-    call_handler on_nmi, above=2*WORD
+    call_handler \handler, above=2*WORD
 #ifdef LEFT_OUT_RESTORE
     lea     2 * WORD(SP), SP
 #else
@@ -94,10 +94,33 @@ nmi_entry:
 #endif
     restore_registers
     lea     WORD(SP), SP
-#if !defined(LEFT_OUT_SHADOW) && !defined(WITHOUT_NMISAFE)
+#ifndef WITHOUT_NMISAFE
+    .if \shadows
     leave_interrupt_shadow_alone breakpoint_shadowed
     leave_interrupt_shadow_alone page_fault_shadowed
+    .endif
 #endif
+    .endm
+
+#ifdef LEFT_OUT_SHADOW
+#define NMI_SHADOWS 0
+#else
+#define NMI_SHADOWS 1
+#endif
+#ifdef LEFT_OUT_DEBUG_SHADOW
+#define DEBUG_SHADOWS 0
+#else
+#define DEBUG_SHADOWS 1
+#endif
+
+    .globl  debug_entry
+debug_entry:
+    nmi_like on_debug, DEBUG_SHADOWS
+    jmp     kernel_iret
+
+    .globl  nmi_entry
+nmi_entry:
+    nmi_like on_nmi, NMI_SHADOWS
 #ifdef LEFT_OUT_IRET
     return_alone iret=kernel_iret, shadowed=nmi_shadowed
 #endif

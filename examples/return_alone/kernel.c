@@ -15,7 +15,7 @@ struct frame {
     uintptr_t error_code, ip, cs, flags; // on x86-64 then RSP and SS
 };
 
-extern const char nmi_entry[], breakpoint_entry[], page_fault_entry[];
+extern const char debug_entry[], nmi_entry[], breakpoint_entry[], page_fault_entry[];
 extern const char breakpoint_shadowed[], page_fault_shadowed[];
 extern uintptr_t directories[]; // boot.S
 
@@ -104,6 +104,10 @@ void on_page_fault(struct frame* frame) {
     map(1);
 }
 
+void on_debug(struct frame* frame) {
+    (void)frame; // a debugger's
+}
+
 void on_nmi(struct frame* frame) {
     (void)frame;
     if (checking) {
@@ -140,6 +144,7 @@ static void set_up_exceptions(void) {
         uint16_t limit;
         uintptr_t base;
     } pointer = {sizeof idt - 1, (uintptr_t)idt};
+    set_gate(1, debug_entry, interrupt_gate);
     set_gate(2, nmi_entry, interrupt_gate);
 #ifdef LEFT_OUT_GATE
     set_gate(3, breakpoint_entry, trap_gate);
@@ -169,6 +174,10 @@ static void check_return(const char* name, const char* entry, const char* shadow
     checking = 1;
     unsigned wrong = nmisafe_return_check_run(&check);
     checking = 0;
+    if (wrong == 0 && !nmisafe_check_leaves_shadow((uintptr_t)debug_entry, (uintptr_t)shadowed)) {
+        name = "#DB";
+        wrong = NMISAFE_CHECK_SHADOW;
+    }
     if (wrong == 0)
         return;
     for (; wrong != 0; wrong &= wrong - 1) {
