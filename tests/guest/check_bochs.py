@@ -71,8 +71,8 @@ def prepare(folder, image, loader, words, **settings):
     pathlib.Path(folder, "bochsrc").write_text(CONFIGURATION.format(cylinders=cylinders, **settings))
 
 
-def run(boot, settings, log, limit):
-    """The console until it says @done or @panic, or the time is over."""
+def run(boot, settings, log, limit, last=r"^@(done|panic)"):
+    """The console until it has that line, or the time is over."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, *boot, **settings)
         pathlib.Path(folder, "bochs.log").symlink_to(pathlib.Path(log + ".bochs").resolve())
@@ -88,7 +88,7 @@ def run(boot, settings, log, limit):
             try:
                 while process.poll() is None and time.monotonic() < end:
                     text = pathlib.Path(log).read_text(errors="replace")
-                    if re.search(r"^@(done|panic)", text, re.M):
+                    if re.search(last, text, re.M):
                         break
                     time.sleep(0.05)
             finally:
