@@ -314,7 +314,8 @@ class Scripts(unittest.TestCase):
         self.assertFalse([call for call in self.calls() if call.startswith("nmisafe")])
 
     def ctest(self, preset):
-        return (f"ctest --preset {preset} --no-tests=error --output-junit "
+        jobs = len(os.sched_getaffinity(0)) + 1
+        return (f"ctest --preset {preset} --parallel {jobs} --no-tests=error --output-junit "
                 f"{self.tree}/out/tests-{preset}.xml")
 
     def test_test(self):
