@@ -20,7 +20,7 @@ using platform::contract;
 using text_patch::patch;
 using text_patch::patch_error;
 
-constexpr patch_error no_error{};
+constexpr patch_error no_patch_error{};
 
 constexpr uint8_t nop[internal::branch_size] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
 
@@ -64,7 +64,7 @@ void encode_branch(uint8_t* bytes, const site& where, bool taken) {
 
 /// The empty batch asks whether this is a place to patch from, before anything is touched that an
 /// NMI might have found half done.
-batch::batch() : owner_(false), error_(no_error) {
+batch::batch() : owner_(false), error_(no_patch_error) {
     if (const auto possible = text_patch::apply(nullptr, 0); !possible)
         error_ = possible.error();
     else if (__atomic_exchange_n(&all.busy, 1, __ATOMIC_ACQUIRE) != 0)
@@ -79,7 +79,7 @@ batch::~batch() {
 }
 
 patch* batch::make_patch(const site& where) {
-    if (error_ != no_error)
+    if (error_ != no_patch_error)
         return nullptr;
     if (count_ == all.workspace_size) {
         error_ = patch_error::no_room;
@@ -93,7 +93,7 @@ patch* batch::make_patch(const site& where) {
 }
 
 void batch::add(const key& which, uintptr_t bits) {
-    if (error_ != no_error || which.bits == bits)
+    if (error_ != no_patch_error || which.bits == bits)
         return;
     for_each_site([&](const site& where) {
         if (!where.belongs_to(which))
@@ -125,7 +125,7 @@ void batch::add(const site& where, uintptr_t bits) {
 }
 
 expected<size_t, patch_error> batch::apply() {
-    if (error_ != no_error)
+    if (error_ != no_patch_error)
         return unexpected(error_);
     return text_patch::apply(all.workspace, count_);
 }

@@ -16,13 +16,12 @@ namespace {
 using base::expected;
 using base::unexpected;
 using internal::checked;
+using internal::no_error;
 using text_patch::decoded;
 using text_patch::is_code;
 using text_patch::may_be_changed;
 using text_patch::walk_error;
 using x86::instruction_class;
-
-constexpr probe_error no_error{};
 
 /// Whether all of it is code that stays. Closed code may be half there, or half gone: it is not
 /// looked at. What is open stays until it is closed, for which somebody else would have to wait.

@@ -13,9 +13,8 @@ namespace {
 
 using base::expected;
 using base::unexpected;
+using internal::no_error;
 using internal::state;
-
-constexpr probe_error no_error{};
 
 // Read and changed between enter() and leave() only, so never by a breakpoint handler.
 closed_range* first_closed;

@@ -22,12 +22,11 @@ using base::unexpected;
 using internal::checked;
 using internal::enter;
 using internal::leave;
+using internal::no_error;
 using internal::plan;
 using internal::state;
 using platform::contract;
 using text_patch::patch_error;
-
-constexpr probe_error no_error{};
 
 /// Nobody executes the slot yet; but CPUs may hold what stood there before.
 void write_slot(uintptr_t slot, const plan& how) {

@@ -9,17 +9,11 @@ namespace nmisafe::tracer {
 
 using base::expected;
 using base::unexpected;
+using internal::same;
 
 namespace {
 
 constexpr ctf::field opening_fields[] = {{"tid", ctf::kind::i32}};
-
-bool same(const char* a, const char* b) {
-    for (; *a == *b; ++a, ++b)
-        if (*a == 0)
-            return true;
-    return false;
-}
 
 bool same_type(const ctf::found_event& known, const ctf::event& wanted) {
     if (known.field_count != wanted.field_count || !same(known.name, wanted.name))

@@ -9,6 +9,7 @@ namespace nmisafe::tracer {
 
 using base::expected;
 using base::unexpected;
+using internal::same;
 
 namespace {
 
@@ -17,13 +18,6 @@ size_t storage_size;
 
 /// Too large for a stack. Of the one control that there is.
 constinit internal::marker_type scratch{};
-
-bool same(const char* a, const char* b) {
-    for (; *a == *b; ++a, ++b)
-        if (*a == 0)
-            return true;
-    return false;
-}
 
 bool same_marker(const marker::marker& a, const marker::marker& b) {
     return &a == &b || (same(a.channel(), b.channel()) && same(a.name(), b.name()) &&

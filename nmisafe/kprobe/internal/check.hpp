@@ -13,6 +13,8 @@ struct probe;
 
 namespace nmisafe::kprobe::internal {
 
+inline constexpr probe_error no_error{};
+
 /// A probe that may be inserted.
 struct checked {
     plan how;

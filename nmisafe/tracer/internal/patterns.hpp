@@ -6,6 +6,14 @@
 
 namespace nmisafe::tracer::internal {
 
+/// Whether both texts are the same. @context any
+constexpr bool same(const char* a, const char* b) {
+    for (; *a == *b; ++a, ++b)
+        if (*a == 0)
+            return true;
+    return false;
+}
+
 /// Whether all of the text is like the pattern: `*` any characters, `?` one. Its time is at most
 /// the product of the lengths. @context any
 constexpr bool matches(const char* pattern, const char* text) {
@@ -82,12 +90,6 @@ class patterns {
         bool on;
     };
 
-    static bool same(const char* a, const char* b) {
-        for (; *a == *b; ++a, ++b)
-            if (*a == 0)
-                return true;
-        return false;
-    }
     static bool is_any(const char* pattern) { return pattern[0] == '*' && pattern[1] == 0; }
 
     /// Whether all that the older one fits is fitted by the newer one.
