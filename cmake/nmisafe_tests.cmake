@@ -33,6 +33,18 @@ foreach(width IN ITEMS x86_64 x86_32)
 endforeach()
 nmisafe_make_x86_32(nmisafe_doctest_main.x86_32)
 
+# nmisafe_join_sources(target)
+#
+# Compiles what the target links of the library as one: of a small file most of the time goes to headers, and with the
+# fake kernel's a second each. Tests stay files of their own. What a source of the library leaves to another's headers
+# is seen by the plain images of the reference kernel, which compile each alone.
+function(nmisafe_join_sources target)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
+    get_target_property(sources ${target} SOURCES)
+    list(FILTER sources INCLUDE REGEX "_test\\.cpp$")
+    set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 # nmisafe_add_unit_test(name SOURCES ... LINK ...)
 #
 # A host unit test on doctest, run by ctest as unit.<name>; with x86_32 in its name it is of that width.
@@ -54,6 +66,7 @@ function(nmisafe_add_unit_test name)
             set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -O1)
         endif()
     endforeach()
+    nmisafe_join_sources(test_${name})
     add_test(NAME unit.${name} COMMAND test_${name})
     set_tests_properties(unit.${name} PROPERTIES
         TIMEOUT 600 LABELS unit
@@ -89,8 +102,9 @@ function(nmisafe_add_hosted_tests name)
             add_library(${objects} OBJECT ${hosted_SOURCES})
             target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR})
             target_link_libraries(${objects} PRIVATE nmisafe_warnings ${hosted_LINK})
-            target_compile_options(${objects} PRIVATE -O${level} -g -fno-pie -ffunction-sections
+            target_compile_options(${objects} PRIVATE -O${level} -g1 -fno-pie -ffunction-sections
                 -fdata-sections)
+            nmisafe_join_sources(${objects})
             set(programs)
             foreach(linker IN ITEMS bfd lld)
                 set(test ${name}.${width}.O${level}.${linker})
