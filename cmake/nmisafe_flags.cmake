@@ -13,3 +13,9 @@ add_library(nmisafe_hosted INTERFACE)
 target_compile_features(nmisafe_hosted INTERFACE cxx_std_20)
 target_compile_options(nmisafe_hosted INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-O2 -g1>)
 target_link_libraries(nmisafe_hosted INTERFACE nmisafe_warnings)
+
+# The same, where compiling takes longer than running.
+add_library(nmisafe_unoptimized INTERFACE)
+target_compile_features(nmisafe_unoptimized INTERFACE cxx_std_20)
+target_compile_options(nmisafe_unoptimized INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-O0 -g1>)
+target_link_libraries(nmisafe_unoptimized INTERFACE nmisafe_warnings)
