@@ -59,6 +59,7 @@ struct nmisafe_return_check {
 
 #ifdef __x86_64__
 #define NMISAFE_CHECK_SP "rsp"
+#define NMISAFE_CHECK_CLOBBERED "rcx", "rdx" // clang ignores those of the other width
 #define NMISAFE_CHECK_PUSH_FRAME                                                                   \
     "pushfq\n\tmovq %%rsp, %%rcx\n\tandq $-16, %%rsp\n\t"                                          \
     "movl %%ss, %%eax\n\tpushq %%rax\n\tpushq %%rcx\n\tpushq %%rdi\n\tpushq %%rsi\n\t"             \
@@ -73,6 +74,7 @@ struct nmisafe_return_check {
     "1:\tpushfq\n\tcli\n\tpopq %%rax\n\tmovq %%rcx, %%rsp"
 #else
 #define NMISAFE_CHECK_SP "esp"
+#define NMISAFE_CHECK_CLOBBERED "ecx"
 #define NMISAFE_CHECK_PUSH_FRAME                                                                   \
     "pushfl\n\tpushl %%edi\n\tpushl %%esi\n\tpushl $1f\n\t"                                        \
     "testl %%edx, %%edx\n\tjz 2f\n\tpushl $0\n"                                                    \
@@ -92,7 +94,11 @@ static inline uintptr_t nmisafe_check_deliver(uintptr_t entry, int has_error_cod
     __asm__ volatile(NMISAFE_CHECK_PUSH_FRAME
                      : "=a"(landed)
                      : "D"(flags), "S"(cs), "d"(has_error_code), "b"(entry)
+#ifdef __x86_64__
                      : "rcx", "memory", "cc");
+#else
+                     : "memory", "cc");
+#endif
     return landed;
 }
 
@@ -126,7 +132,7 @@ static inline int nmisafe_check_leaves_shadow(uintptr_t nmi_entry, uintptr_t sha
     __asm__ volatile(NMISAFE_CHECK_PUSH_SHADOWED
                      : "=a"(landed)
                      : "D"(shadowed), "S"(nmisafe_check_code_segment()), "b"(nmi_entry)
-                     : "rcx", "rdx", "memory", "cc");
+                     : NMISAFE_CHECK_CLOBBERED, "memory", "cc");
     return (landed & 0x200) != 0; // IF
 }
 
