@@ -51,7 +51,8 @@ def differences(wanted, allowed, addresses, sweep):
     for finding in wanted:
         steps = steps_of(finding, addresses, trace)
         if not steps or len(steps) != finding.get("count", len(steps)):
-            lines.append(f"{finding['from']} to {finding['to']}: {len(steps)} steps, not {finding.get('count', 'some')}")
+            lines.append(f"{finding['from']} to {finding['to']}: {len(steps)} steps, "
+                         f"not {finding.get('count', 'some')}")
         expected.update({i: finding for i in steps})
     reasons = {anomaly["step"]: anomaly.get("why", "") for anomaly in sweep["anomalies"]}
     for i, step in enumerate(trace):
@@ -68,9 +69,12 @@ def check_sweep(arguments, kernel, number, sweep):
     elf = arguments.kernels / f"{kernel['name']}.elf"
     out = arguments.out / str(number)
     command = [arguments.tool, "torture", "--path", sweep["path"], "--end", sweep.get("end", "user"), "--out", out,
-               "--after", "torture: ready", *(["--exact"] if sweep.get("exact") else [])]
+               "--after", "torture: ready", "--timeout", "5", "--limit", "20000",
+               *(["--exact"] if sweep.get("exact") else [])]
     if re.search(r"\.\.|nmi", sweep["path"]):
         command[4:6] = []  # their end is told, or their return
+    if "at" in sweep:
+        command += ["--at", hex(symbols(elf)[sweep["at"]])]
     for verdict in sweep.get("allow", []):
         command += ["--allow", verdict]
     done = subprocess.run([*map(str, command), str(elf)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

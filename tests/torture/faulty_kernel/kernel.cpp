@@ -118,8 +118,8 @@ extern "C" [[noreturn]] void kernel_main() {
     write_msr(0xc0000084, 0x700);                                 // IA32_FMASK: TF, IF, DF
     write_msr(0xc0000101, reinterpret_cast<uint64_t>(&user_gs));  // IA32_GS_BASE
     write_msr(0xc0000102, reinterpret_cast<uint64_t>(&cpu_data)); // IA32_KERNEL_GS_BASE
-    directories[NMI_PAGE >> 21] &= ~uint64_t{1};
-    directories[USER_PAGE >> 21] &= ~uint64_t{1};
+    directories[NMI_PAGE >> 21] = PAGE_MEMORY | 0x86;             // present later
+    directories[USER_PAGE >> 21] = (PAGE_MEMORY + 0x200000) | 0x86;
     asm volatile("movq %%cr3, %%rax\n\tmovq %%rax, %%cr3" : : : "rax", "memory");
 
     for (const char* text = "torture: ready loop\n"; *text != 0; ++text)

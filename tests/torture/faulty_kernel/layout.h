@@ -22,6 +22,7 @@
 // Pages of 2 MiB that come and go: of the NMI handler, and of the user's loop. Nothing is at this last address.
 #define NMI_PAGE   0x20000000
 #define USER_PAGE  0x20200000
+#define PAGE_MEMORY 0x1000000 // where they are in memory
 #define NO_ADDRESS 0x80001000
 
 
