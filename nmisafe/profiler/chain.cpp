@@ -3,6 +3,7 @@
 
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/profiler/guarded_load.hpp"
+#include "nmisafe/x86/flags.h"
 
 namespace nmisafe::profiler {
 
@@ -14,7 +15,7 @@ constexpr uintptr_t frame_size = 2 * word; // the caller's frame pointer, and th
 class chain_walk {
   public:
     chain_walk(const x86::trap_frame& frame, const chain_rules& rules)
-        : is_user_((frame.cs & 3) != 0), rules_(is_user_ ? rules.user : rules.kernel),
+        : is_user_((frame.cs & X86_RPL_MASK) != 0), rules_(is_user_ ? rules.user : rules.kernel),
           // A frame from user mode has its stack pointer elsewhere on x86-32.
           begin_(is_user_ ? frame.bp : frame.interrupted_sp()), lowest_(begin_), at_(frame.bp) {}
 

@@ -41,6 +41,11 @@ inline void set_return_policy(return_policy policy) {
 #error "NMISAFE_SHADOW_STACK: shadow stacks are supported on x86-64 only"
 #endif
 
+// At the end of a return CR3 may be the user's, whose tables have no C++.
+#if defined(NMISAFE_TRAP_RETURN_CAPTURE) && defined(NMISAFE_PAGE_TABLE_ISOLATION)
+#error "NMISAFE_TRAP_RETURN_CAPTURE: not with NMISAFE_PAGE_TABLE_ISOLATION"
+#endif
+
 /// The policy for this return. On a shadow stack `far` takes the place of `near`: a near return
 /// pops one word there, and would have to write it first, so that it compared nothing but its own
 /// writing (decision 12). @context any

@@ -5,6 +5,10 @@
 
 #ifdef __ASSEMBLER__
 
+#if defined NMISAFE_TRAP_RETURN_CAPTURE && defined NMISAFE_PAGE_TABLE_ISOLATION // as policy.hpp
+#error "NMISAFE_TRAP_RETURN_CAPTURE: not with NMISAFE_PAGE_TABLE_ISOLATION"
+#endif
+
 #ifdef __x86_64__
 #define RETURN_WORD 8
 #define RETURN_SP %rsp

@@ -22,10 +22,10 @@
 
 #ifdef __ASSEMBLER__
 
-/// Goes to \label if the controls image is to do without \defence.
-.macro jump_if_removed defence:req, label:req
+/// Goes to \label if the controls image is to do without \defence, a bit of \removed.
+.macro jump_if_removed defence:req, label:req, removed=nmisafe_trap_removed
 #ifdef NMISAFE_TRAP_CONTROLS
-    testl   $\defence, nmisafe_trap_removed(%rip)
+    testl   $\defence, \removed(%rip)
     jnz     \label
 #endif
 .endm

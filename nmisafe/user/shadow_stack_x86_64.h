@@ -17,18 +17,10 @@
 
 #ifdef __ASSEMBLER__
 
-/// jump_if_removed of this module's defences.
-.macro jump_if_user_removed defence:req, label:req
-#ifdef NMISAFE_TRAP_CONTROLS
-    testl   $\defence, nmisafe_user_removed(%rip)
-    jnz     \label
-#endif
-.endm
-
 /// Behind SYSCALL, GS the kernel's: SSP is 0, so RDSSP cannot tell whether there are shadow stacks. Changes the flags.
 .macro take_shadow_stack
 #ifdef NMISAFE_SHADOW_STACK
-    jump_if_user_removed NMISAFE_USER_WITHOUT_SHADOW_ENTRY, .Ltaken\@
+    jump_if_removed NMISAFE_USER_WITHOUT_SHADOW_ENTRY, .Ltaken\@, nmisafe_user_removed
     cmpq    $0, %gs:CPU_WORD(USER_SHADOW_STACK)
     je      .Ltaken\@
     setssbsy
@@ -39,7 +31,7 @@
 /// Before SYSRET: SSP, the token's address, becomes 0. RCX is lost, and the flags.
 .macro give_back_shadow_stack
 #ifdef NMISAFE_SHADOW_STACK
-    jump_if_user_removed NMISAFE_USER_WITHOUT_SHADOW_EXIT, .Lgiven\@
+    jump_if_removed NMISAFE_USER_WITHOUT_SHADOW_EXIT, .Lgiven\@, nmisafe_user_removed
     read_shadow_stack none=.Lgiven\@
     clrssbsy (%rcx)
 .Lgiven\@:
@@ -50,7 +42,7 @@
 /// here in between can write below it. RCX is lost, and the flags.
 .macro move_to_thread_shadow_stack
 #ifdef NMISAFE_SHADOW_STACK
-    jump_if_user_removed NMISAFE_USER_WITHOUT_SHADOW_MOVE, .Lmoved\@
+    jump_if_removed NMISAFE_USER_WITHOUT_SHADOW_MOVE, .Lmoved\@, nmisafe_user_removed
     read_shadow_stack none=.Lmoved\@
     setssbsy
     wrssq   %rcx, (%rcx)                // the IST's is not busy
@@ -61,7 +53,7 @@
 /// Takes off what the fault of an IRET to ring 3 has pushed. RCX is lost, and the flags.
 .macro drop_shadow_frame
 #ifdef NMISAFE_SHADOW_STACK
-    jump_if_user_removed NMISAFE_USER_WITHOUT_SHADOW_FAULT, .Ldropped\@
+    jump_if_removed NMISAFE_USER_WITHOUT_SHADOW_FAULT, .Ldropped\@, nmisafe_user_removed
     read_shadow_stack none=.Ldropped\@
     movl    $X86_SHADOW_SIZE / 8, %ecx
     incsspq %rcx

@@ -6,6 +6,7 @@ A source lists its variants in comments:
 
     // error 1: <regular expression>
     // error 2: <regular expression>
+    // flags: <more options of the compiler, if any>
 
 It must compile with -DEXPECT_ERROR=0, without a word from the compiler; that is what proves that the
 variants fail for their own reason. With -DEXPECT_ERROR=<n> it must fail, and an "error:" line must
@@ -19,11 +20,13 @@ import sys
 import tempfile
 
 VARIANT = re.compile(r"^// error (\d+): (.+)$", re.MULTILINE)
+FLAGS = re.compile(r"^// flags: (.+)$", re.MULTILINE)
 
 
 def compile_source(compiler, root, source, variant):
+    flags = " ".join(FLAGS.findall(source.read_text())).split()
     return subprocess.run(
-        [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror=unused-result", "-fsyntax-only",
+        [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror=unused-result", "-fsyntax-only", *flags,
          f"-I{root}", f"-I{root}/tests/compile_fail/kernel", f"-DEXPECT_ERROR={variant}", str(source)],
         capture_output=True, text=True, timeout=120)
 
@@ -62,6 +65,8 @@ def self_test(compiler, root):
         "warns": ("// error 1: because\n#warning words\n#if EXPECT_ERROR == 1\n#error because\n"
                   "#endif\n", "does not compile cleanly"),
         "always compiles": ("// error 1: because\nint x;\n", "variant 1 compiles"),
+        "flags": ("// flags: -DGIVEN\n// error 1: because\n#if EXPECT_ERROR == 1 || !defined GIVEN\n"
+                  "#error because\n#endif\n", ""),
         "other reason": ("// error 1: because\n#if EXPECT_ERROR == 1\n#error otherwise\n#endif\n",
                          "has no error that matches"),
     }

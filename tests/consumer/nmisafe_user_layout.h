@@ -6,4 +6,5 @@
 #define NMISAFE_USER_CODE_SELECTOR 0x2b
 #else
 #define NMISAFE_USER_CODE_SELECTOR 0x1b
+#define NMISAFE_USER_CPU_SELECTOR 0x30 // read with isolated page tables only
 #endif

@@ -11,7 +11,9 @@ namespace {
 
 constexpr uint16_t kernel_code = 0x08; // the kernel's data behind it: SYSCALL, SYSENTER
 constexpr uint16_t kernel_data = 0x10;
-constexpr uint16_t per_cpu_selector = 0x30; // x86-32
+#ifdef __i386__
+constexpr uint16_t per_cpu_selector = NMISAFE_USER_CPU_SELECTOR;
+#endif
 constexpr uint16_t task_selector = 0x38;
 constexpr uint8_t call_vector = 0x80;
 
@@ -21,6 +23,10 @@ struct per_cpu {
 } cpu;
 
 alignas(16) uint8_t thread_stack[16384];
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+alignas(16) uint8_t entry_stack[16384]; // of which user mode's tables map the end
+constexpr uintptr_t task_tables = 0x200000; // made elsewhere: layout.h says what they must map
+#endif
 
 #ifdef __x86_64__
 
@@ -62,7 +68,13 @@ void set_up_stacks() {
 }
 
 void set_stack_top(uintptr_t top) {
-    cpu.user.stack_top = nmi_stack.top.tss.rsp[0] = top;
+    cpu.user.stack_top = top;
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    nmi_stack.top.tss.rsp[0] = cpu.user.entry_stack;
+    user::set_page_tables(cpu.user, nmi_stack.top, x86::read_cr3(), task_tables);
+#else
+    nmi_stack.top.tss.rsp[0] = top;
+#endif
 }
 
 void set_up_calls() {
@@ -79,10 +91,12 @@ void set_gate(uint8_t vector, x86::gate_type type) {
 x86::gate_32 idt[X86_VECTORS];
 x86::tss_32 task; // a double fault, which needs a task of its own, is not caught here
 
+#ifndef NMISAFE_PAGE_TABLE_ISOLATION
 struct {
     uint8_t stack[4096 - sizeof(user::sysenter_top)];
     user::sysenter_top top;
 } sysenter_stack;
+#endif
 
 void set_up_stacks() {
     task.ss0 = kernel_data;
@@ -96,6 +110,20 @@ void set_up_stacks() {
     trap::set_percpu_selector(per_cpu_selector);
 }
 
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+
+void set_stack_top(uintptr_t top) {
+    cpu.user.stack_top = top;
+    task.esp0 = cpu.user.entry_stack;
+    user::set_page_tables(cpu.user, x86::read_cr3(), task_tables);
+}
+
+void set_up_calls() {
+    user::set_up_syscalls(kernel_code, cpu.user);
+}
+
+#else
+
 void set_stack_top(uintptr_t top) {
     cpu.user.stack_top = task.esp0 = sysenter_stack.top.stack_top = top;
 }
@@ -103,6 +131,8 @@ void set_stack_top(uintptr_t top) {
 void set_up_calls() {
     user::set_up_syscalls(kernel_code, sysenter_stack.top);
 }
+
+#endif
 
 void set_gate(uint8_t vector, x86::gate_type type) {
     idt[vector] = x86::make_gate_32(user::entry_address(vector), kernel_code, type);
@@ -174,6 +204,9 @@ extern "C" void start() {
     user::set_syscall_handler(on_system_call);
     user::set_return_work([](x86::trap_frame&) {});
     user::set_refused_return([](x86::trap_frame&, user::refusal) { end_task(); });
+#ifdef NMISAFE_PAGE_TABLE_ISOLATION
+    cpu.user.entry_stack = reinterpret_cast<uintptr_t>(entry_stack + sizeof entry_stack);
+#endif
     set_up_calls();
 
     const uintptr_t top = reinterpret_cast<uintptr_t>(thread_stack + sizeof thread_stack);

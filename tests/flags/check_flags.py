@@ -114,10 +114,12 @@ def compiled(root, chosen, files, folder):
 
 def problems_of(root, compiler, chosen, folder, more=(), files=None):
     """What is wrong with a set of flags, as sentences; and what came of it. `files`: only these sources."""
-    assembly_flags = [f"-I{root}", f"-I{root}/tests/flags", "-DNMISAFE_TRAP_RETURN_CAPTURE",
+    # With isolated page tables it is refused.
+    capture = [] if "NMISAFE_PAGE_TABLE_ISOLATION" in chosen.flags else ["-DNMISAFE_TRAP_RETURN_CAPTURE"]
+    assembly_flags = [f"-I{root}", f"-I{root}/tests/flags", *capture,
                       *[flag for flag in chosen.flags.split() if flag.startswith(("-fcf", "-D"))]]
     flags = [*flag_sets.BASE, *chosen.flags.split(), f"-I{root}", f"-I{root}/tests/flags",
-             "-DNMISAFE_TRAP_RETURN_CAPTURE", *more]
+             *capture, *more]
     objects, outputs = [], []
     chosen_files = files or sources(root, chosen.every_module)
     for number, (source, path) in enumerate(compiled(root, chosen, chosen_files, folder)):
