@@ -33,7 +33,7 @@ function(nmisafe_add_bochs_test arch experiment policy variant cpus)
     endif()
     string(APPEND name "${bochs_SUFFIX}")
     set(sweep)
-    if(experiment MATCHES "^(events-under-nmi|(user-)?every-instruction|nmi-from-user|nmi-latch)$")
+    if(experiment MATCHES "^((events|patch)-under-nmi|(user-)?every-instruction|nmi-from-user|nmi-latch|user-isolation)$")
         set(sweep --ips 15000000 --elf ${PROJECT_BINARY_DIR}/kernel/nmisafe-${arch}${variant}.elf)
     endif()
     set(check ${PROJECT_SOURCE_DIR}/tests/guest/check_bochs.py

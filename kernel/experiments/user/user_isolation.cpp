@@ -212,7 +212,7 @@ void prepare_task() {
 }
 
 void prepare() {
-    begin_pass(false);
+    begin_pass(true);
     prepare_task();
 }
 
@@ -236,11 +236,13 @@ void under_nmis() {
     for (const road& which : roads) {
         current = &which;
         set_user_scene(body);
+        scene.other_text = user_code;
         scene.distrusts_sp = true;
         trap::set_handler(X86_VECTOR_DB, end_step);
         sweep_nmi({[] { run_task(ended); }, prepare, both_handled, check});
         scene.count.boundaries = sweep_injections();
         print_row(which.name);
+        print_recorded(which.name);
     }
 }
 

@@ -147,6 +147,12 @@ void expect_kernel_state(const x86::trap_frame& frame, const task& which) {
         fail("GS base in the kernel", own, x86::read_msr(X86_MSR_GS_BASE));
     if (x86::read_msr(X86_MSR_KERNEL_GS_BASE) != which.gs_base)
         fail("the task's GS base", which.gs_base, x86::read_msr(X86_MSR_KERNEL_GS_BASE));
+#ifdef NMISAFE_SHADOW_STACK
+    // Of an event on an IST too: the next one there would find its token busy.
+    if (const uintptr_t token = this_cpu().user.shadow_stack, ssp = x86::read_ssp();
+        ssp != 0 && (ssp >= token || token - ssp >= page_size))
+        fail("SSP, away from the thread's shadow stack", token, ssp);
+#endif
 #else
     const kernel_segments found = read_segments();
     if (found.ds != data_selector || found.es != data_selector || found.fs != 0 ||
