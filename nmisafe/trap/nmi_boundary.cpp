@@ -72,7 +72,8 @@ nmi_boundary internal::hold_nmi_entry(const x86::trap_frame& frame) {
     return nmi_boundary::entry;
 }
 
-nmi_boundary internal::hold_nmi_exit() {
+/// Not inlined: tests/image counts the instructions up to here.
+[[gnu::noinline]] nmi_boundary internal::hold_nmi_exit() {
     // The shadow stack that the IRET needs is written again where one is remembered: the redo does
     // it.
     lower(this_nmi_block(), 0);

@@ -40,6 +40,8 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
     # The same of NMIs from user mode, and by its entries; and of an #MC there whose handler lets one in.
     nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
     nmisafe_add_outside_test(${arch} machine-check .user --experiment user --policy iret --expected latched)
+    nmisafe_add_outside_test(${arch} machine-check .user.hardened --experiment user --policy iret --expected latched
+        --variant=-hardened ${hardened_${arch}})
     nmisafe_add_outside_test(${arch} unblocked-nmi .user.hardened --experiment user --variant=-hardened
         ${hardened_${arch}})
     if(arch STREQUAL "x86_64")

@@ -54,15 +54,15 @@ constexpr std::string_view user_roads_of_control_32 =
 constexpr std::string_view isolation_paths =
     "mapped syscall syscall-iret int-80 debug latch watched";
 constexpr std::string_view trace_paths =
-    "event-discard event-overwrite switch-discard switch-overwrite event-lost probed-discard "
-    "probed-switch clock-update lazy-buffer";
+    "event-discard event-overwrite switch-discard switch-overwrite event-lost clock-update "
+    "lazy-buffer probed-discard probed-switch patched-discard patched-switch";
 constexpr std::string_view profile_faults_64 =
-    "guard-page unmapped second-word non-canonical resolved";
-constexpr std::string_view profile_faults_32 = "guard-page unmapped second-word resolved";
+    "guard-page unmapped second-word non-canonical resolved swept";
+constexpr std::string_view profile_faults_32 = "guard-page unmapped second-word resolved swept";
 constexpr std::string_view profile_paths_64 =
-    "guard-page unmapped second-word non-canonical resolved loop misaligned below";
+    "guard-page unmapped second-word non-canonical resolved loop misaligned below swept";
 constexpr std::string_view profile_paths_32 =
-    "guard-page unmapped second-word resolved loop misaligned below";
+    "guard-page unmapped second-word resolved loop misaligned below swept";
 constexpr std::string_view flag_paths = "before-nmi-enter after-nmi-exit";
 
 // clang-format off
@@ -189,18 +189,19 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "patch-storm", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .processors = 4},
 
     {.experiment = "trace-in-nmi", .policies = always_safe, .paths = trace_paths, .counts_boundaries = true, .instruction_count = true, .what = "an NMI at every instruction of an event's writing, of the switch of packets and of the clock's update: its handler hits a breakpoint in the middle of an event of its own, whose handler faults in the middle of one, whose handler writes one; all are read or counted, no time goes back"},
-    {.experiment = "trace-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "event-discard switch-overwrite", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = "event-discard switch-overwrite probed-discard", .instruction_count = true},
     {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "fresh-time", .paths = "event-discard", .instruction_count = true},
-    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "exchange", .paths = "event-discard", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "exchange", .paths = "event-discard probed-discard patched-discard", .instruction_count = true},
+    {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "emulate", .paths = "patched-discard patched-switch", .instruction_count = true},
     {.experiment = "trace-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "two-lines", .paths = "clock-update", .instruction_count = true},
 
     {.experiment = "trace-example", .policies = "near", .options = "trace=on", .processors = 4, .counts_boundaries = true, .what = "something of everything at once, to be recorded and looked at: threads, tasks in ring 3, interrupts, breakpoints, page faults and NMIs over each other on all CPUs, traced, each NMI with a sample: of threads, tasks, code with interrupts off, handlers of interrupts and a thread with a bad frame pointer"},
 
-    {.experiment = "profile-in-nmi", .policies = always_safe, .paths = profile_paths_64, .counts_boundaries = true, .architectures = "x86_64", .what = "a profiler's NMI in code whose frame pointer leads to a guard page, to nothing, in circles: the page fault or #GP is taken in the NMI, while the next one is pending, and the chain ends there"},
-    {.experiment = "profile-in-nmi", .policies = always_safe, .paths = profile_paths_32, .counts_boundaries = true, .architectures = "x86_32"},
-    {.experiment = "profile-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = profile_faults_64, .architectures = "x86_64"},
-    {.experiment = "profile-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = profile_faults_32, .architectures = "x86_32"},
-    {.experiment = "profile-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "guard", .paths = "guard-page unmapped second-word"},
+    {.experiment = "profile-in-nmi", .policies = always_safe, .paths = profile_paths_64, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_64", .what = "a profiler's NMI in code whose frame pointer leads to a guard page, to nothing, in circles: the page fault or #GP is taken in the NMI, while the next one is pending, and the chain ends there; and an NMI at every instruction of a walk"},
+    {.experiment = "profile-in-nmi", .policies = always_safe, .paths = profile_paths_32, .counts_boundaries = true, .instruction_count = true, .architectures = "x86_32"},
+    {.experiment = "profile-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = profile_faults_64, .instruction_count = true, .architectures = "x86_64"},
+    {.experiment = "profile-in-nmi", .policies = "iret", .expected = control, .symptom = "nested", .without = "latch", .paths = profile_faults_32, .instruction_count = true, .architectures = "x86_32"},
+    {.experiment = "profile-in-nmi", .policies = "near", .expected = control, .symptom = "failures", .without = "guard", .paths = "guard-page unmapped second-word swept", .instruction_count = true},
 
     {.experiment = "costs", .policies = every_policy, .trace = true, .architectures = every_kernel, .what = "instructions from NMI delivery to the C++ handler, from it to the final IRET, for an INT3 there and back, and for hits of markers, probes and sites being patched"},
 

@@ -147,6 +147,32 @@ class Convert(unittest.TestCase):
         lost = [one for one in everything if one["name"] == "lost events"]
         self.assertEqual([(one["pid"], one["args"]["events"]) for one in lost], [(1, 5)])
 
+    def test_html(self):
+        """What is in the page: each event with its values, the spans of check_stack(), losses, and calls."""
+        self.convert("html", "-o", self.folder / "page.html")
+        text = (self.folder / "page.html").read_text()
+        data = json.loads(re.search(r'<script type="application/json" id="trace">(.*?)</script>', text, re.S)[1])
+        names, kinds = data["names"], data["kinds"]
+        spans, events = [], []
+        for cpu in data["cpus"]:
+            begin = 0
+            for delta, length, row, name in zip(*(cpu["spans"][key] for key in ("begin", "length", "row", "name"))):
+                begin += delta
+                spans.append((cpu["cpu"], row, names[name], begin, begin + length))
+            values = iter(cpu["events"]["values"])
+            for kind in cpu["events"]["kind"]:
+                fields = [(field, names[value] if is_text else value)
+                          for (field, is_text), value in zip(kinds[kind]["fields"], values)]
+                events.append((kinds[kind]["name"], dict(fields)))
+            self.assertEqual(list(values), [])
+        self.check_stack(spans)
+        self.assertEqual(len(events), 4 * EVENTS)
+        self.assertEqual([fields["address"] for name, fields in events if name == "page_fault_kernel"], ["0x10"] * 4)
+        self.assertEqual([fields["next_comm"] for name, fields in events if name == "sched_switch"][:2],
+                         ['worker;"1"', "idle"])
+        self.assertEqual([sum(cpu["losses"]["count"]) for cpu in data["cpus"]], [0, 5])
+        self.assertEqual(sum(data["calls"]["samples"]), 4)
+
     def test_perfetto(self):
         self.convert("perfetto", "-o", self.folder / "out.pftrace")
         done = subprocess.run(["protoc", "--decode=Trace", f"--proto_path={PROTO.parent}", PROTO.name],

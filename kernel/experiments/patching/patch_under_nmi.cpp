@@ -24,8 +24,6 @@
 #include "kernel/experiments/shared/patched_sites.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/sweep.hpp"
-#include "kernel/smp/code.hpp"
-#include "kernel/threads/thread.hpp"
 #include "nmisafe/text_patch/text_patch.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
@@ -195,51 +193,22 @@ void patcher_path(const char* path, void (*what)(), const sites_seen& from, cons
 
 // --- sweeps of the breakpoint handler ------------------------------------------------------------
 
-// A second thread patches, and stops in the middle for as long as the sweep takes: when the site
-// holds INT3 and that stands for the value wanted.
-uint32_t stop_at_value;
-shared_flag stopped;
-shared_flag go_on;
-
-/// Called before each write and after each synchronisation.
-void stop_in_the_middle() {
-    const uint32_t hits = scene.breakpoints;
-    if (stopped || execute_sites().value != stop_at_value || scene.breakpoints == hits)
-        return;
-    stopped = true;
-    while (!go_on)
-        yield();
-}
-
 void handler_path(const char* path, bool switched, const code_window& window) {
     set_up();
-    stopped = false;
-    go_on = false;
     before = {value_a, false};
     after = {value_b, false};
     go_back_to_before();
-    stop_at_value = switched ? value_b : value_a;
-    patching_hook = stop_in_the_middle;
-    x86::enable_interrupts();
-    thread* const patcher = create_thread(
-        0, [](void*) { change_value(); }, nullptr);
-    while (!stopped)
-        yield();
-    x86::disable_interrupts();
+    const uint32_t stop_at = switched ? value_b : value_a;
+    begin_stopped_patch(stop_at);
 
     // While the patcher is stopped, nothing changes: all executions see the same.
-    before = after = {stop_at_value, false};
+    before = after = {stop_at, false};
     patch_window = window.run;
     sweep_or_trace(path, {[] { patch_window(); }, prepare_pass, both_handled, check_site}, window);
     if (scene.count.nested != 0)
         return; // an abandoned handler never says that it is done: the patcher would wait for it
     after = {value_b, false};
-    go_on = true;
-    x86::enable_interrupts();
-    join(patcher);
-    x86::disable_interrupts();
-    patching_hook = nullptr;
-    if (!changed)
+    if (!end_stopped_patch())
         fail("the patcher refused", 1, 0);
     execute_and_check(true);
 }

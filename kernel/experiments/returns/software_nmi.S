@@ -4,6 +4,8 @@
 #include "kernel/experiments/shared/windows.h"
 #include "nmisafe/trap/nmi_block.h"
 #include "nmisafe/trap/nmi_shadow_stack_x86_64.h"
+#include "nmisafe/user/cpu_words.h"
+#include "nmisafe/user/layout.h"
 #include "nmisafe/x86/vectors.h"
 
 #ifdef __x86_64__
@@ -120,6 +122,50 @@ software_nmi window_software_nmi, 0, nmisafe_trap_nmi_lowered
 // The same in an NMI's handler. x86-64: as level 1, from behind its lowering of the IST entry on, so that a real
 // NMI is at level 2.
 software_nmi window_nested_nmi, 1, nmisafe_trap_nmi_level_1, 0
+
+#if defined __i386__ && defined NMISAFE_PAGE_TABLE_ISOLATION
+#define CPU_WORD(offset) (NMISAFE_USER_CPU + (offset))
+
+// bool window_task_nmi(void): window_software_nmi as an NMI finds a system call's first instructions, with the page tables
+// of user mode, which map this code for it, and on the entry stack. True if those are there again too.
+//
+//   entry stack ->  | CR3 of the caller |
+//                   | its ESP           |  <- ESP at the INT
+    .globl  window_task_nmi, window_task_nmi_end
+    .type   window_task_nmi, @function
+    .balign 16
+window_task_nmi:
+    .irp    register, WORDS
+    push    %\register
+    .endr
+    .rept   WINDOW_SLED
+    nop
+    .endr
+    movl    %esp, %edx
+    movl    %cr3, %ecx
+    movl    %gs:CPU_WORD(USER_ENTRY_STACK), %esp
+    pushl   %ecx
+    pushl   %edx
+    movl    %gs:CPU_WORD(USER_TASK_TABLES), %eax
+    movl    %eax, %cr3
+    load_pattern
+    int     $X86_VECTOR_NMI
+    compare_pattern
+    movl    %cr3, %ecx
+    cmpl    %gs:CPU_WORD(USER_TASK_TABLES), %ecx
+    je      1f
+    xorl    %eax, %eax
+1:  popl    %edx
+    popl    %ecx
+    movl    %ecx, %cr3
+    movl    %edx, %esp
+    .irp    register, WORDS_BACK
+    pop     %\register
+    .endr
+    ret
+window_task_nmi_end:
+    .size   window_task_nmi, . - window_task_nmi
+#endif
 
 // void faulting_iret(void): an IRET to a null code segment. Its #GP is resumed at faulting_iret_done.
     .globl  faulting_iret, faulting_iret_done

@@ -33,6 +33,16 @@ bool is_sound(const sites_seen& seen);
 /// After set_scene(). @context thread
 void set_up_patching();
 
+/// The handler that set_up_patching() has set, for one around it. @context any
+bool on_patched_site(nmisafe::x86::trap_frame& frame);
+
+/// Lets another thread set `patched_value` to value_b, and stops it in the middle: when the site holds INT3, and that
+/// stands for `at`. Interrupts are off before and after. @context thread, CPU 0
+void begin_stopped_patch(uint32_t at);
+
+/// Lets it go on, to its end. False if the patcher has refused. @context thread, CPU 0
+bool end_stopped_patch();
+
 /// Breakpoints that the patcher's handler has taken care of, by the context that hit them.
 extern shared_count hits_in_threads;
 extern shared_count hits_in_interrupts;

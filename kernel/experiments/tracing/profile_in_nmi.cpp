@@ -12,13 +12,18 @@
 //   below          below the stack pointer
 //
 // The first five fault, in the NMI, and return from that; the walk says why it has ended, and is
-// right. As a control, without=guard takes nobody's fault for the profiler's.
+// right.
+//
+//   swept          an NMI at each instruction of a thread's walk that ends in the guard page, its fault and the return
+//                  from that among them: it walks too, and so does the one that it raises
+//
+// As a control, without=guard takes nobody's fault for the profiler's.
 #include "kernel/boot/layout.h"
 #include "kernel/common/controls.hpp"
 #include "kernel/common/image.hpp"
 #include "kernel/console/command_line.hpp"
 #include "kernel/experiments/experiments.hpp"
-#include "kernel/experiments/shared/scene.hpp"
+#include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/tracing/profile_windows.h"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/memory/test_page.hpp"
@@ -97,9 +102,9 @@ const bad_pointer paths[] = {
 
 const bad_pointer* path;
 uintptr_t pointer;
-uint32_t walks;
+shared_count walks;
 uint32_t walks_in_pass;
-uint32_t faults;
+shared_count faults;
 
 profiler::chain_found walk(const trap_frame& frame) {
     uintptr_t addresses[4];
@@ -143,7 +148,8 @@ bool on_fault(trap_frame& frame) {
 
 bool on_page_fault(trap_frame& frame, uintptr_t address) {
     const bool is_resolved = handle_scene_page_fault(frame, address);
-    faults += is_resolved;
+    if (is_resolved)
+        ++faults;
     return is_resolved || on_fault(frame);
 }
 
@@ -167,7 +173,8 @@ void run_path(const bad_pointer& which) {
     trap::set_page_fault_handler(on_page_fault);
     trap::set_handler(X86_VECTOR_GP, on_fault);
     one_shot_set_up_nmi(0);
-    walks = faults = 0;
+    walks = 0;
+    faults = 0;
     for (uint32_t attempt = 0; scene.count.boundaries < wanted && attempt < patience; ++attempt) {
         const bool completed = run_guarded(one_pass);
         scene.count.boundaries += walks_in_pass != 0;
@@ -184,7 +191,61 @@ void run_path(const bad_pointer& which) {
     print_row(which.name);
 }
 
+// --- a walk that NMIs interrupt -----------------------------------------------------------------
+
+/// A walk from here that faults.
+void walk_into_guard_page(const trap_frame& from) {
+    trap_frame frame = from;
+    frame.bp = pointer;
+    check_walk(frame);
+}
+
+void swept_body(trap_frame& frame) {
+    sweep_event();
+    if (first_of_pass(frame))
+        raise_nmi_here();
+    walk_into_guard_page(frame);
+}
+
+void prepare_swept() {
+    begin_pass(true);
+    walks = 0;
+    faults = 0;
+    trap::set_handler(X86_VECTOR_GP, on_fault);
+}
+
+void check_swept() {
+    settle();
+    expect_two_handlers(nullptr);
+    if (walks != 3 || (is_defended() && faults != 3))
+        fail("walks and their faults", 3, walks << 8 | faults);
+}
+
+const swept_path swept = {
+    "swept",
+    swept_body,
+    {[] { window_profile_walk(); }, prepare_swept, both_handled, check_swept},
+    window_profile_walk_begin,
+    window_profile_walk_end,
+    true};
+
+void sweep_walk() {
+    uintptr_t frame[2];
+    path = &paths[0];
+    pointer = path->make(frame);
+    sweep_or_trace(swept, on_page_fault);
+}
+
 } // namespace
+
+extern "C" [[NMISAFE_ASSEMBLY_CALL]] void profile_walk_action() {
+    trap_frame here{};
+    here.cs = KERNEL_CODE_SELECTOR;
+#ifdef __x86_64__
+    here.sp = reinterpret_cast<uintptr_t>(&here);
+#endif
+    walk_into_guard_page(here);
+}
 
 void profile_in_nmi() {
     const bool is_control = !option("without").empty();
@@ -195,6 +256,8 @@ void profile_in_nmi() {
             continue;
         run_path(which);
     }
+    x86::disable_interrupts();
+    sweep_walk();
 }
 
 } // namespace kernel

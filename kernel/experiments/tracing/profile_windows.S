@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Code whose frame pointer is none, for both widths.
+// Code whose frame pointer is none, and the window of a walk, for both widths.
+#include "kernel/experiments/shared/window_macros.h"
+
 #ifdef __x86_64__
 #define BP %rbp
 #define UNTIL %rdx
@@ -37,5 +39,7 @@ spin_with_frame_pointer:
 3:  pop     BP
     ret
     .size   spin_with_frame_pointer, . - spin_with_frame_pointer
+
+calling_window window_profile_walk, profile_walk_action
 
     .section .note.GNU-stack, "", @progbits

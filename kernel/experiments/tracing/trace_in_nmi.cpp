@@ -10,6 +10,8 @@
 //   clock-update    not an event, but the comparison of the clock with the HPET
 //   probed-*        the same as event-discard and switch-overwrite, but the NMI's breakpoint is one
 //                   that was patched into the code: a kprobe, whose handler writes and faults
+//   patched-*       and one that a batch of patches has put there, in the middle of the batch
+//                   (both: trace_at_patches.cpp)
 //   lazy-buffer     the NMI's event is the first access to the buffer in this address space: it
 //                   faults between reserve and commit, and the fault's handler writes into the same
 //                   buffer (a second NMI is pended at each boundary)
@@ -17,38 +19,34 @@
 // Each for buffers that discard or overwrite. All events are read back: none may be missing or
 // uncounted, and no time goes back.
 #include "kernel/common/controls.hpp"
-#include "kernel/console/command_line.hpp"
-#include "kernel/cpu/try_read.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/lazy_pages.hpp"
-#include "kernel/experiments/shared/probed_function.h"
 #include "kernel/experiments/shared/windows.h"
-#include "kernel/experiments/tracing/trace_journal.hpp"
+#include "kernel/experiments/tracing/trace_in_nmi.hpp"
 #include "kernel/experiments/tracing/trace_windows.h"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/memory/test_page.hpp"
-#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/threads/thread.hpp"
-#include "nmisafe/kprobe/kprobe.hpp"
-#include "nmisafe/trap/policy.hpp"
 #include "nmisafe/x86/registers.hpp"
 
 namespace kernel {
-namespace {
 
 using namespace nmisafe;
 using ring_buffer::mode;
 using x86::trap_frame;
 
+namespace {
+
 address_space* space; // lacks the lazy pages
 uint32_t events_before;
-uint32_t hits_before;
 bool clock_runs_ahead;
+
+} // namespace
 
 // --- what runs inside what ----------------------------------------------------------------------
 
-bool on_page_fault(trap_frame& frame, uintptr_t address) {
+bool trace_page_fault_of_scene(trap_frame& frame, uintptr_t address) {
     if (!handle_scene_page_fault(frame, address))
         return false;
     write_event(small_event); // only now: it may be the buffer that faulted
@@ -61,6 +59,8 @@ void write_around_fault() {
     touch_page(1);
     close(mine);
 }
+
+namespace {
 
 bool on_breakpoint(trap_frame& frame) {
     write_around_fault();
@@ -79,35 +79,17 @@ void body(trap_frame& frame) {
     close(mine);
 }
 
-// --- a breakpoint that was patched into the code ------------------------------------------------
-
-constinit kprobe::probe probe_on_access{};
-
-void on_probe(kprobe::probe&, trap_frame&) {
-    write_around_fault();
-}
-
-void probed_body(trap_frame& frame) {
-    sweep_event();
-    const bool is_first = first_of_pass(frame);
-    const open_event mine = open(small_event);
-    if (is_first)
-        raise_nmi_here();
-    uint32_t value = 0;
-    if (!try_read(&events_before, value) || value != events_before)
-        fail("an instruction with a probe", events_before, value);
-    close(mine);
-}
-
 void lazy_body(trap_frame& frame) {
     sweep_event();
     first_of_pass(frame);
     write_event(small_event);
 }
 
+} // namespace
+
 // --- before and after each injection ------------------------------------------------------------
 
-void prepare(mode which, void (*fill)()) {
+void prepare_trace(mode which, void (*fill)()) {
     trap::set_handler(X86_VECTOR_BP, on_breakpoint);
     start_journal_clock();
     begin_pass(true);
@@ -116,7 +98,7 @@ void prepare(mode which, void (*fill)()) {
     events_before = events_wanted();
 }
 
-void check_with(uint32_t events_of_window) {
+void check_trace(uint32_t events_of_window) {
     settle();
     expect_two_handlers(nullptr);
     const uint32_t expected = events_before + events_of_window + events_of_nmi * 2;
@@ -126,25 +108,14 @@ void check_with(uint32_t events_of_window) {
     check_journal();
 }
 
+namespace {
+
 void check() {
-    check_with(1);
-}
-
-void prepare_probed(mode which, void (*fill)()) {
-    prepare(which, fill);
-    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
-    hits_before = probe_on_access.hits;
-}
-
-/// Each NMI has hit it, and none while another hit was under way.
-void check_probed() {
-    check_with(1);
-    if (probe_on_access.hits - hits_before != 2 || probe_on_access.missed != 0)
-        fail("hits of the probe", 2, probe_on_access.hits - hits_before);
+    check_trace(1);
 }
 
 void prepare_update() {
-    prepare(mode::discard, [] { write_event(small_event); });
+    prepare_trace(mode::discard, [] { write_event(small_event); });
     clock_runs_ahead = !clock_runs_ahead;
 }
 
@@ -172,29 +143,29 @@ void check_lazy() {
 const swept_path paths[] = {
     {"event-discard",
      body,
-     {WINDOW(event_discard), [] { prepare(mode::discard, [] { write_event(small_event); }); },
+     {WINDOW(event_discard), [] { prepare_trace(mode::discard, [] { write_event(small_event); }); },
       both_handled, check},
      ENDS(event_discard),
      true},
     {"event-overwrite",
      body,
-     {WINDOW(event_overwrite), [] { prepare(mode::overwrite, [] { write_event(small_event); }); },
+     {WINDOW(event_overwrite), [] { prepare_trace(mode::overwrite, [] { write_event(small_event); }); },
       both_handled, check},
      ENDS(event_overwrite),
      true},
     {"switch-discard",
      body,
-     {WINDOW(switch_discard), [] { prepare(mode::discard, fill_packet); }, both_handled, check},
+     {WINDOW(switch_discard), [] { prepare_trace(mode::discard, fill_packet); }, both_handled, check},
      ENDS(switch_discard),
      true},
     {"switch-overwrite",
      body,
-     {WINDOW(switch_overwrite), [] { prepare(mode::overwrite, fill_ring); }, both_handled, check},
+     {WINDOW(switch_overwrite), [] { prepare_trace(mode::overwrite, fill_ring); }, both_handled, check},
      ENDS(switch_overwrite),
      true},
     {"event-lost",
      body,
-     {WINDOW(event_lost), [] { prepare(mode::discard, fill_buffer); }, both_handled, check},
+     {WINDOW(event_lost), [] { prepare_trace(mode::discard, fill_buffer); }, both_handled, check},
      ENDS(event_lost),
      true},
 };
@@ -202,7 +173,7 @@ const swept_path paths[] = {
 const swept_path update_path = {
     "clock-update",
     body,
-    {WINDOW(clock_update), prepare_update, both_handled, [] { check_with(0); }},
+    {WINDOW(clock_update), prepare_update, both_handled, [] { check_trace(0); }},
     ENDS(clock_update),
     true};
 
@@ -213,39 +184,9 @@ const swept_path lazy_path = {
     ENDS(nmi_vmalloc),
     false};
 
-const swept_path probed_paths[] = {
-    {"probed-discard",
-     probed_body,
-     {WINDOW(probed_discard),
-      [] { prepare_probed(mode::discard, [] { write_event(small_event); }); }, both_handled,
-      check_probed},
-     ENDS(probed_discard),
-     true},
-    {"probed-switch",
-     probed_body,
-     {WINDOW(probed_switch), [] { prepare_probed(mode::overwrite, fill_ring); }, both_handled,
-      check_probed},
-     ENDS(probed_switch),
-     true},
-};
-
-void sweep_probed() {
-    trap::set_handler(X86_VECTOR_BP, on_patched_breakpoint);
-    probe_on_access.function = reinterpret_cast<uintptr_t>(kernel_try_read);
-    probe_on_access.address = text_address(kernel_try_read_access);
-    probe_on_access.slot = reinterpret_cast<uintptr_t>(probe_slots);
-    probe_on_access.pre = on_probe;
-    if (const auto inserted = kprobe::insert(probe_on_access); !inserted)
-        return fail("a probe was refused", 0, static_cast<uintptr_t>(inserted.error()));
-    for (const swept_path& which : probed_paths)
-        sweep_or_trace(which, on_page_fault);
-    if (!kprobe::remove(probe_on_access) || !kprobe::release(probe_on_access))
-        fail("a probe was not removed", 1, 0);
-}
-
 void sweep_lazy(void*) {
     x86::disable_interrupts();
-    sweep_or_trace(lazy_path, on_page_fault);
+    sweep_or_trace(lazy_path, trace_page_fault_of_scene);
 }
 
 } // namespace
@@ -261,20 +202,25 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void clock_update_action() {
 
 void trace_in_nmi() {
     x86::disable_interrupts();
-    if (is_removed(defence::exchange) || is_removed(defence::fresh_time))
-        return sweep_or_trace(paths[0], on_page_fault); // where it shows
+    // Controls: where it shows.
+    if (is_removed(defence::emulate))
+        return trace_at_patches();
+    if (is_removed(defence::exchange) || is_removed(defence::fresh_time)) {
+        sweep_or_trace(paths[0], trace_page_fault_of_scene);
+        if (is_removed(defence::exchange))
+            trace_at_patches();
+        return;
+    }
     if (!is_removed(defence::two_lines))
         for (const swept_path& which : paths)
-            sweep_or_trace(which, on_page_fault);
-    // A nested NMI of a control abandons the probe's handler, and with it the probe.
-    if (option("without").empty())
-        sweep_probed();
-    sweep_or_trace(update_path, on_page_fault);
+            sweep_or_trace(which, trace_page_fault_of_scene);
+    sweep_or_trace(update_path, trace_page_fault_of_scene);
     if (is_removed(defence::two_lines))
         return;
     set_up_lazy_pages();
     space = create_address_space();
     join(create_thread(0, sweep_lazy, nullptr, space));
+    trace_at_patches();
 }
 
 } // namespace kernel

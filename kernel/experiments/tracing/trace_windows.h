@@ -15,6 +15,8 @@ TRACE_WINDOW(switch_overwrite);
 TRACE_WINDOW(event_lost);
 TRACE_WINDOW(probed_discard);
 TRACE_WINDOW(probed_switch);
+TRACE_WINDOW(patched_discard);
+TRACE_WINDOW(patched_switch);
 TRACE_WINDOW(clock_update);
 #undef TRACE_WINDOW
 

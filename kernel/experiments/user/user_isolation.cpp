@@ -7,8 +7,8 @@
 //                 an NMI at each boundary of a way into the kernel and back, its handler raises another and hits INT3.
 //                 It runs with the kernel's tables, and the task goes on with its own: it reads a word of the
 //                 kernel's, and the page fault says that there is no such page
-//   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than an NMI's: it runs
-//                 with its own, also again, and CR3 is as before
+//   latch         an NMI at each boundary of another one's entry and exit, CR3 being another than an NMI's, on x86-32 a
+//                 task's: it runs with its own, also again, and CR3 is as before
 //   watched       the same for #DB from ring 0, where CR3 is the task's, and RSP the task's or none (x86-32: the entry
 //                 stack's), and where not
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
@@ -19,13 +19,21 @@
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/user/user_scene.hpp"
 #include "kernel/memory/stacks.hpp"
+#include "kernel/memory/user_tables.hpp"
 #include "nmisafe/trap/controls.h"
 #include "nmisafe/user/controls.h"
 #include "nmisafe/user/entry_calls.hpp"
 #include "nmisafe/x86/assembly_call.hpp"
 #include "nmisafe/x86/registers.hpp"
 
-extern "C" [[NMISAFE_ASSEMBLY_CALL]] bool window_software_nmi(void* block);
+extern "C" {
+#ifdef __x86_64__
+[[NMISAFE_ASSEMBLY_CALL]] bool window_software_nmi(void* block);
+#else
+[[NMISAFE_ASSEMBLY_CALL]] bool window_task_nmi();
+extern const char window_task_nmi_end[];
+#endif
+}
 
 namespace kernel {
 namespace {
@@ -255,7 +263,7 @@ void let_nmi_load(const address_space& space) {
 #ifdef __x86_64__
     this_cpu().nmi_block->kernel_tables = space.top_table;
 #else
-    this_cpu().user.kernel_tables = space.top_table;
+    set_page_tables(this_cpu(), space);
 #endif
 }
 
@@ -263,11 +271,15 @@ void software_nmi() {
 #ifdef __x86_64__
     came_back = window_software_nmi(this_cpu().nmi_block);
 #else
-    came_back = window_software_nmi(nullptr);
+    came_back = window_task_nmi();
 #endif
 }
 
 void latch() {
+#ifdef __i386__
+    const auto code = reinterpret_cast<uintptr_t>(window_task_nmi);
+    share_with_user_tables(code, reinterpret_cast<uintptr_t>(window_task_nmi_end) - code);
+#endif
     of_nmi = create_address_space();
     let_nmi_load(*of_nmi);
     set_scene([](trap_frame& frame) {
@@ -285,7 +297,7 @@ void latch() {
                [] {
                    expect_two_handlers(nullptr);
                    if (!came_back)
-                       fail("a register did not come back", 1, 0);
+                       fail("a register, or CR3, did not come back", 1, 0);
                    if (x86::read_cr3() != kernel_space().top_table)
                        fail("page tables behind an NMI", kernel_space().top_table, x86::read_cr3());
                    switch_to(kernel_space());
