@@ -2,7 +2,7 @@
 """How many instructions an #MC runs, at the most, until a further NMI is held back that could come at an NMI's last IRET.
 
 From the first instruction of the #MC's stub to the store that lowers the IST entry (nmisafe/trap/nmi_boundary.hpp), by
-every way that leads there: of a branch the longer one is taken, of a call all of it. What the controls image asks to take
+every way that leads there: of a branch the longer one is taken, of a call all of it, of a loop each instruction once. What the controls image asks to take
 a defence out counts too, so it is for images without."""
 
 import re
@@ -13,14 +13,14 @@ MACHINE_CHECK = 18
 
 
 class Way:
-    """The longest ways in the code, loops taken once."""
+    """The longest ways in the code."""
 
     def __init__(self, code, target):
         self.code = {address: (mnemonic, operands) for address, mnemonic, operands in code}
         following = sorted(self.code)
         self.after = dict(zip(following, following[1:]))
         self.target = target
-        self.through = {}  # a function: its longest way to a return, None where it has none
+        self.lengths = {}
 
     def steps(self, address):
         """Where it goes on from an instruction, and the function that it calls before."""
@@ -37,41 +37,72 @@ class Way:
             return [], None
         return [self.after[address]], None
 
+    def ends(self, address, to_target):
+        """Whether a way may end at an instruction: how much it then takes, None if it may not."""
+        if to_target and address == self.target:
+            return 0
+        called = self.steps(address)[1]
+        if to_target and called is not None:
+            inside = 0 if called == self.target else self.length(called, True)
+            return None if inside is None else 1 + inside
+        return 1 if not to_target and self.code[address][0].startswith("ret") else None
+
+    def onward(self, address, to_target):
+        """Where it goes on within this function, and what that takes: the instruction, and what it calls."""
+        if to_target and address == self.target:
+            return [], 0
+        steps, called = self.steps(address)
+        inside = 0 if called is None else self.function(called)
+        return ([], 0) if inside is None else ([to for to in steps if to in self.code], 1 + inside)
+
     def length(self, begin, to_target):
-        """Of the longest way from here to the target, or to a return of this function; None if there is none."""
-        known, open_ones = {}, set()
-
-        def of(address):
-            if to_target and address == self.target:
-                return 0
-            if address in known:
-                return known[address]
-            if address in open_ones or address not in self.code:
-                return None
-            open_ones.add(address)
-            onward, called = self.steps(address)
-            inside = 0
-            found = []
-            if called is not None:
-                if to_target:
-                    found.append(self.length(called, True) if called != self.target else 0)
-                inside = self.function(called)
-            if not to_target and self.code[address][0].startswith("ret"):
-                found.append(0)
-            if inside is not None:
-                found += [None if rest is None else rest + inside for rest in map(of, onward)]
-            open_ones.discard(address)
-            found = [each for each in found if each is not None]
-            known[address] = max(found) + 1 if found else None
-            return known[address]
-
-        return of(begin)
+        """Of the longest way from here to the target, or to a return of this function; None if there is none. What is in
+        a loop together counts together, once."""
+        if (begin, to_target) in self.lengths or begin not in self.code:
+            return self.lengths.get((begin, to_target))
+        self.lengths[begin, to_target] = None  # of one that calls itself
+        following, order, seen = {}, [], set()
+        stack = [(begin, False)]
+        while stack:  # each behind all that it leads to, but for loops
+            address, is_left = stack.pop()
+            if is_left:
+                order.append(address)
+            elif address not in seen:
+                seen.add(address)
+                following[address] = self.onward(address, to_target)
+                stack.append((address, True))
+                stack += [(to, False) for to in following[address][0]]
+        before = {address: [] for address in seen}
+        for address, (steps, _) in following.items():
+            for to in steps:
+                before[to].append(address)
+        loop_of, loops = {}, []  # of one instruction as a rule; before what they lead to
+        for address in reversed(order):
+            if address in loop_of:
+                continue
+            members, stack = [], [address]
+            while stack:
+                one = stack.pop()
+                if one not in loop_of:
+                    loop_of[one] = len(loops)
+                    members.append(one)
+                    stack += before[one]
+            loops.append(members)
+        longest = {}
+        for number in reversed(range(len(loops))):
+            members = loops[number]
+            ends = [self.ends(one, to_target) for one in members]
+            onward = [longest[loop_of[to]] for one in members for to in following[one][0] if loop_of[to] != number]
+            inside = sum(following[one][1] for one in members)
+            alone = len(members) == 1
+            found = [end if alone else end + inside for end in ends if end is not None]
+            found += [rest + inside for rest in onward if rest is not None]
+            longest[number] = max(found, default=None)
+        self.lengths[begin, to_target] = longest[loop_of[begin]]
+        return self.lengths[begin, to_target]
 
     def function(self, begin):
-        if begin not in self.through:
-            self.through[begin] = None  # of one that calls itself
-            self.through[begin] = self.length(begin, False)
-        return self.through[begin]
+        return self.length(begin, False)
 
 
 def machine_check_ways(trap, table):
