@@ -131,6 +131,23 @@ class Torture(unittest.TestCase):
         sweep = self.check_same(self.torture(["--path", "breakpoint", "--mc"]))
         self.assertEqual({one["entries"] for one in sweep["trace"]}, {1})
 
+    def test_pairs(self):
+        """A second one at every boundary behind the entry of the first."""
+        done = self.torture(["--path", "breakpoint", "--pairs", "--boundaries", "3..4"])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        sweep = self.sweep()
+        self.assertEqual(sweep["verdicts"], {"same": sweep["boundaries"]})
+        for step in (3, 4):
+            seconds = [one["second"] for one in sweep["trace"] if one["step"] == step]
+            self.assertEqual(seconds, list(range(len(seconds))))
+            self.assertGreater(len(seconds), 100)
+        self.assertEqual({one["entries"] for one in sweep["trace"]}, {2})
+
+    def test_interrupt(self):
+        """Interrupts are off on the whole path: one that is raised there waits."""
+        sweep = self.check_same(self.torture(["--path", "breakpoint", "--irq", "64"]))
+        self.assertEqual({one["entries"] for one in sweep["trace"]}, {0})
+
     # --- what does not work ---
 
     def test_never_taken(self):

@@ -141,7 +141,11 @@ std::string plugin_arguments(const torture_options& options, const sweep_wanted&
     if (!after.empty()) {
         text += ",after=" + in_hexadecimal(after);
     }
-    text += fmt::format(",nth={},limit={},jobs={}", options.nth, options.limit, options.jobs);
+    // Linux takes some hundred passes until it has finished what it did at boot.
+    constexpr std::uint64_t settled = 1000;
+    const bool is_given = options.nth != torture_options{}.nth || !options.init;
+    text += fmt::format(",nth={},limit={},jobs={}", is_given ? options.nth : settled, options.limit,
+                        options.jobs);
     text += options.machine_check    ? ",raise=mc"
             : options.interrupt != 0 ? fmt::format(",raise={}", options.interrupt)
                                      : ",raise=nmi";
@@ -250,7 +254,7 @@ std::string repeat_command(const torture_options& options, const std::string& pa
     add("--at", options.at);
     add("--after", options.after);
     add("--nth", options.nth == torture_options{}.nth ? "" : std::to_string(options.nth));
-    add("--initrd", options.initrd.string());
+    add("--initrd", options.init ? "" : options.initrd.string());
     add("--append", options.append);
     add("--symbols", options.symbols.string());
     add("--irq", options.interrupt != 0 ? std::to_string(options.interrupt) : "");

@@ -90,7 +90,9 @@ judgement judge(const boundary& of, const std::vector<verdict>& allowed) {
     hold(of.end == "crash", verdict::crash,
          fmt::format("the emulator died of signal {}", of.status));
     const bool is_blocked = has_ended && of.ended_blocked && !of.begun_blocked;
-    const bool is_lost = has_ended && of.entries_since == 0;
+    // Raised where it was blocked, from the path's beginning to its end: it waits still.
+    const bool is_waiting = of.blocked && of.begun_blocked && of.ended_blocked;
+    const bool is_lost = has_ended && of.entries_since == 0 && !is_waiting;
     hold(is_lost && !is_blocked, verdict::lost,
          fmt::format("raised {} times in all, entered {} times", of.raised, of.entries));
     hold(is_blocked, verdict::blocked,

@@ -52,6 +52,10 @@ TEST_CASE("what is as it should be is no finding") {
     one = good();
     one.begun_blocked = one.ended_blocked = true; // a trap in an NMI that leaves them blocked
     CHECK(verdict_of(one) == verdict::same);
+    one.entries = one.entries_since = 0;
+    CHECK(verdict_of(one) == verdict::lost);
+    one.blocked = true; // it waits still
+    CHECK(verdict_of(one) == verdict::same);
 }
 
 TEST_CASE("behind STI it may be the emulator's") {

@@ -103,6 +103,7 @@ void sweep::fork_step(const instruction& next) {
 void sweep::fork_end() {
     if (!is_child_) {
         fork_reap(0);
+        path_ = pass_.walked();
         send_path();
         differences_.send(boundaries_);
         finish();

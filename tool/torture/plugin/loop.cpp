@@ -11,7 +11,9 @@ namespace nmisafe::torture {
 
 namespace {
 
-constexpr uint64_t undisturbed_passes = 4; // what differs between them is noise
+// Undisturbed passes, until so many of the shortest length there is were seen: before, a guest may still be finishing what it
+// did when it came to the path. What differs between them is noise. One that never settles has most of them.
+constexpr uint64_t alike = 4, most_undisturbed = 60;
 constexpr uint64_t most_deaths = 100000;
 
 } // namespace
@@ -31,7 +33,7 @@ void sweep::loop_fork() {
             loop_next();
             return;
         }
-        const uint64_t undisturbed = shared_.undisturbed;
+        const bool was_settled = shared_.is_settled;
         int status = 0;
         while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
         }
@@ -41,8 +43,7 @@ void sweep::loop_fork() {
         if (++deaths_ > most_deaths) {
             fail("too many boundaries after which the guest is not as it was");
         }
-        if (undisturbed < undisturbed_passes && shared_.next_step == options_.first &&
-            !shared_.has_path) {
+        if (!was_settled && shared_.next_step == options_.first && !shared_.has_path) {
             fail(shared_.is_on_path ? "the path has no end, even when nothing disturbs it"
                                     : "the path is not taken again, even when nothing disturbs it");
         }
@@ -61,7 +62,7 @@ void sweep::loop_judge(int status) {
         send_boundary(shared_.next_step, shared_.next_second, result);
         ++shared_.next_step;
         shared_.next_second = 0;
-    } else if (shared_.undisturbed >= undisturbed_passes &&
+    } else if (shared_.is_settled &&
                shared_.next_step != options_.first) { // the last one did more than was seen
         send_boundary(shared_.last_step, shared_.last_second, result);
     } else {
@@ -72,7 +73,7 @@ void sweep::loop_judge(int status) {
 
 // What this process's next pass is to be.
 void sweep::loop_next() {
-    is_undisturbed_ = shared_.undisturbed < undisturbed_passes;
+    is_undisturbed_ = !shared_.is_settled;
     step_ = shared_.next_step;
     second_ = shared_.next_second;
 }
@@ -129,14 +130,24 @@ void sweep::end_pass(const char* end) {
             loop_leave(next_status);
         }
         const register_values& now = pass_.end_registers();
-        if (shared_.undisturbed == 0) {
+        ++shared_.undisturbed;
+        const size_t length = pass_.walked().size();
+        if (path_.empty() || length < path_.size()) {
+            path_ = pass_.walked();
             shared_.reference = now;
+            shared_.noise = {};
+            alike_ = 0;
+        }
+        if (length == path_.size() || shared_.undisturbed + 2 * alike > most_undisturbed) {
+            for (unsigned i = 0; i < register_count; ++i) {
+                shared_.noise[i] |= now[i] ^ shared_.reference[i];
+            }
+            ++alike_;
+        }
+        if (alike_ == alike || shared_.undisturbed == most_undisturbed) {
+            shared_.is_settled = true;
             send_path();
         }
-        for (unsigned i = 0; i < register_count; ++i) {
-            shared_.noise[i] = shared_.noise[i] | (now[i] ^ shared_.reference[i]);
-        }
-        ++shared_.undisturbed;
         loop_next();
         return;
     }

@@ -88,12 +88,13 @@ bool machine::attach(unsigned processor) {
         idt_ = find_field("env.idt");
         lstar_ = find_field("env.lstar");
         sysenter_eip_ = find_field("env.sysenter_eip");
+        cr2_ = find_field("env.cr[2]");
     }
     return cpu_ != nullptr;
 }
 
 std::string machine::missing() const {
-    if (hflags2_ == 0 || idt_ == 0 || lstar_ == 0 || sysenter_eip_ == 0) {
+    if (hflags2_ == 0 || idt_ == 0 || lstar_ == 0 || sysenter_eip_ == 0 || cr2_ == 0) {
         return "this emulator's description of a CPU is another one than that of QEMU 7.2 to 10.0";
     }
     return "";
@@ -189,6 +190,10 @@ bool machine::blocks_nmis() const {
 
 void machine::unblock_nmis() const {
     *reinterpret_cast<uint32_t*>(reinterpret_cast<char*>(cpu_) + hflags2_) &= ~hflag2_nmis_blocked;
+}
+
+void machine::set_cr2(uint64_t value) const {
+    *reinterpret_cast<uint64_t*>(reinterpret_cast<char*>(cpu_) + cr2_) = value;
 }
 
 void machine::raise(event what, unsigned vector) const {

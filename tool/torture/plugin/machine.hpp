@@ -20,6 +20,7 @@ enum register_number : unsigned {
     reg_ip = 16,
     reg_flags = 17,
     reg_cs = 18,
+    reg_ss = 19,
     reg_cr2 = 28,
     reg_efer = 32,
     reg_dr6 = 33,
@@ -53,6 +54,7 @@ class machine {
     // The CPU blocks NMIs. [SDM 3A 6.7.1]
     bool blocks_nmis() const;
     void unblock_nmis() const;
+    void set_cr2(uint64_t value) const;
     void raise(event what, unsigned vector) const;
 
     // From now on each instruction is a block of its own, translated anew. False if this emulator cannot.
@@ -69,7 +71,8 @@ class machine {
 
     cpu_state* cpu_ = nullptr;
     byte_array* bytes_ = nullptr;
-    uint64_t hflags2_ = 0, idt_ = 0, lstar_ = 0, sysenter_eip_ = 0; // offsets; 0: not found
+    uint64_t hflags2_ = 0, idt_ = 0, lstar_ = 0, sysenter_eip_ = 0,
+             cr2_ = 0; // offsets; 0: not found
 };
 
 } // namespace nmisafe::torture

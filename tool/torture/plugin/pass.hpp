@@ -11,6 +11,10 @@
 
 namespace nmisafe::torture {
 
+// CR2 where a path from user mode begins with something else than a page fault: nobody needs it then, and a handler that
+// leaves it another one is found, as it may have come when somebody did.
+inline constexpr uint64_t dead_cr2 = 0x5a5a5000;
+
 struct handler_entry {
     uint64_t ip, sp;             // what the frame holds
     uint64_t frame;              // where it is
@@ -60,6 +64,7 @@ class pass {
   private:
     void enter();
     void close(size_t which);
+    bool is_blocked() const;
     bool is_at_end(uint64_t pc) const;
     void find_end();
 
@@ -68,7 +73,8 @@ class pass {
 
     uint64_t handler_ = 0, double_fault_ = 0;
     uint64_t fault_handlers_[5] = {};
-    bool is_wide_ = false, is_nmi_path_ = false, from_user_ = false, is_function_ = false;
+    bool is_wide_ = false, is_nmi_path_ = false, from_user_ = false, is_function_ = false,
+         keeps_cr2_ = false;
     bool begun_blocked_ = false, ended_blocked_ = false;
     uint64_t saved_sp_ = 0, return_ip_ = 0, begin_sp_ = 0;
 

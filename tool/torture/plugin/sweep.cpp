@@ -23,7 +23,7 @@ namespace {
 constexpr unsigned warm_ups = 2;
 constexpr uint64_t between_passes = 100; // instructions until the next NMI whose handler is swept
 constexpr uint64_t most_idle = 10000000; // instructions until the path is taken again
-constexpr uint64_t most_of_a_warm_up = 1000000;
+constexpr uint64_t most_of_a_warm_up = 200000;
 constexpr unsigned ticks_a_second = 50;
 
 sweep* the_one;
@@ -157,8 +157,7 @@ void sweep::on_instruction(const instruction& next) {
         if (++idle_ > most_idle && is_child_) {
             loop_leave(lost_status);
         }
-        if (is_resumed_) {
-            is_resumed_ = false; // warm-up: the event is taken instead
+        if (!is_warm()) {
             return;
         }
         if (options_.begin == place::nmi) {
@@ -168,10 +167,7 @@ void sweep::on_instruction(const instruction& next) {
                 state_ = state::entering;
                 idle_ = 0;
             }
-        } else if (next.may_begin && (warm_sp_ == 0 || idle_ > most_of_a_warm_up ||
-                                      warm_sp_ == machine_.reg(reg_sp))) {
-            warm_sp_ = 0;
-            is_resumed_ = true;
+        } else if (next.may_begin) {
             queue(&sweep::at_begin);
             cpu_loop_exit(machine_.cpu());
         }
@@ -183,13 +179,39 @@ void sweep::on_instruction(const instruction& next) {
         }
         return;
     case state::on_path:
-        is_resumed_ = false;
         options_.by_fork ? fork_step(next) : loop_step(next);
         return;
     }
 }
 
+// Before the emulator is forked at each boundary, events that are taken in user mode, where they disturb nothing, have the
+// handler translated once and not in each child.
+bool sweep::is_warm() {
+    if (!options_.by_fork || is_child_ || warm_up_instructions_ > most_of_a_warm_up) {
+        return true;
+    }
+    if (++warm_up_instructions_ > most_of_a_warm_up || machine_.privilege() != 3) {
+        return false;
+    }
+    if (warm_ups_ == warm_ups) {
+        warm_up_instructions_ = most_of_a_warm_up + 1; // the last one has returned
+        return true;
+    }
+    if (!machine_.blocks_nmis()) {
+        ++warm_ups_;
+        queue(&sweep::warm_up);
+    }
+    return false;
+}
+
+void sweep::warm_up() {
+    machine_.raise(options_.raised, options_.raised_vector);
+}
+
 void sweep::interrupt_for_path() {
+    if (machine_.privilege() == 3) {
+        machine_.set_cr2(dead_cr2);
+    }
     interrupted_ = machine_.all_registers();
     machine_.raise(event::nmi, 0);
 }
@@ -197,20 +219,8 @@ void sweep::interrupt_for_path() {
 // At the boundary before the path's first instruction.
 void sweep::at_begin() {
     if (!is_child_) {
-        if (warm_ups_ == 0) {
-            let_forks_have_all_memory();
-            cpu_milliseconds_ = cpu_milliseconds();
-        }
-        if (warm_ups_++ < warm_ups) {
-            if (options_.begin != place::nmi) {
-                warm_sp_ = machine_.reg(reg_sp);
-                machine_.raise(options_.raised, options_.raised_vector);
-            }
-            idle_ = 0;
-            state_ = state::waiting;
-            is_resumed_ = options_.begin == place::nmi;
-            return;
-        }
+        let_forks_have_all_memory();
+        cpu_milliseconds_ = cpu_milliseconds();
         if (!options_.by_fork) {
             loop_fork();
         }
@@ -236,13 +246,10 @@ void sweep::begin_pass() {
 }
 
 void sweep::send_path() {
-    if (shared_.has_path) {
-        return;
-    }
     shared_.has_path = true;
     std::string list, code;
     std::set<uint64_t> known;
-    for (const uint64_t pc : pass_.walked()) {
+    for (const uint64_t pc : path_) {
         list += (list.empty() ? "" : ",") + hexadecimal(pc);
         uint8_t bytes[15] = {};
         if (!known.insert(pc).second || !machine_.read(pc, bytes, sizeof bytes)) {

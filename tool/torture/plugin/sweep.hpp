@@ -22,6 +22,7 @@ enum exit_status { over_status = 120, next_status = 121, lost_status = 122, said
 struct shared_state {
     register_values reference, noise; // noise: not 0 where undisturbed passes differ
     uint64_t undisturbed;             // passes of these so far
+    bool is_settled;                  // there were enough
     uint64_t next_step, next_second;  // where the loop's next fork goes on
     uint64_t last_step, last_second;  // the last one that has come to an end
     bool is_on_path;
@@ -56,6 +57,8 @@ class sweep {
     void queue(void (sweep::*what)());
     void run_queued();
     void arm();
+    bool is_warm();
+    void warm_up();
     void interrupt_for_path(); // an NMI's own path: raises it
     void at_begin();
     void begin_pass();
@@ -94,14 +97,14 @@ class sweep {
     state state_ = state::booting;
     void (sweep::*queued_)() = nullptr;
     std::string printed_;
-    uint64_t times_ = 0;    // the path was taken
-    uint64_t idle_ = 0;     // instructions since the last pass
-    unsigned warm_ups_ = 0; // events before the first fork, so that the handler is translated once
-    uint64_t warm_sp_ =
-        0; // the handler, which may take the path itself, is left where this is the stack pointer
-    bool is_resumed_ = false; // the instruction whose callback was left comes again
+    uint64_t times_ = 0; // the path was taken
+    uint64_t idle_ = 0;  // instructions since the last pass
+    unsigned warm_ups_ = 0;
+    uint64_t warm_up_instructions_ = 0;
     bool is_child_ = false, is_reference_ = false, is_undisturbed_ = false;
     register_values interrupted_{};
+    std::vector<uint64_t> path_; // the undisturbed one
+    uint64_t alike_ = 0;         // undisturbed passes of its length
     uint64_t step_ = 0,
              second_ = 0; // where this pass's event comes; the second one so far behind its entry
     bool second_raised_ = false;
