@@ -8,7 +8,7 @@ refused. Nothing is run.
 
 What a file says by itself (a name that it does not include, a call of another file's function) is seen where
 each is compiled alone: the set O2. All other sets are there for what a compiler adds of its own to each
-function; they compile several files as one, which takes a quarter of the time.
+function; they compile all files as one, which takes a sixth of the time.
 
     check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--set NAME ...]
     check_flags.py --root ROOT --compiler NAME --width 64|32 --self-test
@@ -84,32 +84,16 @@ def sources(root, every_module):
     return found
 
 
-def units(files, every_module):
-    """C++ sources that are compiled as one: those with trap text; of every module the first, the second of each, and
-    so on. Within one module two may have names of their own alike; each module has a namespace."""
-    if not every_module:
-        return [files]
-    found, position = {}, {}
-    for file in files:
-        module = file.rsplit("/", 1)[0]
-        position[module] = position.get(module, 0) + 1
-        key = EMBEDDER if file == EMBEDDER else position[module]
-        found.setdefault(key, []).append(file)
-    return list(found.values())
-
-
 def compiled(root, chosen, files, folder):
     """What to compile for this set: (name in messages, path), assembly too."""
     assembly = [(file, root / file) for file in files if file.endswith(".S")]
     plain = [file for file in files if file.endswith(".cpp")]
     if chosen.each_alone:
         return [(file, root / file) for file in plain] + assembly
-    joined = []
-    for number, unit in enumerate(units(plain, chosen.every_module)):
-        path = folder / f"unit_{number}.cpp"
-        path.write_text("".join(f'#include "{root / file}"\n' for file in unit))
-        joined.append((" + ".join(unit), path))
-    return joined + assembly
+    # But for the embedder, whose definitions no compiler of the library sees.
+    path = folder / "all.cpp"
+    path.write_text("".join(f'#include "{root / file}"\n' for file in plain if file != EMBEDDER))
+    return [(EMBEDDER, root / EMBEDDER), ("all as one", path)] + assembly
 
 
 def problems_of(root, compiler, chosen, folder, more=(), files=None):

@@ -29,8 +29,7 @@ class FlagSet:
     oldest_clang: int = 14
     # True: every module. False: those that have trap text, and the embedder.
     every_module: bool = False
-    # True: each source by itself. False: several as one (check_flags.py), which shows as much of a compiler's
-    # own doing.
+    # True: each source by itself. False: all as one (check_flags.py), which shows as much of a compiler's own doing.
     each_alone: bool = False
     # A regular expression in the compiler's error: refused, which is right too. None: must be clean.
     refused: str = None
