@@ -5,6 +5,7 @@ check_torture.py TOOL IMAGES CASE    one case, as a ctest test; without CASE all
 """
 import json
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -86,6 +87,13 @@ class Torture(unittest.TestCase):
         self.assertGreater(sweep["steps"], 50)
         self.assertIn("nmisafe_trap", sweep["begin_symbol"])
         self.assertEqual({one["latency"] for one in sweep["trace"]}, {0})
+
+    def test_landed(self):
+        """QEMU's own log of NMIs: each landed where the report says, and in that order."""
+        log = self.folder / "int.log"
+        sweep = self.check_same(self.torture(["--path", "breakpoint"], machine=[*MACHINE, "-d", "int", "-D", str(log)]))
+        landed = re.findall(r"^ *\d+: v=02 .* IP=[0-9a-f]+:([0-9a-f]+)", log.read_text(errors="replace"), re.M)
+        self.assertEqual([int(one, 16) for one in landed], [int(one["pc"], 16) for one in sweep["trace"]])
 
     def test_forked(self):
         """The same start for all: the same steps as in the loop, and memory too."""
