@@ -24,7 +24,7 @@ struct per_cpu {
 
 alignas(16) uint8_t thread_stack[16384];
 #ifdef NMISAFE_PAGE_TABLE_ISOLATION
-alignas(16) uint8_t entry_stack[16384]; // of which user mode's tables map the end
+alignas(16) uint8_t entry_stack[16384];     // of which user mode's tables map the end
 constexpr uintptr_t task_tables = 0x200000; // made elsewhere: layout.h says what they must map
 #endif
 

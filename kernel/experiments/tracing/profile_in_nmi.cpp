@@ -221,13 +221,12 @@ void check_swept() {
         fail("walks and their faults", 3, walks << 8 | faults);
 }
 
-const swept_path swept = {
-    "swept",
-    swept_body,
-    {[] { window_profile_walk(); }, prepare_swept, both_handled, check_swept},
-    window_profile_walk_begin,
-    window_profile_walk_end,
-    true};
+const swept_path swept = {"swept",
+                          swept_body,
+                          {[] { window_profile_walk(); }, prepare_swept, both_handled, check_swept},
+                          window_profile_walk_begin,
+                          window_profile_walk_end,
+                          true};
 
 void sweep_walk() {
     uintptr_t frame[2];

@@ -18,12 +18,12 @@
 //
 // Each for buffers that discard or overwrite. All events are read back: none may be missing or
 // uncounted, and no time goes back.
+#include "kernel/experiments/tracing/trace_in_nmi.hpp"
 #include "kernel/common/controls.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/lazy_pages.hpp"
 #include "kernel/experiments/shared/windows.h"
-#include "kernel/experiments/tracing/trace_in_nmi.hpp"
 #include "kernel/experiments/tracing/trace_windows.h"
 #include "kernel/memory/lazy_areas.hpp"
 #include "kernel/memory/test_page.hpp"
@@ -149,18 +149,21 @@ const swept_path paths[] = {
      true},
     {"event-overwrite",
      body,
-     {WINDOW(event_overwrite), [] { prepare_trace(mode::overwrite, [] { write_event(small_event); }); },
-      both_handled, check},
+     {WINDOW(event_overwrite),
+      [] { prepare_trace(mode::overwrite, [] { write_event(small_event); }); }, both_handled,
+      check},
      ENDS(event_overwrite),
      true},
     {"switch-discard",
      body,
-     {WINDOW(switch_discard), [] { prepare_trace(mode::discard, fill_packet); }, both_handled, check},
+     {WINDOW(switch_discard), [] { prepare_trace(mode::discard, fill_packet); }, both_handled,
+      check},
      ENDS(switch_discard),
      true},
     {"switch-overwrite",
      body,
-     {WINDOW(switch_overwrite), [] { prepare_trace(mode::overwrite, fill_ring); }, both_handled, check},
+     {WINDOW(switch_overwrite), [] { prepare_trace(mode::overwrite, fill_ring); }, both_handled,
+      check},
      ENDS(switch_overwrite),
      true},
     {"event-lost",

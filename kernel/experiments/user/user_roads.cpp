@@ -364,8 +364,8 @@ void user_roads() {
         const char* name;
         void (*run)();
     } parts[] = {
-        {"vectors", all_vectors},    {"events", events},   {"nmi", nmis_from_user},
-        {"syscall", system_calls},   {"signals", signals}, {"stepping", stepping},
+        {"vectors", all_vectors},  {"events", events},   {"nmi", nmis_from_user},
+        {"syscall", system_calls}, {"signals", signals}, {"stepping", stepping},
         {"threads", two_threads},
     };
     x86::disable_interrupts();
