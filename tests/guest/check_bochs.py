@@ -47,7 +47,7 @@ debug: action=ignore
 
 MULTIBOOT_MAGIC, MULTIBOOT_SEARCHED = 0x1BADB002, 8192
 SECTOR, CHUNK, CYLINDER = 512, 64 * 512, 16 * 63 * 512  # CHUNK is what the loader reads at a time
-MOST_TO_READ = 0x80000  # the loader has room from 0x10000 on
+MOST_TO_READ = 0x88000  # the loader has room from 0x10000 to below 0x9fc00, and reads whole chunks
 
 
 def prepare(folder, image, loader, words, **settings):
