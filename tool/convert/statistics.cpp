@@ -10,24 +10,24 @@ namespace nmisafe::tool {
 
 namespace {
 
-constexpr unsigned steps = 8; // of each power of 2
+constexpr unsigned steps_of_power = 8;
 constexpr unsigned step_bits = 3;
 
 std::size_t bucket_of(std::uint64_t value) {
-    if (value < steps) {
+    if (value < steps_of_power) {
         return value;
     }
     const auto power = static_cast<unsigned>(std::bit_width(value)) - 1;
-    return std::size_t{power - step_bits + 1} * steps +
-           ((value >> (power - step_bits)) & (steps - 1));
+    return std::size_t{power - step_bits + 1} * steps_of_power +
+           ((value >> (power - step_bits)) & (steps_of_power - 1));
 }
 
 std::uint64_t end_of(std::size_t bucket) {
-    if (bucket < steps) {
+    if (bucket < steps_of_power) {
         return bucket;
     }
-    const auto power = static_cast<unsigned>(bucket / steps) + step_bits - 1;
-    const std::uint64_t step = bucket % steps + steps;
+    const auto power = static_cast<unsigned>(bucket / steps_of_power) + step_bits - 1;
+    const std::uint64_t step = bucket % steps_of_power + steps_of_power;
     return ((step + 1) << (power - step_bits)) - 1;
 }
 

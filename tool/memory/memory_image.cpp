@@ -18,11 +18,11 @@ namespace nmisafe::tool {
 
 namespace {
 
-using bytes = std::span<const std::uint8_t>;
+using image_bytes = std::span<const std::uint8_t>;
 
 // Into `to`; false: it lies not in the file.
 template <typename T>
-bool read_at(bytes image, std::uint64_t offset, T& to) {
+bool read_at(image_bytes image, std::uint64_t offset, T& to) {
     if (offset > image.size() || image.size() - offset < sizeof to) {
         return false;
     }
@@ -30,11 +30,11 @@ bool read_at(bytes image, std::uint64_t offset, T& to) {
     return true;
 }
 
-bool begins_with(bytes image, std::string_view text) {
+bool begins_with(image_bytes image, std::string_view text) {
     return image.size() >= text.size() && std::memcmp(image.data(), text.data(), text.size()) == 0;
 }
 
-void add_segment(image_layout& to, bytes image, std::uint64_t physical, std::uint64_t offset,
+void add_segment(image_layout& to, image_bytes image, std::uint64_t physical, std::uint64_t offset,
                  std::uint64_t size) {
     const std::uint64_t begin = std::min<std::uint64_t>(offset, image.size());
     const std::uint64_t there = std::min<std::uint64_t>(size, image.size() - begin);
@@ -48,7 +48,7 @@ void add_segment(image_layout& to, bytes image, std::uint64_t physical, std::uin
 // With more segments than its 16 bits count, the file's header says 0xffff, and the first section's
 // `sh_info` how many. [elf]
 template <typename Header, typename Segment, typename Section>
-image_layout read_elf(bytes image) {
+image_layout read_elf(image_bytes image) {
     Header header;
     if (!read_at(image, 0, header)) {
         throw trace_error("the ELF header is cut off");
@@ -84,7 +84,7 @@ image_layout read_elf(bytes image) {
 }
 
 // What has memory in it, but packed.
-void refuse_others(bytes image) {
+void refuse_others(image_bytes image) {
     if (begins_with(image, "KDUMP   ") || begins_with(image, "makedumpfile")) {
         throw trace_error(
             "it is in kdump's compressed format: dump-guest-memory without -z, -l, -s (or -R) "
@@ -110,7 +110,7 @@ void refuse_others(bytes image) {
 
 } // namespace
 
-image_layout read_layout(bytes image, std::uint64_t base) {
+image_layout read_layout(image_bytes image, std::uint64_t base) {
     if (begins_with(image, ELFMAG)) {
         const std::uint8_t width =
             image.size() > EI_CLASS ? image[EI_CLASS] : std::uint8_t{ELFCLASSNONE};

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "nmisafe/ring_buffer/read.hpp"
+#include "tool/trace/packet.hpp"
 
 namespace nmisafe::tool {
 
@@ -13,7 +14,6 @@ namespace {
 using namespace ring_buffer;
 
 constexpr std::uint64_t no_time = ~std::uint64_t{0};
-constexpr std::uint64_t bits_of_byte = 8;
 
 // Of what layout.hpp says: where things lie.
 struct block_view {

@@ -36,7 +36,7 @@ json structure(const json& members) {
     return {{"type", "structure"}, {"minimum-alignment", 8}, {"member-classes", members}};
 }
 
-json packet_header() {
+json header_of_packets() {
     const json uuid{{"type", "static-length-blob"},
                     {"length", 16},
                     {"roles", json::array({"metadata-stream-uuid"})}};
@@ -141,14 +141,14 @@ json event_class(const event_type& one, std::uint32_t stream_id) {
 
 // Reading: whatever is missing or of another kind throws.
 
-[[noreturn]] void refuse(const std::string& why) {
+[[noreturn]] void reject(const std::string& why) {
     throw trace_error(why);
 }
 
 const json& part(const json& of, const char* name) {
     const auto found = of.is_object() ? of.find(name) : of.end();
     if (!of.is_object() || found == of.end()) {
-        refuse(std::string(name) + " is missing");
+        reject(std::string(name) + " is missing");
     }
     return *found;
 }
@@ -157,7 +157,7 @@ std::uint64_t number(const json& of, const char* name,
                      std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) {
     const json& found = part(of, name);
     if (!found.is_number_unsigned() || found.get<std::uint64_t>() > most) {
-        refuse(std::string(name) + " is no number, or too large");
+        reject(std::string(name) + " is no number, or too large");
     }
     return found.get<std::uint64_t>();
 }
@@ -165,7 +165,7 @@ std::uint64_t number(const json& of, const char* name,
 std::string text(const json& of, const char* name) {
     const json& found = part(of, name);
     if (!found.is_string()) {
-        refuse(std::string(name) + " is no text");
+        reject(std::string(name) + " is no text");
     }
     return found.get<std::string>();
 }
@@ -174,23 +174,23 @@ constexpr std::uint32_t most_32 = std::numeric_limits<std::uint32_t>::max();
 
 void read_preamble(const json& from, trace_description& to) {
     if (number(from, "version") != 2) {
-        refuse("it is not version 2 of CTF");
+        reject("it is not version 2 of CTF");
     }
     const json& uuid = part(from, "uuid");
     if (!uuid.is_array() || uuid.size() != to.uuid.size()) {
-        refuse("the UUID has not 16 bytes");
+        reject("the UUID has not 16 bytes");
     }
     for (std::size_t i = 0; i < to.uuid.size(); ++i) {
         if (!uuid[i].is_number_unsigned() || uuid[i].get<std::uint64_t>() > 255) {
-            refuse("the UUID has not 16 bytes");
+            reject("the UUID has not 16 bytes");
         }
         to.uuid[i] = uuid[i].get<std::uint8_t>();
     }
 }
 
 void read_trace_class(const json& from, trace_description& to) {
-    if (part(from, "packet-header-field-class") != packet_header()) {
-        refuse("its packets' headers are laid out in another way than nmisafe's: a foreign trace");
+    if (part(from, "packet-header-field-class") != header_of_packets()) {
+        reject("its packets' headers are laid out in another way than nmisafe's: a foreign trace");
     }
     const json& environment = part(from, "environment");
     to.tracer_name = text(environment, "tracer_name");
@@ -202,7 +202,7 @@ void read_clock(const json& from, trace_description& to) {
     const json& offset = part(from, "offset-from-origin");
     const std::uint64_t seconds = number(offset, "seconds");
     if (to.frequency != 0 && seconds > std::numeric_limits<std::uint64_t>::max() / to.frequency) {
-        refuse("the clock's offset is too large");
+        reject("the clock's offset is too large");
     }
     to.clock_offset = seconds * to.frequency + number(offset, "cycles");
 }
@@ -214,7 +214,7 @@ void read_stream(const json& from, trace_description& to) {
         part(from, "event-record-header-field-class") != event_header() ||
         (to.has_context &&
          part(from, "event-record-common-context-field-class") != event_context())) {
-        refuse(
+        reject(
             "its packets and events are laid out in another way than nmisafe's: a foreign trace");
     }
 }
@@ -253,7 +253,7 @@ ctf::kind kind_of(const json& field_class, const std::string& name) {
             }
         }
     }
-    refuse("field " + name + " is of a kind that nmisafe does not write: a foreign trace");
+    reject("field " + name + " is of a kind that nmisafe does not write: a foreign trace");
 }
 
 event_type read_event(const json& from, std::uint32_t stream_id) {
@@ -261,11 +261,11 @@ event_type read_event(const json& from, std::uint32_t stream_id) {
     made.id = static_cast<std::uint32_t>(number(from, "id", most_32));
     made.name = text(from, "name");
     if (number(from, "data-stream-class-id") != stream_id) {
-        refuse("event " + made.name + " is of another stream");
+        reject("event " + made.name + " is of another stream");
     }
     const json& members = part(part(from, "payload-field-class"), "member-classes");
     if (!members.is_array()) {
-        refuse("event " + made.name + " has no list of fields");
+        reject("event " + made.name + " has no list of fields");
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
         field_type field;
@@ -282,7 +282,7 @@ event_type read_event(const json& from, std::uint32_t stream_id) {
         add_members(field, written);
         if (field.type == ctf::kind::addresses &&
             (i == 0 || written[0] != members[i - 1] || written[1] != members[i])) {
-            refuse("field " + field.name +
+            reject("field " + field.name +
                    " is of a kind that nmisafe does not write: a foreign trace");
         }
         made.fields.push_back(field);
@@ -306,7 +306,7 @@ std::string write_ctf2(const trace_description& about) {
            {"tracer_name", about.tracer_name},
            {"tracer_major", 0},
            {"tracer_minor", 1}}},
-         {"packet-header-field-class", packet_header()}});
+         {"packet-header-field-class", header_of_packets()}});
     add({{"type", "clock-class"},
          {"id", clock_id},
          {"name", clock_id},
@@ -326,7 +326,7 @@ std::string write_ctf2(const trace_description& about) {
 trace_description read_ctf2(std::string_view text_of_all) {
     trace_description made;
     if (text_of_all.empty() || text_of_all.front() != record_separator) {
-        refuse("it is no sequence of JSON texts, as CTF 2 has it");
+        reject("it is no sequence of JSON texts, as CTF 2 has it");
     }
     bool has_preamble = false;
     bool has_trace_class = false;
@@ -338,7 +338,7 @@ trace_description read_ctf2(std::string_view text_of_all) {
         const json fragment = json::parse(text_of_all.substr(0, end), nullptr, false);
         text_of_all.remove_prefix(end);
         if (!fragment.is_object()) {
-            refuse("a part of it is no JSON object");
+            reject("a part of it is no JSON object");
         }
         const std::string type = text(fragment, "type");
         if (type == "preamble") {
@@ -352,21 +352,21 @@ trace_description read_ctf2(std::string_view text_of_all) {
             has_clock = true;
         } else if (type == "data-stream-class") {
             if (has_stream) {
-                refuse("it has more than one class of streams: a foreign trace");
+                reject("it has more than one class of streams: a foreign trace");
             }
             read_stream(fragment, made);
             has_stream = true;
         } else if (type == "event-record-class") {
             made.events.push_back(read_event(fragment, made.stream_id));
         } else {
-            refuse("it has a " + type + ", which nmisafe does not write: a foreign trace");
+            reject("it has a " + type + ", which nmisafe does not write: a foreign trace");
         }
     }
     if (!has_preamble || !has_trace_class || !has_clock || !has_stream) {
-        refuse("it is not whole");
+        reject("it is not whole");
     }
     if (std::string why = check_description(made); !why.empty()) {
-        refuse(why);
+        reject(why);
     }
     return made;
 }

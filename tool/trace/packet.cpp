@@ -11,7 +11,6 @@ namespace {
 using ring_buffer::packet_header;
 
 constexpr std::uint32_t most_direct = 4096;
-constexpr std::uint64_t bits_of_byte = 8;
 constexpr std::uint64_t compact_mask = (std::uint64_t{1} << ring_buffer::compact_time_bits) - 1;
 
 event_index::entry entry_of(const event_type& type) {

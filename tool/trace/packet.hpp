@@ -13,6 +13,9 @@
 
 namespace nmisafe::tool {
 
+// Headers have their sizes in bits.
+inline constexpr std::uint64_t bits_of_byte = 8;
+
 // Events by their numbers.
 class event_index {
   public:

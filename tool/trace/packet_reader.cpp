@@ -9,15 +9,14 @@ namespace nmisafe::tool {
 
 namespace {
 
-constexpr std::uint64_t bits_of_byte = 8;
 constexpr std::uint64_t most_content = std::uint64_t{1} << 30; // a block of buffers is below 2 GiB
 constexpr std::size_t chunk = 1 << 16;
 
 // What each packet of the trace begins with: magic, uuid, stream's number.
-using beginning = std::array<std::uint8_t, 24>;
+using opening = std::array<std::uint8_t, 24>;
 
-beginning beginning_of(const trace_description& about) {
-    beginning made;
+opening opening_of(const trace_description& about) {
+    opening made;
     std::memcpy(made.data(), &ring_buffer::packet_magic, 4);
     std::copy(about.uuid.begin(), about.uuid.end(), made.begin() + 4);
     std::memcpy(made.data() + 20, &about.stream_id, 4);
@@ -36,7 +35,7 @@ void packet_reader::report(const std::string& what) {
 
 // The next beginning of a packet at or behind `from`, into next_.
 bool packet_reader::find(std::uint64_t from) {
-    const beginning wanted = beginning_of(about_);
+    const opening wanted = opening_of(about_);
     std::vector<std::uint8_t> bytes(chunk);
     while (from + wanted.size() <= source_->size()) {
         const std::size_t got = source_->read(from, bytes);

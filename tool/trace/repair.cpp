@@ -9,7 +9,6 @@ namespace nmisafe::tool {
 
 namespace {
 
-constexpr std::uint64_t bits_of_byte = 8;
 constexpr std::uint64_t compact_range = std::uint64_t{1} << ring_buffer::compact_time_bits;
 
 // A packet that begins before the end of the one before may begin there, if its first event is later and
