@@ -37,7 +37,7 @@ nmisafe_make_x86_32(nmisafe_doctest_main.x86_32)
 #
 # Compiles what the target links of the library as one: of a small file most of the time goes to headers, and with the
 # fake kernel's a second each. Tests stay files of their own. What a source of the library leaves to another's headers
-# is seen by the plain images of the reference kernel, which compile each alone.
+# is seen by the flags set O2 (tests/flags), and by the plain images of the reference kernel: both compile each alone.
 function(nmisafe_join_sources target)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
     get_target_property(sources ${target} SOURCES)

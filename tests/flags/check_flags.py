@@ -96,6 +96,11 @@ def compiled(root, chosen, files, folder):
     return [(EMBEDDER, root / EMBEDDER), ("all as one", path)] + assembly
 
 
+def errors_of(text):
+    """The lines of a compiler's output that tell an error; without one, all of it."""
+    return [line for line in text.splitlines() if re.search(r"\berror:", line)] or [text]
+
+
 def problems_of(root, compiler, chosen, folder, more=(), files=None):
     """What is wrong with a set of flags, as sentences; and what came of it. `files`: only these sources."""
     # With isolated page tables it is refused.
@@ -117,8 +122,9 @@ def problems_of(root, compiler, chosen, folder, more=(), files=None):
         objects.append(output)
     if outputs:
         if chosen.refused:
-            other = [f"{source}: refused, but not by '{chosen.refused}':\n{text}"
-                     for source, text in outputs if not re.search(chosen.refused, text)]
+            # Each error: where all sources are one, another's would hide behind it.
+            other = [f"{source}: refused, but not by '{chosen.refused}':\n{text}" for source, text in outputs
+                     if not all(re.search(chosen.refused, line) for line in errors_of(text))]
             return other, "refused by name"
         return [f"{source}:\n{text}" for source, text in outputs], "not clean"
     if chosen.refused and chosen.must_be_refused:
