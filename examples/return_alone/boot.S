@@ -57,14 +57,17 @@ start:
     call    kernel_main
 
     .balign 8
+    .globl  gdt
 gdt:
 #ifdef __x86_64__
     .quad   0, 0x00af9b000000ffff, 0x00cf93000000ffff // code, data
+    .quad   0, 0                        // kernel.c's task, if it has one
 #else
     .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
 #endif
+gdt_end:
 gdt_pointer:
-    .word   23
+    .word   gdt_end - gdt - 1
     .long   gdt
 
     .bss

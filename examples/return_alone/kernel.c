@@ -84,6 +84,19 @@ static void map(uintptr_t present) {
 
 static struct nmisafe_return_check check;
 static int checking;
+static const char* checked_name;
+
+static void stop_if_wrong(unsigned wrong) {
+    if (wrong == 0)
+        return;
+    for (; wrong != 0; wrong &= wrong - 1) {
+        print(checked_name);
+        print(": ");
+        print(nmisafe_return_check_describe(wrong));
+        print("\n");
+    }
+    stop(1);
+}
 
 void on_breakpoint(struct frame* frame) {
     (void)frame;
@@ -111,7 +124,7 @@ void on_debug(struct frame* frame) {
 void on_nmi(struct frame* frame) {
     (void)frame;
     if (checking) {
-        nmisafe_return_check_in_nmi(&check);
+        stop_if_wrong(nmisafe_return_check_in_nmi(&check)); // this NMI's frame may be gone
         return;
     }
     if (depth != 0) {
@@ -132,12 +145,30 @@ static void set_gate(unsigned vector, const char* entry, uint16_t type) {
     struct gate* gate = &idt[vector];
     gate->ip_low = (uint16_t)ip;
     gate->selector = code_selector;
-    gate->type = type; // no IST
+    gate->type = type;
     gate->ip_middle = (uint16_t)(ip >> 16);
 #ifdef __x86_64__
     gate->ip_high = (uint32_t)(ip >> 32);
 #endif
 }
+
+#ifdef IST
+extern uint64_t gdt[]; // boot.S
+enum { task_selector = 24 };
+
+/// As most kernels of x86-64 have it: each NMI begins at the same address, an NMI in an NMI over the first one's frame.
+static void set_up_nmi_stack(void) {
+    static uint8_t stack[8192] __attribute__((aligned(16)));
+    static uint32_t task[26]; // what LTR makes known; IST 1 is at 36
+    const uintptr_t end = (uintptr_t)(stack + sizeof stack), base = (uintptr_t)task;
+    task[9] = (uint32_t)end;
+    task[10] = (uint32_t)(end >> 32);
+    gdt[task_selector / 8] = 0x0000890000000000 | (sizeof task - 1) | (base & 0xffffff) << 16 | (base >> 24 & 0xff) << 56;
+    gdt[task_selector / 8 + 1] = base >> 32;
+    __asm__ volatile("ltr %w0" : : "r"(task_selector) : "memory");
+    idt[2].type |= 1;
+}
+#endif
 
 static void set_up_exceptions(void) {
     struct __attribute__((packed)) {
@@ -152,6 +183,9 @@ static void set_up_exceptions(void) {
     set_gate(3, breakpoint_entry, interrupt_gate);
 #endif
     set_gate(14, page_fault_entry, interrupt_gate);
+#ifdef IST
+    set_up_nmi_stack();
+#endif
 #ifdef LEFT_OUT_STACK
     idt[14].type |= 1; // an IST stack
 #endif
@@ -168,25 +202,16 @@ static void wait(void) {
 
 /// Whether entry.S keeps what nmisafe/trap/RETURN_ALONE.md lists.
 static void check_return(const char* name, const char* entry, const char* shadowed, int has_error_code) {
+    checked_name = name;
     check = (struct nmisafe_return_check){.raise_nmi = send_nmi_to_self, .wait = wait,
                                           .entry = (uintptr_t)entry, .has_error_code = has_error_code,
                                           .nmi_entry = (uintptr_t)nmi_entry, .shadowed = (uintptr_t)shadowed};
     checking = 1;
-    unsigned wrong = nmisafe_return_check_run(&check);
+    stop_if_wrong(nmisafe_return_check_run(&check));
     checking = 0;
-    if (wrong == 0 && !nmisafe_check_leaves_shadow((uintptr_t)debug_entry, (uintptr_t)shadowed)) {
-        name = "#DB";
-        wrong = NMISAFE_CHECK_SHADOW;
-    }
-    if (wrong == 0)
-        return;
-    for (; wrong != 0; wrong &= wrong - 1) {
-        print(name);
-        print(": ");
-        print(nmisafe_return_check_describe(wrong));
-        print("\n");
-    }
-    stop(1);
+    checked_name = "#DB";
+    if (!nmisafe_check_leaves_shadow((uintptr_t)debug_entry, (uintptr_t)shadowed))
+        stop_if_wrong(NMISAFE_CHECK_SHADOW);
 }
 #endif
 

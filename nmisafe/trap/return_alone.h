@@ -62,7 +62,8 @@
 /// `shadowed`: a name for the instruction in the shadow of STI, for leave_interrupt_shadow_alone.
 /// `form`: near or far, as in the README's table of policies.
 /// `debug_control`: where to look whether an instruction breakpoint is armed, if RF is set in the image:
-/// `dr7`, the register; an operand in memory with what DR7 is now; `none`, where nobody ever arms one.
+/// `dr7`, the register; an operand in memory with what DR7 is now, not relative to SP, which has moved there; `none`,
+/// where nobody ever arms one.
 ///
 /// Not for the NMI's own return. @context any, with IF=0
 .macro return_alone iret:req, shadowed:req, frame=0, form=near, debug_control=dr7, syntax=att, altmacro=0
@@ -180,7 +181,7 @@
 .endm
 
 /// In the NMI's exit, behind all that may fault: pops the two words and puts back what has changed, DR7 last,
-/// because from there on a breakpoint may be hit. Takes AX and the flags.
+/// because from there on a breakpoint may be hit. Takes AX and the flags. Where nobody arms breakpoints it writes none.
 .macro restore_cr2_and_dr7_alone syntax=att, altmacro=0
     .att_syntax prefix
     .noaltmacro
@@ -195,14 +196,14 @@
     mov     RETURN_WORD(RETURN_SP), ALONE_AX
     mov     ALONE_AX, %cr2
 .Lsame_address\@:
-    pop     ALONE_AX
-    RETURN_CFI(.cfi_adjust_cfa_offset -RETURN_WORD)
-    lea     RETURN_WORD(RETURN_SP), RETURN_SP
-    RETURN_CFI(.cfi_adjust_cfa_offset -RETURN_WORD)
-    test    $X86_DR7_ENABLE_ALL, %al
-    jz      .Lnone_armed\@
+    mov     %dr7, ALONE_AX
+    cmp     (RETURN_SP), ALONE_AX
+    je      .Lsame_control\@
+    mov     (RETURN_SP), ALONE_AX
     mov     ALONE_AX, %dr7
-.Lnone_armed\@:
+.Lsame_control\@:
+    lea     2 * RETURN_WORD(RETURN_SP), RETURN_SP
+    RETURN_CFI(.cfi_adjust_cfa_offset -2 * RETURN_WORD)
 .endm
 
 #endif // __ASSEMBLER__

@@ -125,7 +125,7 @@ static inline void nmisafe_check_write_dr7(uintptr_t value) {
 }
 
 /// Whether an NMI's entry takes a frame at `shadowed` back to the STI before it: the image has IF=0, and interrupts
-/// are on for one instruction if STI has run. For #DB and #MC too, if their handlers let such a frame be.
+/// are on for two instructions, those behind the frame's IP, if STI has run. For #DB and #MC too, if their handlers let such a frame be.
 /// @context thread, IF=0, without a red zone
 static inline int nmisafe_check_leaves_shadow(uintptr_t nmi_entry, uintptr_t shadowed) {
     uintptr_t landed;
@@ -172,15 +172,16 @@ static inline int nmisafe_check_has_right_gates(void) {
 }
 
 /// To be called by the NMI handler, first of all. Gives what is wrong so far: if it is not 0, print it and stop, for
-/// the frame of this NMI may be gone. @context nmi
+/// the frame of this NMI may be gone, or, where an NMI has a stack of its own, that of the one it is in. @context nmi
 static inline unsigned nmisafe_return_check_in_nmi(struct nmisafe_return_check* check) {
     const uintptr_t plain = 0x2;          // bit 1 reads as 1; IF=0, as in every NMI handler
     const uintptr_t resume = 0x10000;     // RF
     const unsigned outer = check->in_nmi; // 0, or the step that has let this NMI in
     if (outer != 0) {
-        if (outer != NMISAFE_CHECK_SHADOW) // that one was made by hand
-            check->wrong = check->wrong | outer;
-        return 0;
+        if (outer == NMISAFE_CHECK_SHADOW)
+            return 0; // that one was made by hand
+        check->wrong = check->wrong | outer;
+        return check->wrong;
     }
     if ((nmisafe_check_read_dr7() & 0xff) != 0)
         check->wrong = check->wrong | NMISAFE_CHECK_BREAKPOINTS;
@@ -196,18 +197,21 @@ static inline unsigned nmisafe_return_check_in_nmi(struct nmisafe_return_check* 
     nmisafe_check_deliver(check->entry, check->has_error_code, plain | resume,
                           nmisafe_check_code_segment());
     check->wait();
-    nmisafe_check_write_cr2(0x1000); // as a page fault here would
+    nmisafe_check_write_cr2(0x1000);   // as a page fault here would
+    nmisafe_check_write_dr7(0x100404); // as a debugger here would: L1, on writes of one byte
     check->in_nmi = 0;
     check->handled = check->handled + 1;
     return check->wrong;
 }
 
-/// Runs the check: NMIs with CR2 known and a breakpoint armed, DR0 as it is, which should be on nothing that runs.
-/// The first leaves one pending, so two come of one. Gives what is wrong, 0 for nothing.
+/// Runs the check: NMIs with CR2 known and a breakpoint armed, DR0 and DR1 as they are, which should be on nothing
+/// that runs. The first leaves one pending, so two come of one; then one with none armed. Gives what is wrong, 0 for
+/// nothing.
 /// @context thread, IF=0
 static inline unsigned nmisafe_return_check_run(struct nmisafe_return_check* check) {
     const uintptr_t dr7 = nmisafe_check_read_dr7();
     const uintptr_t armed = 0x10401; // L0, on writes of one byte
+    const uintptr_t disarmed = 0x400;
     const uintptr_t address = 0x2000;
     if (nmisafe_check_has_red_zone())
         check->wrong = NMISAFE_CHECK_RED_ZONE; // what follows would write over it
@@ -223,6 +227,13 @@ static inline unsigned nmisafe_return_check_run(struct nmisafe_return_check* che
         check->wrong = check->wrong | NMISAFE_CHECK_CR2;
     if (nmisafe_check_read_dr7() != armed)
         check->wrong = check->wrong | NMISAFE_CHECK_DR7;
+    if (check->handled > 1) {
+        nmisafe_check_write_dr7(disarmed);
+        check->raise_nmi();
+        check->wait();
+        if (nmisafe_check_read_dr7() != disarmed)
+            check->wrong = check->wrong | NMISAFE_CHECK_DR7;
+    }
     nmisafe_check_write_dr7(dr7);
     if (check->handled == 0)
         check->wrong = check->wrong | NMISAFE_CHECK_NO_NMI;
