@@ -25,7 +25,7 @@ class Way:
     def steps(self, address):
         """Where it goes on from an instruction, and the function that it calls before."""
         mnemonic, operands = self.code[address]
-        to = re.match(r"([0-9a-f]+)(?: <|$)", operands)
+        to = re.match(r"(?:0x)?([0-9a-f]+)(?: <|$)", operands)  # 0x: as LLVM writes it
         to = int(to[1], 16) if to else None
         if mnemonic.startswith("call"):
             return [self.after[address]], to
