@@ -210,8 +210,9 @@ TEST_CASE("an NMI in the shadow of the STI goes back to it") {
 TEST_CASE("the self-test finds what each duty is for") {
     const emulation emulated;
     CHECK(run_check(kernel_page_fault) == 0);
-    CHECK(check.handled == 2);
+    CHECK(check.handled == 3);
     CHECK(run_check(return_alone_control) == NMISAFE_CHECK_NESTED_RF);
-    CHECK(run_check(kernel_page_fault, false) == (NMISAFE_CHECK_BREAKPOINTS | NMISAFE_CHECK_CR2));
+    CHECK(run_check(kernel_page_fault, false) ==
+          (NMISAFE_CHECK_BREAKPOINTS | NMISAFE_CHECK_CR2 | NMISAFE_CHECK_DR7));
     CHECK(run_check(kernel_page_fault, true, false) == NMISAFE_CHECK_STAYS_BLOCKED);
 }
