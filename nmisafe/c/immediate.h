@@ -44,11 +44,14 @@ nmisafe_error nmisafe_immediate_set(nmisafe_key* which, uint32_t value);
     }
 #define NMISAFE_C_BRANCH_DEFINE(name) NMISAFE_C_HIDDEN nmisafe_key nmisafe_branch_##name = {0}
 
-/* A number of 32 bits, `initial` at first, which is the same in both. It declares nmisafe_immediate_NAME and
+/* A number of 32 bits, `initial` at first, a constant, taken modulo 2^32. It declares nmisafe_immediate_NAME and
  * uint32_t nmisafe_read_NAME(void): a MOV of an immediate, no load. */
 #define NMISAFE_C_IMMEDIATE_DECLARE(name, initial)                                                 \
     extern NMISAFE_C_HIDDEN nmisafe_key nmisafe_immediate_##name;                                  \
-    enum { nmisafe_initial_of_##name = (initial) };                                                \
+    enum { /* each an int, whatever the number */                                                  \
+           nmisafe_initial_low_of_##name = (initial)&0xffff,                                       \
+           nmisafe_initial_high_of_##name = (initial) >> 16 & 0xffff                               \
+    };                                                                                             \
     __attribute__((always_inline, unused)) static inline uint32_t nmisafe_read_##name(void) {      \
         uint32_t nmisafe_word;                                                                     \
         __asm__ volatile(                                                                          \
@@ -58,7 +61,8 @@ nmisafe_error nmisafe_immediate_set(nmisafe_key* which, uint32_t value);
         return nmisafe_word;                                                                       \
     }
 #define NMISAFE_C_IMMEDIATE_DEFINE(name)                                                           \
-    NMISAFE_C_HIDDEN nmisafe_key nmisafe_immediate_##name = {nmisafe_initial_of_##name}
+    NMISAFE_C_HIDDEN nmisafe_key nmisafe_immediate_##name = {                                      \
+        nmisafe_initial_high_of_##name * UINT32_C(0x10000) + nmisafe_initial_low_of_##name}
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,8 @@ typedef struct NMISAFE_C_SHARED nmisafe_argument_type {
     uint8_t base; /* to be shown in: 8, 10, 16, or 0 */
 } nmisafe_argument_type;
 
-/* A marker, of C or C++. Channel, name and format may be read in any context; all else is the library's. */
+/* A marker, of C or C++. Channel, name and format may be read in any context; all else is the library's. That of C is
+ * not to be const: nmisafe_marker_set_up() fills in `count` and what `types` leads to. */
 typedef struct NMISAFE_C_SHARED nmisafe_marker {
     const char *channel, *name, *format;
     const nmisafe_argument_type* types;
@@ -71,12 +72,12 @@ typedef struct NMISAFE_C_SHARED nmisafe_probe {
 
 /* Before the first registration, and before a C++ side looks at the markers of C: reads their formats, and gives
  * registrations and nmisafe_branch_set() memory for their patches, as many as a marker or branch has sites. It stays
- * theirs. Thread. NMISAFE_BAD_MARKER: a format is none of the above. */
+ * theirs. Thread. NMISAFE_BAD_MARKER: a format is none of the above, and nothing has changed. */
 nmisafe_error nmisafe_marker_set_up(nmisafe_patch* workspace, size_t count);
 
 /* Registers a probe with the marker of that channel, name and format (null: whatever its format), and turns the marker
  * on if it is the first. Thread, interrupts on.
- * Errors: NO_MARKER, FORMAT_MISMATCH, AMBIGUOUS, PROBE_IN_USE, IN_NMI, CANNOT_SYNCHRONISE, BUSY, NO_ROOM, NOT_PATCHED. */
+ * Errors: NOT_SET_UP, NO_MARKER, FORMAT_MISMATCH, AMBIGUOUS, PROBE_IN_USE, IN_NMI, CANNOT_SYNCHRONISE, BUSY, NO_ROOM, NOT_PATCHED. */
 nmisafe_error nmisafe_marker_register(const char* channel, const char* name, const char* format,
                                       nmisafe_probe* probe);
 
@@ -99,13 +100,13 @@ __attribute__((format(printf, 2, 3), cold)) void nmisafe_marker_hit(const nmisaf
 /* Where a marker without probes leads: an object of the C++ side. */
 extern const char nmisafe_marker_calls_none __asm__("_ZN7nmisafe6marker8internal10calls_noneE");
 
-/* File scope. The same in each file that has the marker: in a header, if they are several. */
+/* File scope, in C++ outside of namespaces. The same in each file that has the marker: in a header, if they are several. */
 #define NMISAFE_C_MARKER_DECLARE(id, format_text)                                                  \
     __attribute__((unused)) static const char nmisafe_marker_format_##id[] = format_text;          \
     extern NMISAFE_C_HIDDEN nmisafe_marker nmisafe_marker_##id;                                    \
     NMISAFE_C_BRANCH_DECLARE(marker_##id)
 
-/* File scope, in one of them. The object has a section of its own, with which its entry in the table of markers lives
+/* The same scope, in one of them. The object has a section of its own, with which its entry in the table of markers lives
  * and dies; clang assembles what stands here before it, and knows that section by the label alone. */
 #define NMISAFE_C_MARKER_DEFINE(id, channel_text, name_text)                                       \
     NMISAFE_C_BRANCH_DEFINE(marker_##id);                                                          \

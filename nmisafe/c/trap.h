@@ -44,8 +44,11 @@ uintptr_t nmisafe_entry_address(uint8_t vector);
 void nmisafe_fill_gate(void* idt, uint8_t vector, uint16_t code_selector, uint8_t ist);
 
 #ifdef __x86_64__
-#ifndef NMISAFE_NMI_IST
-#define NMISAFE_NMI_IST 1 /* as the library has it without NMISAFE_TRAP_NMI_IST */
+/* The NMI's, which the same option changes for the library, C and assembly: -DNMISAFE_TRAP_NMI_IST=3. */
+#ifdef NMISAFE_TRAP_NMI_IST
+#define NMISAFE_NMI_IST NMISAFE_TRAP_NMI_IST
+#else
+#define NMISAFE_NMI_IST 1
 #endif
 
 /* What LTR makes known, by a descriptor in the GDT. ist[n] is IST n + 1. */

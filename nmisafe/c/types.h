@@ -9,18 +9,35 @@
 #include <stdbool.h>
 #endif
 
+#if defined __i386__ && defined __PIC__ && !defined __clang__
+#error                                                                                             \
+    "nmisafe: gcc -m32 -fpie knows no constant addresses, and calls __x86.get_pc_thunk: use -fno-pie"
+#endif
+
 /* For functions of the kernel's own that run between a trap and its handler: handlers of #BP and #PF, and what they
- * call. No probe may stand there, and the compiler adds no call of its own. Those that contract.h names have it from
- * there. In another language: the section nmisafe_trap_text, and no instrumentation. */
+ * call. No probe may stand there, and the compiler adds no call of its own, but for what clang's -mretpoline, -mlvi-cfi
+ * and -mspeculative-load-hardening make of a call by a pointer and of a return: with these such functions have none,
+ * or are C++ ([[NMISAFE_TRAP_TEXT]] of nmisafe/base/trap_text.hpp, with which it is refused). Those that contract.h
+ * names have it from there. In another language: the section nmisafe_trap_text, and no instrumentation. */
 #ifdef __clang__
+#if __has_attribute(function_return)
+#define NMISAFE_C_RETURNS function_return("keep"),
+#else
+#define NMISAFE_C_RETURNS /* clang 14 has no -mfunction-return */
+#endif
 #define NMISAFE_C_TRAP_TEXT                                                                        \
     __attribute__((                                                                                \
-        section("nmisafe_trap_text"), no_instrument_function, no_stack_protector,                  \
+        section("nmisafe_trap_text"), no_instrument_function, no_profile_instrument_function,      \
+        no_stack_protector, no_speculative_load_hardening, disable_sanitizer_instrumentation,      \
         patchable_function_entry(0, 0),                                                            \
-        no_sanitize("address", "kernel-address", "memory", "thread", "undefined", "coverage")))
+        NMISAFE_C_RETURNS no_sanitize("address", "kernel-address", "hwaddress",                    \
+                                      "kernel-hwaddress", "memory", "thread", "undefined",         \
+                                      "integer", "nullability", "bounds", "implicit-conversion",   \
+                                      "safe-stack", "coverage")))
 #else
 #define NMISAFE_C_TRAP_TEXT                                                                        \
-    __attribute__((section("nmisafe_trap_text"), no_instrument_function, no_stack_protector,       \
+    __attribute__((section("nmisafe_trap_text"), no_instrument_function,                           \
+                   no_profile_instrument_function, no_stack_protector,                             \
                    patchable_function_entry(0, 0), no_sanitize_coverage, no_sanitize("all"),       \
                    indirect_branch("keep"), function_return("keep")))
 #endif
@@ -64,10 +81,10 @@ typedef enum nmisafe_error {
     /* Of markers. */
     NMISAFE_NO_MARKER = 20,       /* There is none of that channel and name. */
     NMISAFE_FORMAT_MISMATCH = 21, /* There is, but none with that format. */
-    NMISAFE_AMBIGUOUS = 22,    /* No format was given, and there are markers with different ones. */
-    NMISAFE_PROBE_IN_USE = 23, /* Registered, or not synchronised yet since it was. */
-    NMISAFE_NOT_REGISTERED = 24, /* There is no such probe. */
-    NMISAFE_BAD_MARKER = 25,     /* Its format is none: see marker.h. */
+    NMISAFE_AMBIGUOUS = 22,       /* There are several: with different formats, or defined twice. */
+    NMISAFE_PROBE_IN_USE = 23,    /* Registered, or not synchronised yet since it was. */
+    NMISAFE_NOT_REGISTERED = 24,  /* There is no such probe. */
+    NMISAFE_BAD_MARKER = 25,      /* Its format is none: see marker.h. */
     /* Of mappings. */
     NMISAFE_BAD_PAGE = 26,   /* A physical address that is no page's. */
     NMISAFE_NO_SPACE = 27,   /* No gap in the area is large enough. */
@@ -75,7 +92,7 @@ typedef enum nmisafe_error {
     NMISAFE_NOT_MAPPED = 29, /* No such mapping begins there. */
     NMISAFE_BAD_AREA = 30,   /* The area keeps not all the rules of vmalloc.h. */
     NMISAFE_NOT_SET_UP =
-        31, /* nmisafe_vmalloc_set_up() has not been called for it, or has failed. */
+        31, /* nmisafe_vmalloc_set_up() or nmisafe_marker_set_up() has not been called, or has failed. */
     NMISAFE_NO_TOP_ENTRY = 32, /* With PAE: the kernel's top-level table lacks the entry. */
     NMISAFE_LARGE_PAGE = 33,   /* A large page stands where a table is to be. */
     NMISAFE_KERNEL_SPACE = 34  /* The address space is the kernel's own. */

@@ -15,6 +15,7 @@ static uint32_t count;
 static nmisafe_cpu_state cpu;
 static void (*after_synchronise)(void);
 static unsigned synchronisations, grace_periods;
+static bool interrupts_off;
 
 uint32_t nmisafe_c_preempt_count(void) {
     return *(volatile uint32_t*)&count;
@@ -46,7 +47,7 @@ bool nmisafe_c_is_no_probe(uintptr_t begin, uintptr_t end) {
     return begin > end;
 }
 bool nmisafe_c_may_synchronise(void) {
-    return cpu.nmi_in_progress == 0;
+    return cpu.nmi_in_progress == 0 && !interrupts_off;
 }
 void nmisafe_c_synchronise_cpus(void) {
     unsigned a = 0, b, c = 0, d;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A kernel in C, played by a Linux process: it defines the contract, SIGTRAP is its #BP, it patches itself. All that C
+/* A kernel in C, played by a Linux process: it defines the contract, SIGTRAP is its #BP, it patches itself. What C
  * can call and that needs no ring 0 is called. Built as C11 at -O0 and -O2, for both widths, and as C++20. */
 #ifndef _GNU_SOURCE /* C++ has it */
 #define _GNU_SOURCE
@@ -172,10 +172,18 @@ NMISAFE_C_MARKER_DECLARE(types, "%d %llx %hhu%c %p [%s] %zu")
 NMISAFE_C_MARKER_DEFINE(types, "test", "types");
 NMISAFE_C_MARKER_DECLARE(bare, "nothing")
 NMISAFE_C_MARKER_DEFINE(bare, "test", "bare");
+NMISAFE_C_MARKER_DECLARE(first_of_two, "a %d")
+NMISAFE_C_MARKER_DEFINE(first_of_two, "twice", "same");
+NMISAFE_C_MARKER_DECLARE(second_of_two, "b %d")
+NMISAFE_C_MARKER_DEFINE(second_of_two, "twice", "same");
 NMISAFE_C_BRANCH_DECLARE(extra)
 NMISAFE_C_BRANCH_DEFINE(extra);
 NMISAFE_C_IMMEDIATE_DECLARE(level, 1234)
 NMISAFE_C_IMMEDIATE_DEFINE(level);
+NMISAFE_C_IMMEDIATE_DECLARE(large, 0xfedcba98)
+NMISAFE_C_IMMEDIATE_DEFINE(large);
+NMISAFE_C_IMMEDIATE_DECLARE(negative, -1)
+NMISAFE_C_IMMEDIATE_DEFINE(negative);
 
 static unsigned evaluated, probe_calls;
 static size_t values_seen;
@@ -213,6 +221,34 @@ static void count_marker(const nmisafe_marker* which, void* argument) {
         *(unsigned*)argument += 1;
 }
 
+/* Each error that a set-up or a registration may give, and that with it nothing has changed. */
+static void test_marker_errors(void) {
+    static nmisafe_patch workspace[1];
+    static nmisafe_probe probe;
+    const char* const format = nmisafe_marker_types.format;
+    probe.function = on_hit;
+    probe.private_data = &probe_calls;
+    CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_NOT_SET_UP);
+    nmisafe_marker_types.format = "%f %u";
+    CHECK(nmisafe_marker_set_up(workspace, 1) == NMISAFE_BAD_MARKER);
+    CHECK(nmisafe_marker_first_of_two.count == 0);
+    CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_NOT_SET_UP);
+    CHECK(nmisafe_marker_register("test", "bare", NULL, &probe) == NMISAFE_NOT_SET_UP);
+    nmisafe_marker_types.format = format;
+    CHECK(nmisafe_marker_set_up(workspace, 0) == NMISAFE_OK);
+    CHECK(nmisafe_marker_first_of_two.count == 1);
+    CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_NO_ROOM);
+    CHECK(nmisafe_branch_set(&nmisafe_branch_extra, true) == NMISAFE_NO_ROOM);
+    CHECK(nmisafe_marker_register("twice", "same", NULL, &probe) == NMISAFE_AMBIGUOUS);
+    CHECK(nmisafe_marker_set_up(workspace, 1) == NMISAFE_OK);
+    interrupts_off = true;
+    CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_CANNOT_SYNCHRONISE);
+    CHECK(nmisafe_branch_set(&nmisafe_branch_extra, true) == NMISAFE_CANNOT_SYNCHRONISE);
+    interrupts_off = false;
+    hit_both();
+    CHECK(evaluated == 0 && probe_calls == 0 && !nmisafe_branch_is_on_extra());
+}
+
 static void test_markers(void) {
     static nmisafe_patch workspace[16];
     static nmisafe_probe probe;
@@ -248,6 +284,8 @@ static void test_markers(void) {
 
 static void test_immediates(void) {
     CHECK(!nmisafe_branch_is_on_extra() && nmisafe_read_level() == 1234);
+    CHECK(nmisafe_read_large() == 0xfedcba98 && nmisafe_immediate_large.bits == 0xfedcba98);
+    CHECK(nmisafe_read_negative() == 0xffffffff && nmisafe_immediate_negative.bits == 0xffffffff);
     CHECK(nmisafe_branch_set(&nmisafe_branch_extra, true) == NMISAFE_OK);
     CHECK(nmisafe_immediate_set(&nmisafe_immediate_level, 0xfedcba98) == NMISAFE_OK);
     CHECK(nmisafe_branch_is_on_extra() && nmisafe_read_level() == 0xfedcba98);
@@ -295,6 +333,8 @@ static void test_vmalloc(void) {
     CHECK(nmisafe_vfree(&area, mapped) == NMISAFE_OK && flushes != 0 && locks == 0);
     CHECK(nmisafe_physical_address(&area, (uintptr_t)mapped) == 0);
     CHECK(nmisafe_vmalloc_add_to(4096, &area) == NMISAFE_KERNEL_SPACE);
+    CHECK(nmisafe_vmalloc_remove_from(4096, &area) == NMISAFE_KERNEL_SPACE);
+    CHECK(nmisafe_vmalloc_sync_mappings(&area) == NMISAFE_OK);
 }
 
 static bool on_vector(nmisafe_frame* frame) {
@@ -328,6 +368,7 @@ int main(void) {
     test_context();
     test_text_patch();
     test_kprobe();
+    test_marker_errors();
     test_markers();
     test_immediates();
     test_vmalloc();

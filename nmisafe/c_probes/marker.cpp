@@ -18,19 +18,23 @@ marker::probe& probe_of(nmisafe_probe* probe) {
     return *reinterpret_cast<marker::probe*>(probe);
 }
 
+/// Each marker of C knows its arguments. It is set before any registration.
+bool is_set_up;
+
+nmisafe_marker& in_c(const marker::marker& one) {
+    return *reinterpret_cast<nmisafe_marker*>(const_cast<marker::marker*>(&one));
+}
+
 /// C has no compiler that reads formats, so its markers learn here what C++'s are made with.
-bool read_format(nmisafe_marker& which) {
+void read_format(nmisafe_marker& which) {
     const marker::parsed_format parsed = marker::parse_format(which.format);
-    if (parsed.problem != marker::format_problem::none)
-        return false;
     if (which.count == parsed.count) // also all of C++
-        return true;
+        return;
     auto* const types = const_cast<nmisafe_argument_type*>(which.types);
     for (size_t i = 0; i < parsed.count; ++i)
         types[i] = {static_cast<uint8_t>(parsed.types[i].kind), parsed.types[i].size,
                     parsed.types[i].base};
     which.count = parsed.count;
-    return true;
 }
 
 /// The bits that a value of this size has.
@@ -42,16 +46,20 @@ uint64_t narrowed(uint64_t value, uint8_t size) {
 } // namespace
 
 nmisafe_error nmisafe_marker_set_up(nmisafe_patch* workspace, size_t count) {
-    nmisafe_error result = NMISAFE_OK;
     for (const marker::marker& one : marker::all_markers{})
-        if (!read_format(*reinterpret_cast<nmisafe_marker*>(const_cast<marker::marker*>(&one))))
-            result = NMISAFE_BAD_MARKER;
+        if (marker::parse_format(one.format()).problem != marker::format_problem::none)
+            return NMISAFE_BAD_MARKER;
+    for (const marker::marker& one : marker::all_markers{})
+        read_format(in_c(one));
     immediate::use_workspace(reinterpret_cast<text_patch::patch*>(workspace), count);
-    return result;
+    is_set_up = true;
+    return NMISAFE_OK;
 }
 
 nmisafe_error nmisafe_marker_register(const char* channel, const char* name, const char* format,
                                       nmisafe_probe* probe) {
+    if (!is_set_up)
+        return NMISAFE_NOT_SET_UP;
     return c_probes::outcome(marker::register_probe(channel, name, format, probe_of(probe)));
 }
 

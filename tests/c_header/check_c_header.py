@@ -17,6 +17,12 @@ import sys
 LANGUAGES = {"C11": ["-x", "c", "-std=c11"], "C++20": ["-x", "c++", "-std=c++20"]}
 FLAGS = ("-ffreestanding -fno-pic -mno-red-zone -mgeneral-regs-only -Wall -Wextra -Wpedantic -Werror -Wconversion "
          "-Wshadow -Wundef -Wno-unused-parameter").split()
+IMMEDIATES = """#include "nmisafe/c/nmisafe.h"
+NMISAFE_C_IMMEDIATE_DECLARE(large, 0xfedcba98)
+NMISAFE_C_IMMEDIATE_DEFINE(large);
+NMISAFE_C_IMMEDIATE_DECLARE(negative, -1)
+NMISAFE_C_IMMEDIATE_DEFINE(negative);
+"""
 WRONG = {
     "another type": 'NMISAFE_C_MARK(net_packet, "x", 1u);',
     "one too few": "NMISAFE_C_MARK(net_packet, 1u);",
@@ -40,7 +46,7 @@ def main():
     for language in LANGUAGES:
         for width in (64, 32):
             for level in ("-O0", "-O2"):
-                for name, text in {**texts, "the listing of README.md": listing}.items():
+                for name, text in {**texts, "immediates of any value": IMMEDIATES, "the listing of README.md": listing}.items():
                     tried += 1
                     done = compiled(root, compiler, language, width, text, level)
                     if done.returncode != 0 or done.stderr:

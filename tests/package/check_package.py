@@ -160,8 +160,13 @@ class package_test:
             (kernel / "subprojects").mkdir(parents=True)
             (kernel / "subprojects/nmisafe").symlink_to(library)
             shutil.copy(self.root / "tests/package/meson.build", kernel)
-            for name in ("kernel.cpp", "nmisafe_platform.hpp"):
-                shutil.copy(self.root / "tests/consumer" / name, kernel)
+            # In a folder of its own: the kernel in C has the library's.
+            for folder, names in (("consumer", ("kernel.cpp", "nmisafe_platform.hpp")), ("c", ())):
+                (kernel / folder).mkdir()
+                for name in names:
+                    shutil.copy(self.root / "tests/consumer" / name, kernel / folder)
+            (kernel / "c/kernel.c").write_text('#include "nmisafe/c/nmisafe.h"\n'
+                                               "uint32_t count(void) { return nmisafe_preempt_count(); }\n")
             run("meson", "setup", "--buildtype=plain", "build", cwd=kernel, env=environment)
             run("ninja", "-C", "build", cwd=kernel)
             for width in (64, 32):
