@@ -7,7 +7,19 @@
 #include "nmisafe/x86/port.hpp"
 
 /// What a build leaves out: LEFT_OUT=gs defines GUIDE_LEFT_OUT=gs. The section is left out by shape.mk.
-enum class step { nothing, gs, tss, double_fault, gate, stack, words, count, policy, section };
+enum class step {
+    nothing,
+    gs,
+    tss,
+    double_fault,
+    gate,
+    stack,
+    words,
+    count,
+    interrupts,
+    policy,
+    section
+};
 #ifndef GUIDE_LEFT_OUT
 #define GUIDE_LEFT_OUT nothing
 #endif

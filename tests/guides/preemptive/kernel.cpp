@@ -110,6 +110,10 @@ static void preempt_enable() {
     context::preempt_enable_no_resched();
     if (!switch_is_due || context::preempt_count() != 0)
         return;
+    if (!keeps(step::interrupts))
+        x86::enable_interrupts();
+    if ((x86::read_flags() & X86_FLAGS_IF) == 0)
+        return; // the caller keeps them off: the next one switches, or the timer
     x86::disable_interrupts();
     schedule();
     x86::enable_interrupts();
@@ -138,6 +142,15 @@ static void work() {
         if (nmis == sent)
             send_nmi();
         preempt_enable();
+        x86::disable_interrupts();
+        context::preempt_disable();
+        switch_is_due = true;
+        preempt_enable();
+        const bool are_on = (x86::read_flags() & X86_FLAGS_IF) != 0;
+        x86::disable_interrupts();
+        if (are_on)
+            panic("interrupts are on where they were off", 0);
+        x86::enable_interrupts();
     }
     x86::disable_interrupts();
     report();
