@@ -4,6 +4,8 @@
 
     check_hostile.py TOOL IMAGES OUT ARCH TASKS [SEED]
     check_hostile.py --self-test
+
+SEED is the number of the first task, 1 unless given: two runs have tasks in common whose ranges of numbers overlap.
 """
 
 import json
