@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tool/command/run_command.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -17,33 +16,6 @@
 namespace nmisafe::tool {
 
 namespace {
-
-// Empty when the program is missing or is no QEMU; `error` then says so.
-std::optional<qemu> ask_version(const std::string& program, std::string& error) {
-    boost::asio::io_context context;
-    std::string output;
-    std::optional<qemu> found;
-    process_limits limits;
-    limits.time = std::chrono::seconds(20);
-    start_process(
-        context, {program, {"--version"}}, limits,
-        [&](std::string_view bytes) {
-            output += bytes;
-            return true;
-        },
-        [&](const process_result& result) {
-            if (result.end == process_end::not_started) {
-                error = result.error_output;
-                return;
-            }
-            found = identify_qemu(output);
-            if (!found) {
-                error = fmt::format("{} --version does not answer like QEMU", program);
-            }
-        });
-    context.run();
-    return found;
-}
 
 // What a run needs and does not have, or empty.
 std::string find_missing(const std::vector<guest_run>& runs, const run_options& options,

@@ -2,7 +2,6 @@
 #include "tool/command/torture_command.hpp"
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <cstdio>
 #include <fmt/format.h>
 #include <set>
@@ -10,8 +9,7 @@
 #include <unistd.h>
 
 #include "tool/command/run_command.hpp"
-#include "tool/emulator/process.hpp"
-#include "tool/emulator/qemu.hpp"
+#include "tool/emulator/emulator.hpp"
 #include "tool/files/folder_lock.hpp"
 #include "tool/files/output_file.hpp"
 #include "tool/torture/report.hpp"
@@ -29,24 +27,11 @@ std::filesystem::path folder_of_this_program() {
     return std::filesystem::read_symlink("/proc/self/exe").parent_path();
 }
 
-std::string find_qemu(const std::string& program) {
-    std::string output;
-    boost::asio::io_context context;
-    process_limits limits;
-    limits.time = std::chrono::seconds(20);
+std::string version_of(const std::string& program) {
     std::string error;
-    start_process(
-        context, {program, {"--version"}}, limits,
-        [&](std::string_view bytes) {
-            output += bytes;
-            return true;
-        },
-        [&](const process_result& result) { error = result.error_output; });
-    context.run();
-    const auto found = identify_qemu(output);
+    const std::optional<qemu> found = ask_version(program, error);
     if (!found) {
-        throw std::runtime_error(error.empty() ? program + " --version does not answer like QEMU"
-                                               : error);
+        throw std::runtime_error(error);
     }
     return found->version;
 }
@@ -103,7 +88,7 @@ void torture_job::prepare() {
     report_.allowed = allowed_verdicts(options_);
     report_.kernel = options_.kernel.string();
     report_.arch = options_.arch;
-    report_.emulator = find_qemu(options_.qemu);
+    report_.emulator = version_of(options_.qemu);
     read_names();
     for (const std::string& path :
          options_.paths) { // what is wrong is said before anything is started

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tool/emulator/emulator.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 #include <regex>
 
@@ -8,6 +9,32 @@ namespace nmisafe::tool {
 
 std::string emulator_program(std::string_view arch) {
     return arch.starts_with("x86_32") ? "qemu-system-i386" : "qemu-system-x86_64";
+}
+
+std::optional<qemu> ask_version(const std::string& program, std::string& error) {
+    boost::asio::io_context context;
+    std::string output;
+    std::optional<qemu> found;
+    process_limits limits;
+    limits.time = std::chrono::seconds(20);
+    start_process(
+        context, {program, {"--version"}}, limits,
+        [&](std::string_view bytes) {
+            output += bytes;
+            return true;
+        },
+        [&](const process_result& result) {
+            if (result.end == process_end::not_started) {
+                error = result.error_output;
+                return;
+            }
+            found = identify_qemu(output);
+            if (!found) {
+                error = fmt::format("{} --version does not answer like QEMU", program);
+            }
+        });
+    context.run();
+    return found;
 }
 
 std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ namespace nmisafe::tool {
 inline constexpr int guest_success_status = 33;
 
 std::string emulator_program(std::string_view arch);
+
+// Empty when the program is missing or is no QEMU; `error` then says so.
+std::optional<qemu> ask_version(const std::string& program, std::string& error);
 
 // nmisafe-<arch>.image, or the one with the controls, where parts of the mechanism can be left out.
 std::filesystem::path image_file(const std::filesystem::path& images, const guest_run& run);
