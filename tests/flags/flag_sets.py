@@ -69,7 +69,7 @@ def sets(family):
         FlagSet("lto", "-fno-pic -O2 -flto", every_module=True, is_plain=True),
         FlagSet("pie", "-fpie -O2", widths=(64,)),
         FlagSet("pie", "-fpie -O2", (CLANG,), widths=(32,)),
-        FlagSet("pie", "-fpie -O2", (GCC,), widths=(32,), refused=r"-m32 -fpie calls __x86\.get_pc_thunk"),
+        FlagSet("pie", "-fpie -O2", (GCC,), widths=(32,), refused=r"-m32 -fpie (knows|calls) .*__x86\.get_pc_thunk"),
         FlagSet("large", "-fno-pic -O2 -mcmodel=large", widths=(64,)),
         FlagSet("large-pie", "-fpie -O2 -mcmodel=large", (CLANG,), widths=(64,)),
         FlagSet("large-pie", "-fpie -O2 -mcmodel=large", (GCC,), widths=(64,),

@@ -81,6 +81,10 @@ class Panic(Record):
         try:
             wait_for(lambda: re.search(rb"@panic.*\n", console.read_bytes()) or guest.poll() is not None)
             monitor = Monitor(folder / "monitor")
+            # The kernel says so first, and then notes it in the descriptor: when its CPU has halted it has done both.
+            cpu = int(re.search(rb"@panic.* cpu=(\d+)", console.read_bytes()).group(1))
+            wait_for(lambda: "HLT=1" in monitor.ask("human-monitor-command", **{"command-line": "info registers",
+                                                                               "cpu-index": cpu}))
             monitor.ask("stop")
             monitor.ask("pmemsave", val=0, size=64 << 20, filename=str(folder / "raw"))
             monitor.ask("dump-guest-memory", paging=False, protocol=f"file:{folder / 'core'}")
