@@ -19,6 +19,11 @@ from stand_ins import STAND_INS
 ROOT = pathlib.Path()
 
 
+# What ctest writes of a test that has printed something.
+JUNIT = ('\t<testcase name="{0}" classname="{0}" time="1.25" status="{1}">\n'
+         '\t\t<system-out>{2}</system-out>\n\t</testcase>\n').format
+
+
 class Scripts(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nmisafe-scripts-"))
@@ -352,19 +357,17 @@ class Scripts(unittest.TestCase):
                          ["packages", "gcc: build", "gcc: tests", "clang: build", "clang: tests"])
 
     def test_failures(self):
-        """At the end, the last lines of each test that failed."""
-        case = '\t<testcase name="{0}" classname="{0}" time="1.25" status="{1}">\n'
-        out = '\t\t<system-out>{0}</system-out>\n\t</testcase>\n'
+        """At the end, the last lines of each test that was skipped or failed."""
         (self.state / "junit").write_text(
-            case.format("good", "run") + out.format("well\n") +
-            case.format("bad", "fail") + '\t\t<failure message=""/>\n' +
-            out.format("".join(f"line {i}\n" for i in range(20)) + "a.cpp:3: x &lt; y &amp;&amp; z\n") +
-            case.format("silent", "fail") + out.format(""))
-        (self.state / "tests-fail-gcc").touch()
+            JUNIT("good", "run", "well\n") +
+            JUNIT("bad", "fail", "".join(f"line {i}\n" for i in range(20)) + "a.cpp:3: x &lt; y &amp;&amp; z\n") +
+            JUNIT("linux", "notrun", "one\ntwo\nno network\n") + JUNIT("silent", "fail", ""))
         lines = self.start("test", "--compiler", "gcc").stdout.splitlines()
-        begin = lines.index("./test: failed: gcc bad")
-        self.assertEqual(lines[begin + 1:], [f"    line {i}" for i in range(6, 20)] +
-                         ["    a.cpp:3: x < y && z", "./test: failed: gcc silent"])
+        self.assertEqual(lines[lines.index("./test: skipped: gcc linux"):],
+                         ["./test: skipped: gcc linux", "    two", "    no network", "./test: failed: gcc bad"] +
+                         [f"    line {i}" for i in range(6, 20)] +
+                         ["    a.cpp:3: x < y && z", "./test: failed: gcc silent",
+                          "./test: nothing failed, some were skipped (gcc)"])
 
     def test_test_fails(self):
         for compiler in ("gcc", "clang"):
