@@ -1,37 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Damages the sources, one slip at a time, and fails unless a test notices each.
 
-check_damages.py --source ROOT --build BUILD [--out DIR] [--list | --form | --planted | NAME...]
+check_damages.py --source ROOT --build BUILD [--out DIR] [--list | --form | --planted | --state | NAME...]
                  [--go-on] [--share K/N]
 
 Without names all damages are tried; README.md says what a damage is. Each is made in a copy of
 the tree below DIR, where only the programs of its test are built again. DIR keeps the log of each,
-and which were noticed. With --go-on those are not tried again, as long as the sources are what they were.
+and what became of it (the file `results`). With --go-on those that were noticed are not tried again, as long as
+nothing is changed that their test is made from, nor the damage.
 """
 import argparse
-import hashlib
 import json
-import os
 import pathlib
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import time
 import tomllib
 
+from damaged_copy import Copy, Wrong, place_of, sha
+
 HERE = pathlib.Path(__file__).resolve().parent
-TIME_OUT = 900  # seconds a test may take that is not damaged
-# A test that a damage makes hang has noticed it: what takes so much longer than before hangs.
-PATIENCE = 10  # times
-LEAST_PATIENCE = 60  # seconds, on a machine with other work
-HARDENED = {"user-isolation", "user-access-check"}  # experiments that have an image of their own
 KEYS = {"name", "file", "before", "after", "noticed_by"}
-
-
-class Wrong(Exception):
-    """Something that makes the whole run worthless."""
 
 
 def read_damages(folder):
@@ -44,20 +34,6 @@ def read_damages(folder):
     if not damages:
         raise Wrong("there are no damages")
     return damages
-
-
-def place_of(damage, root):
-    """The damaged text, with the lines `before` in it exactly once."""
-    path = root / damage["file"]
-    if not path.is_file():
-        return None, f"there is no {damage['file']}"
-    text = "\n" + path.read_text()
-    times = text.count("\n" + damage["before"] + "\n")
-    if times != 1:
-        return None, f"its lines stand {times} times in {damage['file']}"
-    if damage["before"] == damage["after"]:
-        return None, "it changes nothing"
-    return text.replace("\n" + damage["before"] + "\n", "\n" + damage["after"] + "\n")[1:], None
 
 
 def compiler_of(build):
@@ -96,165 +72,116 @@ def check_form(damages, root, tests, compiler):
     return problems
 
 
-class Copy:
-    """A copy of the tree, built in a folder of its own."""
+class Results:
+    """What became of each damage: lines of JSON that are only added to, so that nothing is lost.
 
-    def __init__(self, source, build, out):
-        self.source, self.out, self.root = source, out, out / "tree"
-        self.build = self.root / "build/damaged"
-        self.logs = out / "logs"
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.time_outs = {}  # of each test that was timed
-        self.refresh()
-        cache = (build / "CMakeCache.txt").read_text()
-        keep = [f"-D{line}" for line in cache.splitlines()
-                if line.startswith(("CMAKE_CXX_COMPILER:", "CMAKE_ASM_COMPILER:", "NMISAFE_ARCHS:"))]
-        self.must(["cmake", "-G", "Ninja", "-S", str(self.root), "-B", str(self.build), *keep,
-                   "-DNMISAFE_BUILD_TESTS=ON", "-DNMISAFE_BUILD_BENCH=OFF"], "configure")
+    A line about a test has the files that it was made from, and the hash of them and of its commands; a line about a
+    damage has that hash. It holds while the same files and commands have the same hash.
+    """
 
-    def hash_of_sources(self):
-        """Of all sources, the damages among them."""
-        total = hashlib.sha256()
-        for name in sorted(self.names):
-            if (self.root / name).is_file():
-                total.update(f"{name}\0".encode() + hashlib.sha256((self.root / name).read_bytes()).digest())
-        return total.hexdigest()
-
-    def refresh(self):
-        """Makes the copy what the tree is, and touches nothing that is as it should be."""
-        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                                cwd=self.source, text=True, capture_output=True)
-        names = [name for name in listed.stdout.split("\0") if name]
-        if not names:
-            raise Wrong("git lists no sources")
-        self.names = names
-        for name in names:
-            origin, target = self.source / name, self.root / name
-            if not origin.is_file():
+    def __init__(self, copy):
+        self.copy, self.path = copy, copy.out / "results"
+        self.tests, self.damages = {}, {}
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError: # was cut while it was written
                 continue
-            if not target.exists() or target.read_bytes() != origin.read_bytes():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(origin, target)
+            if "files" in entry:
+                self.tests[entry["test"]] = entry
+            else:
+                self.damages[entry["damage"]] = entry
+        self.hashes = {}  # of each test as it is now
+        revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=copy.source, text=True,
+                                  capture_output=True)
+        self.revision = revision.stdout.strip()
 
-    def run(self, command, log, time_out=None):
-        """The exit status, or None for a time-out."""
-        with (self.logs / f"{log}.log").open("a") as output:
-            output.write(f"$ {' '.join(command)}\n")
-            output.flush()
-            with subprocess.Popen(command, cwd=self.root, stdin=subprocess.DEVNULL, stdout=output,
-                                  stderr=subprocess.STDOUT, start_new_session=True) as child:
-                try:
-                    return child.wait(time_out)
-                except BaseException as problem:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-                    if isinstance(problem, subprocess.TimeoutExpired):
-                        return None
-                    raise
-
-    def must(self, command, log):
-        if self.run(command, log) != 0:
-            raise Wrong(f"{' '.join(command[:2])} failed without damage ({self.logs}/{log}.log)")
-
-    def targets(self, test):
-        if test.startswith("guest "):
-            arch = test.split()[2]
-            has_own = test.split()[1] in HARDENED and arch != "x86_32_pae" # which has it in its controls image
-            hardened = [f"kernel_{arch}-hardened"] if has_own else []
-            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"] + hardened
-        if test.startswith("guest.outside."):
-            arch = test.split(".")[3]
-            return ["nmisafe", "injector", f"kernel_{arch}", f"kernel_{arch}-controls"]
-        if test.startswith("guest.bochs."):
-            return [test.removeprefix("guest.").replace(".", "-", 1)]
-        if test.startswith("guest."):
-            arch = test.rpartition(".")[2]
-            if test == "guest.fsgsbase-nmi.x86_64":
-                return ["nmisafe", "kernel_x86_64-hardened"]
-            return ["nmisafe", f"kernel_{arch}", f"kernel_{arch}-controls"]
-        if test.startswith("unit."):
-            return [f"test_{test.removeprefix('unit.')}"]
-        if test.startswith("ctf."):
-            return [f"write_trace.{test.rpartition('.')[2]}"]
-        if test.startswith("record."):
-            arch = test[-6:] if test.endswith(("x86_64", "x86_32")) else "x86_64"
-            return ["nmisafe", f"kernel_{arch}"]
-        return ["all"]
-
-    def build_for(self, test, log):
-        return self.run(["cmake", "--build", str(self.build), "--target", *self.targets(test)], log)
-
-    def test(self, test, log):
-        if test.startswith("guest "):
-            _, experiment, arch, policy = test.split()
-            command = [str(self.build / "tool/nmisafe"), "run", "--images", str(self.build / "kernel"),
-                       "--out", str(self.out / "guest"), "--jobs", "1", "--experiment", experiment,
-                       "--arch", arch, "--policy", policy]
-        else:
-            command = ["ctest", "--test-dir", str(self.build), "--output-on-failure", "--no-tests=error",
-                       "-R", "^" + test.replace(".", r"\.") + "$"]
-        return self.run(command, log, self.time_outs.get(test, TIME_OUT))
-
-    def time_test(self, test, log):
-        """Runs it undamaged; whether it passes."""
-        begin = time.monotonic()
-        passes = self.test(test, log) == 0
-        self.time_outs[test] = max(LEAST_PATIENCE, PATIENCE * (time.monotonic() - begin))
-        return passes
-
-    def try_damage(self, damage):
-        """What became of it: noticed, or a reason why not."""
-        name, test, path = damage["name"], damage["noticed_by"], self.root / damage["file"]
-        (self.logs / f"{name}.log").unlink(missing_ok=True)
-        text, problem = place_of(damage, self.root)
-        if problem:
-            return problem
-        whole = path.read_text()
-        path.write_text(text)
-        try:
-            if self.build_for(test, name) != 0:
-                return "noticed" if test == "compiler" else "it does not compile"
-            return "survived" if self.test(test, name) == 0 else "noticed"
-        finally:
-            path.write_text(whole)
-
-
-class Noticed:
-    """The names of those that were noticed, kept in a file whose first line says of which sources."""
-
-    def __init__(self, copy, go_on):
-        self.path = copy.out / "noticed"
-        first = copy.hash_of_sources()
-        lines = self.path.read_text().split() if go_on and self.path.exists() else []
-        self.names = set(lines[1:]) if lines[:1] == [first] else set()
-        self.path.write_text("\n".join([first, *sorted(self.names), ""]))
-
-    def add(self, name):
+    def add(self, entry):
         with self.path.open("a") as file:
-            file.write(f"{name}\n")
+            file.write(json.dumps(entry) + "\n")
+
+    def hash_now(self, test):
+        if test not in self.hashes and test in self.tests:
+            self.hashes[test] = self.copy.hash_of(test, self.tests[test]["files"])
+        return self.hashes.get(test)
+
+    def note_test(self, test):
+        """To be called when it is built and has passed."""
+        files = self.copy.files_of(test)
+        self.hashes[test] = self.copy.hash_of(test, files)
+        self.tests[test] = {"test": test, "hash": self.hashes[test], "files": files}
+        self.add(self.tests[test])
+
+    def note(self, damage, result, seconds):
+        entry = {"damage": damage["name"], "slip": slip(damage), "result": result, "test": damage["noticed_by"],
+                 "hash": self.hashes.get(damage["noticed_by"]), "seconds": round(seconds), "revision": self.revision}
+        self.damages[damage["name"]] = entry
+        self.add(entry)
+
+    def known(self, damage):
+        """What became of it, or None if it was not tried, or something is another now."""
+        entry = self.damages.get(damage["name"])
+        if not entry or entry["slip"] != slip(damage) or entry["test"] != damage["noticed_by"]:
+            return None
+        return entry["result"] if entry["hash"] and entry["hash"] == self.hash_now(entry["test"]) else None
+
+
+def slip(damage):
+    return sha("\0".join((damage["file"], damage["before"], damage["after"])).encode())
+
+
+def in_order(damages):
+    """By test, the cheap ones first, and of a test by file: what is built for one is built for the next."""
+    def kind(test):
+        return ("unit.", "tool.", "ctf.", "image.", "record.", "guest").index(
+            next((begin for begin in ("unit.", "tool.", "ctf.", "image.", "record.") if test.startswith(begin)), "guest"))
+    return sorted(damages, key=lambda one: (kind(one["noticed_by"]), one["noticed_by"], one["file"], one["name"]))
 
 
 def try_all(damages, copy, go_on=False):
-    noticed = Noticed(copy, go_on)
-    damages = [damage for damage in damages
-               if "equivalent" not in damage and damage["name"] not in noticed.names]
-    if noticed.names:
-        print(f"{len(noticed.names)} were noticed before", flush=True)
-    for test in sorted({damage["noticed_by"] for damage in damages} - {"compiler"}):
-        log = "undamaged-" + test.replace(" ", "-")
-        if copy.build_for(test, log) != 0 or not copy.time_test(test, log):
-            raise Wrong(f"{test} fails without damage ({copy.logs}/{log}.log)")
-    failed = 0
-    for number, damage in enumerate(damages, 1):
-        begin = time.monotonic()
-        result = copy.try_damage(damage)
-        failed += result != "noticed"
-        if result == "noticed":
-            noticed.add(damage["name"])
-        print(f"[{number}/{len(damages)}] {damage['name']}: {result} "
-              f"({damage['noticed_by']}, {time.monotonic() - begin:.0f} s)", flush=True)
+    results = Results(copy)
+    damages = [damage for damage in damages if "equivalent" not in damage]
+    if go_on:
+        every, damages = damages, [one for one in damages if not (results.known(one) or "").startswith("noticed")]
+        print(f"{len(every) - len(damages)} of {len(every)} were noticed before", flush=True)
+    failed, ready, parts = 0, {}, {}
+    for number, damage in enumerate(in_order(damages), 1):
+        test, begin = damage["noticed_by"], time.monotonic()
+        if test not in ready:
+            log = "undamaged-" + test.replace(" ", "-")
+            (copy.logs / f"{log}.log").unlink(missing_ok=True)
+            ready[test] = test == "compiler" or copy.passes(test, log)
+            if ready[test] and test != "compiler":
+                results.note_test(test)
+                parts[test] = set(results.tests[test]["files"])
+            begin = time.monotonic()
+        if not ready[test]:
+            result = "its test fails without damage"
+        elif test != "compiler" and damage["file"] not in parts[test]:
+            result = "its test is not made from that file"
+        else:
+            result = copy.try_damage(damage)
+        seconds = time.monotonic() - begin
+        failed += not result.startswith("noticed")
+        results.note(damage, result, seconds)
+        print(f"[{number}/{len(damages)}] {damage['name']}: {result} ({test}, {seconds:.0f} s)", flush=True)
     print(f"{len(damages) - failed} passed, {failed} failed")
     return failed
+
+
+def print_state(damages, copy):
+    """What is known of each; whether something is left to be done."""
+    results, counts = Results(copy), {}
+    for damage in in_order(damages):
+        state = "equivalent" if "equivalent" in damage else results.known(damage)
+        if not state:
+            state = "changed since" if damage["name"] in results.damages else "not tried"
+        counts[state] = counts.get(state, 0) + 1
+        if not state.startswith(("noticed", "equivalent")):
+            print(f"{damage['name']}: {state} ({damage['noticed_by']})")
+    print(", ".join(f"{state} {count}" for state, count in sorted(counts.items())))
+    return any(not state.startswith(("noticed", "equivalent")) for state in counts)
 
 
 def try_planted(copy):
@@ -293,9 +220,10 @@ def main():
     arguments.add_argument("--list", action="store_true", help="only list the damages")
     arguments.add_argument("--form", action="store_true", help="only look whether they can be made")
     arguments.add_argument("--planted", action="store_true", help="try damages that must not pass")
+    arguments.add_argument("--state", action="store_true", help="only say what is known of each")
     arguments.add_argument("--test", help="only those that this test has to notice")
     arguments.add_argument("--go-on", action="store_true",
-                           help="leave out those that were noticed before, with these sources")
+                           help="leave out those that were noticed before, if their test is still made from the same")
     arguments.add_argument("--share", type=share, default=(1, 1), metavar="K/N",
                            help="only the K-th of N shares, for several at a time, each with its own DIR")
     arguments.add_argument("names", nargs="*", metavar="NAME")
@@ -323,6 +251,8 @@ def main():
             raise Wrong("no damage is chosen")
         if options.planted:
             return 1 if try_planted(Copy(source, build, out)) else 0
+        if options.state:
+            return 1 if print_state(chosen, Copy(source, build, out)) else 0
         problems = check_form(chosen, source, known_tests(build), compiler_of(build))
         print("\n".join(problems) if problems else f"{len(chosen)} damages can be made")
         if options.form or problems:
