@@ -194,6 +194,8 @@ def try_planted(copy):
         "its lines stand 0 times in nmisafe/trap/return_plan.hpp":
             {**base, "name": "planted-elsewhere", "before": "no such line", "after": ""},
     }
+    if not copy.passes(base["noticed_by"], "undamaged"):
+        raise Wrong(f"{base['noticed_by']} fails without damage ({copy.logs}/undamaged.log)")
     wrong = 0
     for expected, damage in planted.items():
         result = copy.try_damage(damage)

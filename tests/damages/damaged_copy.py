@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A copy of the tree in which damages are made: what each test needs built, how it is run, and what it is made from."""
+import fcntl
 import hashlib
 import json
 import os
@@ -64,6 +65,11 @@ class Copy:
         self.build = self.root / "build/damaged"
         self.logs = out / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.lock = (out / "lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Wrong(f"another run is at work in {out}") from None
         self.time_outs = {}  # of each test that was timed
         self.refresh()
         cache = (build / "CMakeCache.txt").read_text()
