@@ -100,4 +100,22 @@ void nmisafe_c_for_each_top_table(void (*function)(uint64_t top_table, void* arg
     function(4096, argument);
 }
 
+/* What the CPU would find in so many tables, from this one down; 1: its entry alone. */
+static uintptr_t entry_of(uint64_t top_table, unsigned tables, uintptr_t address) {
+    const unsigned bits = sizeof(uintptr_t) == 8 ? 9 : 10, all = sizeof(uintptr_t) == 8 ? 4 : 2;
+    uintptr_t entry = (uintptr_t)top_table;
+    for (unsigned level = all; level-- > all - tables;) {
+        const uintptr_t index = address >> (12 + level * bits) & (((uintptr_t)1 << bits) - 1);
+        memcpy(&entry, memory[entry / 4096 % PAGES] + index * sizeof entry, sizeof entry);
+    }
+    return entry;
+}
+
+static bool is_writable(const void* address) {
+    return (entry_of(4096, sizeof(uintptr_t) / 2, (uintptr_t)address) & 2) != 0;
+}
+static bool is_no_execute(const void* address) { /* never on x86-32: without PAE there is no such bit */
+    return sizeof(uintptr_t) == 8 && entry_of(4096, 4, (uintptr_t)address) >> (8 * sizeof(uintptr_t) - 1) != 0;
+}
+
 #endif

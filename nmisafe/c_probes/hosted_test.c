@@ -168,12 +168,12 @@ static void test_kprobe(void) {
 
 /* --- markers and immediate values ----------------------------------------------------------------------------------- */
 
+NMISAFE_C_MARKER_DECLARE(first_of_two, "a %d")
+NMISAFE_C_MARKER_DEFINE(first_of_two, "twice", "same");
 NMISAFE_C_MARKER_DECLARE(types, "%d %llx %hhu%c %p [%s] %zu")
 NMISAFE_C_MARKER_DEFINE(types, "test", "types");
 NMISAFE_C_MARKER_DECLARE(bare, "nothing")
 NMISAFE_C_MARKER_DEFINE(bare, "test", "bare");
-NMISAFE_C_MARKER_DECLARE(first_of_two, "a %d")
-NMISAFE_C_MARKER_DEFINE(first_of_two, "twice", "same");
 NMISAFE_C_MARKER_DECLARE(second_of_two, "b %d")
 NMISAFE_C_MARKER_DEFINE(second_of_two, "twice", "same");
 NMISAFE_C_BRANCH_DECLARE(extra)
@@ -211,7 +211,7 @@ static void on_hit(const nmisafe_marker* which, void* private_data,
 }
 
 static void hit_both(void) {
-    NMISAFE_C_MARK(types, evaluate(-2), 0x123456789abcdefULL, (unsigned char)200, 'c',
+    NMISAFE_C_MARK(types, evaluate(-2), 0x123456789abcdefULL, 200 - 256 /* of which %hhu is a byte */, 'c',
                    (void*)&count, "text", sizeof count);
     NMISAFE_C_MARK_ONLY(bare);
 }
@@ -231,7 +231,7 @@ static void test_marker_errors(void) {
     CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_NOT_SET_UP);
     nmisafe_marker_types.format = "%f %u";
     CHECK(nmisafe_marker_set_up(workspace, 1) == NMISAFE_BAD_MARKER);
-    CHECK(nmisafe_marker_first_of_two.count == 0);
+    CHECK(nmisafe_marker_first_of_two.count == 0 && nmisafe_marker_second_of_two.count == 0);
     CHECK(nmisafe_marker_register("test", "types", NULL, &probe) == NMISAFE_NOT_SET_UP);
     CHECK(nmisafe_marker_register("test", "bare", NULL, &probe) == NMISAFE_NOT_SET_UP);
     nmisafe_marker_types.format = format;
@@ -317,6 +317,7 @@ static void test_vmalloc(void) {
 #endif
     const nmisafe_area bad = {area.begin + 1, area.end, area.shared_level};
     const uint64_t pages[] = {5 * 4096, 3 * 4096};
+    const uint64_t second_table = nmisafe_c_allocate_page();
     void *mapped = NULL, *other = NULL;
     CHECK(nmisafe_vmalloc_set_up(&bad) == NMISAFE_BAD_AREA);
     CHECK(nmisafe_vmalloc_set_up(&area) == NMISAFE_OK);
@@ -327,7 +328,16 @@ static void test_vmalloc(void) {
     CHECK(nmisafe_physical_address(&area, (uintptr_t)mapped + 5) % 4096 == 5);
     CHECK(nmisafe_vmap(&area, pages, 2, NMISAFE_READ_ONLY, &other) == NMISAFE_OK);
     CHECK(nmisafe_physical_address(&area, (uintptr_t)other + 4096) == pages[1]);
-    CHECK(nmisafe_set_permission(&area, other, NMISAFE_EXECUTE) == NMISAFE_OK);
+    CHECK(is_writable(mapped) && !is_writable(other));
+    CHECK(nmisafe_set_permission(&area, mapped, NMISAFE_EXECUTE) == NMISAFE_OK);
+    CHECK(!is_writable(mapped) && !is_no_execute(mapped));
+    CHECK(is_no_execute(other) == (sizeof(uintptr_t) == 8));
+    CHECK(nmisafe_set_permission(&area, mapped, NMISAFE_READ_WRITE) == NMISAFE_OK);
+    CHECK(is_writable(mapped) && is_no_execute(mapped) == (sizeof(uintptr_t) == 8));
+    CHECK(nmisafe_vmalloc_add_to(second_table, &area) == NMISAFE_OK);
+    CHECK(entry_of(second_table, 1, area.begin) == entry_of(4096, 1, area.begin));
+    CHECK(nmisafe_vmalloc_remove_from(second_table, &area) == NMISAFE_OK);
+    CHECK(entry_of(second_table, 1, area.begin) == 0 && entry_of(4096, 1, area.begin) != 0);
     CHECK(nmisafe_vfree(&area, other) == NMISAFE_NOT_MAPPED);
     CHECK(nmisafe_vunmap(&area, other) == NMISAFE_OK);
     CHECK(nmisafe_vfree(&area, mapped) == NMISAFE_OK && flushes != 0 && locks == 0);

@@ -13,6 +13,7 @@ import argparse
 import json
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -106,16 +107,16 @@ class Results:
             self.hashes[test] = self.copy.hash_of(test, self.tests[test]["files"])
         return self.hashes.get(test)
 
-    def note_test(self, test):
+    def note_test(self, test, times):
         """To be called when it is built and has passed."""
         files = self.copy.files_of(test)
         self.hashes[test] = self.copy.hash_of(test, files)
-        self.tests[test] = {"test": test, "hash": self.hashes[test], "files": files}
+        self.tests[test] = {"test": test, "hash": self.hashes[test], **times, "files": files}
         self.add(self.tests[test])
 
-    def note(self, damage, result, seconds):
+    def note(self, damage, result, times):
         entry = {"damage": damage["name"], "slip": slip(damage), "result": result, "test": damage["noticed_by"],
-                 "hash": self.hashes.get(damage["noticed_by"]), "seconds": round(seconds), "revision": self.revision}
+                 "hash": self.hashes.get(damage["noticed_by"]), **times, "revision": self.revision}
         self.damages[damage["name"]] = entry
         self.add(entry)
 
@@ -129,6 +130,21 @@ class Results:
 
 def slip(damage):
     return sha("\0".join((damage["file"], damage["before"], damage["after"])).encode())
+
+
+class Watch:
+    """What something takes: on the clock, and of CPUs, which is what it takes on an idle machine."""
+
+    def __init__(self):
+        self.begin = self.now()
+
+    @staticmethod
+    def now():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.monotonic(), used.ru_utime + used.ru_stime
+
+    def times(self):
+        return {key: round(end - begin) for key, begin, end in zip(("seconds", "cpu_seconds"), self.begin, self.now())}
 
 
 def in_order(damages):
@@ -147,25 +163,25 @@ def try_all(damages, copy, go_on=False):
         print(f"{len(every) - len(damages)} of {len(every)} were noticed before", flush=True)
     failed, ready, parts = 0, {}, {}
     for number, damage in enumerate(in_order(damages), 1):
-        test, begin = damage["noticed_by"], time.monotonic()
+        test, watch = damage["noticed_by"], Watch()
         if test not in ready:
             log = "undamaged-" + test.replace(" ", "-")
             (copy.logs / f"{log}.log").unlink(missing_ok=True)
             ready[test] = test == "compiler" or copy.passes(test, log)
             if ready[test] and test != "compiler":
-                results.note_test(test)
+                results.note_test(test, watch.times())
                 parts[test] = set(results.tests[test]["files"])
-            begin = time.monotonic()
+            watch = Watch()
         if not ready[test]:
             result = "its test fails without damage"
         elif test != "compiler" and damage["file"] not in parts[test]:
             result = "its test is not made from that file"
         else:
             result = copy.try_damage(damage)
-        seconds = time.monotonic() - begin
+        times = watch.times()
         failed += not result.startswith("noticed")
-        results.note(damage, result, seconds)
-        print(f"[{number}/{len(damages)}] {damage['name']}: {result} ({test}, {seconds:.0f} s)", flush=True)
+        results.note(damage, result, times)
+        print(f"[{number}/{len(damages)}] {damage['name']}: {result} ({test}, {times['seconds']} s)", flush=True)
     print(f"{len(damages) - failed} passed, {failed} failed")
     return failed
 
