@@ -114,8 +114,10 @@ static uintptr_t entry_of(uint64_t top_table, unsigned tables, uintptr_t address
 static bool is_writable(const void* address) {
     return (entry_of(4096, sizeof(uintptr_t) / 2, (uintptr_t)address) & 2) != 0;
 }
-static bool is_no_execute(const void* address) { /* never on x86-32: without PAE there is no such bit */
-    return sizeof(uintptr_t) == 8 && entry_of(4096, 4, (uintptr_t)address) >> (8 * sizeof(uintptr_t) - 1) != 0;
+static bool
+is_no_execute(const void* address) { /* never on x86-32: without PAE there is no such bit */
+    return sizeof(uintptr_t) == 8 &&
+           entry_of(4096, 4, (uintptr_t)address) >> (8 * sizeof(uintptr_t) - 1) != 0;
 }
 
 #endif

@@ -211,8 +211,9 @@ static void on_hit(const nmisafe_marker* which, void* private_data,
 }
 
 static void hit_both(void) {
-    NMISAFE_C_MARK(types, evaluate(-2), 0x123456789abcdefULL, 200 - 256 /* of which %hhu is a byte */, 'c',
-                   (void*)&count, "text", sizeof count);
+    const signed char negative = 200 - 256; /* which %hhu shows as 200 */
+    NMISAFE_C_MARK(types, evaluate(-2), 0x123456789abcdefULL, negative, 'c', (void*)&count, "text",
+                   sizeof count);
     NMISAFE_C_MARK_ONLY(bare);
 }
 
