@@ -277,13 +277,14 @@ class Record(unittest.TestCase):
     def check_modules(self, arch):
         """Faults in a module's code, which comes and goes: their addresses have names, files and lines, as long as
         the trace says what code was where."""
-        self.record("--arch", arch, "--experiment", "module-in-nmi", "--kernel-option", "reloads=20",
+        self.record("--arch", arch, "--experiment", "module-in-nmi", "--kernel-option", "reloads=100",
                     "--processors", "4")
         self.assertEqual(read(self.trace)[1], [])
         sidecar = self.trace / ".nmisafe.json"
         about = json.loads(sidecar.read_text())
         code = [one for one in about["images"] if one["file"] == "nmi_probe" and one["section"] == ".text"]
-        self.assertGreaterEqual(len(code), 10)
+        # More than the guest's table has places for, with which it goes on as if each were the first.
+        self.assertGreater(len(code), 64)
         self.assertEqual([one for one in code if not one["loaded"] < one["unloaded"]], [])
 
         def in_module():
