@@ -312,7 +312,7 @@ static void test_context(void) {
 
 static void test_vmalloc(void) {
 #ifdef __x86_64__
-    const nmisafe_area area = {0xffffc00000000000, 0xffffc08000000000, 4};
+    const nmisafe_area area = {0xffffc00000000000, 0xffffc08000000000, 3};
 #else
     const nmisafe_area area = {0xe0000000, 0xe1000000, 2};
 #endif
@@ -336,9 +336,10 @@ static void test_vmalloc(void) {
     CHECK(nmisafe_set_permission(&area, mapped, NMISAFE_READ_WRITE) == NMISAFE_OK);
     CHECK(is_writable(mapped) && is_no_execute(mapped) == (sizeof(uintptr_t) == 8));
     CHECK(nmisafe_vmalloc_add_to(second_table, &area) == NMISAFE_OK);
-    CHECK(entry_of(second_table, 1, area.begin) == entry_of(4096, 1, area.begin));
+    /* On x86-32 the top table is the shared level itself: there is none above it to be had. */
+    CHECK((entry_of(second_table, 1, area.begin) != 0) == (sizeof(uintptr_t) == 8));
     CHECK(nmisafe_vmalloc_remove_from(second_table, &area) == NMISAFE_OK);
-    CHECK(entry_of(second_table, 1, area.begin) == 0 && entry_of(4096, 1, area.begin) != 0);
+    CHECK(entry_of(second_table, 1, area.begin) == 0);
     CHECK(nmisafe_vfree(&area, other) == NMISAFE_NOT_MAPPED);
     CHECK(nmisafe_vunmap(&area, other) == NMISAFE_OK);
     CHECK(nmisafe_vfree(&area, mapped) == NMISAFE_OK && flushes != 0 && locks == 0);
