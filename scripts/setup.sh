@@ -61,6 +61,8 @@ packages_for_test=(
     "bochs-sdl: the second emulator"
     "bochsbios: the second emulator"
     "debootstrap: the other Debian release"
+    "ovmf: guests that boot by UEFI"
+    "grub-efi-amd64-bin: guests that boot by UEFI"
 )
 
 # refuse MESSAGE: for a wrong command line.

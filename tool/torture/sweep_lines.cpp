@@ -147,6 +147,8 @@ void sweep_lines::take_line(const std::string& text) {
         width_ = line.at("width").get<unsigned>();
     } else if (event == "printed") {
         has_printed_ = true;
+    } else if (event == "passed_16_bit_code") {
+        has_passed_16_bit_code_ = true;
     } else if (event == "over") {
         is_over_ = true;
         cpu_seconds_ = static_cast<double>(number(line, "cpu_milliseconds")) / 1000;

@@ -19,6 +19,9 @@ class sweep_lines {
 
     bool is_armed() const { return width_ != 0; }
     bool has_printed() const { return has_printed_; }
+    bool has_passed_16_bit_code() const {
+        return has_passed_16_bit_code_;
+    } // where the path would begin
     unsigned width() const { return width_; }
     bool is_over() const { return is_over_; }
     const std::string& error() const {
@@ -37,6 +40,7 @@ class sweep_lines {
     std::string rest_;
     unsigned width_ = 0;
     bool has_printed_ = false;
+    bool has_passed_16_bit_code_ = false;
     bool is_over_ = false;
     std::string error_;
     std::vector<std::uint64_t> path_;

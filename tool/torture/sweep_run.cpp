@@ -130,6 +130,8 @@ void running_sweep::tick() {
             stop(fmt::format(
                 "{} for {} seconds (--timeout)",
                 lines.is_armed() ? "no boundary was done"
+                : lines.has_passed_16_bit_code()
+                    ? "the guest has come there in 16-bit code alone, which is not followed,"
                 : lines.has_printed()
                     ? "the guest has not taken the path since it printed --after's text"
                     : "the guest has not taken the path, or not printed --after's text,",

@@ -24,6 +24,7 @@ namespace nmisafe::torture {
 namespace {
 
 sweep* one;
+bool has_named_16_bit_code;
 std::deque<instruction> instructions; // as long as the emulator runs: its translations point here
 
 // The interface's version is asked for before anything of this runs, but for this.
@@ -61,6 +62,10 @@ void on_translation(plugin_id, translation_block* block) {
         }
         next.what = kind_of(next.bytes, next.size, wide);
         next.may_begin = !is_real_mode && one->may_begin(next.pc);
+        if (is_real_mode && !has_named_16_bit_code && one->may_begin(next.pc)) {
+            has_named_16_bit_code = true;
+            line("passed_16_bit_code").send();
+        }
         if (one->is_armed() || next.may_begin ||
             (is_print(next.what) && !one->wanted().after.empty())) {
             instructions.push_back(next);
