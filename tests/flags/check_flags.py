@@ -7,10 +7,10 @@ that no probe may touch refers to code elsewhere; or the compiler's error is the
 refused. Nothing is run.
 
 What a file says by itself (a name that it does not include, a call of another file's function) is seen where
-each is compiled alone: the set O2. All other sets are there for what a compiler adds of its own to each
+each is compiled alone: the set O2, but for --joined. All other sets are there for what a compiler adds of its own to each
 function; they compile all files as one, which takes a sixth of the time.
 
-    check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--set NAME ...]
+    check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--joined] [--set NAME ...]
     check_flags.py --root ROOT --compiler NAME --width 64|32 --self-test
 """
 
@@ -84,11 +84,11 @@ def sources(root, every_module):
     return found
 
 
-def compiled(root, chosen, files, folder):
+def compiled(root, chosen, files, folder, joined):
     """What to compile for this set: (name in messages, path), assembly too."""
     assembly = [(file, root / file) for file in files if file.endswith(".S")]
     plain = [file for file in files if file.endswith(".cpp")]
-    if chosen.each_alone:
+    if chosen.each_alone and not joined:
         return [(file, root / file) for file in plain] + assembly
     # But for the embedder, whose definitions no compiler of the library sees.
     path = folder / "all.cpp"
@@ -101,8 +101,9 @@ def errors_of(text):
     return [line for line in text.splitlines() if re.search(r"\berror:", line)] or [text]
 
 
-def problems_of(root, compiler, chosen, folder, more=(), files=None):
-    """What is wrong with a set of flags, as sentences; and what came of it. `files`: only these sources."""
+def problems_of(root, compiler, chosen, folder, more=(), files=None, joined=False):
+    """What is wrong with a set of flags, as sentences; and what came of it. `files`: only these sources. `joined`: no
+    source alone."""
     # With isolated page tables it is refused.
     capture = [] if "NMISAFE_PAGE_TABLE_ISOLATION" in chosen.flags else ["-DNMISAFE_TRAP_RETURN_CAPTURE"]
     assembly_flags = [f"-I{root}", f"-I{root}/tests/flags", *capture,
@@ -111,7 +112,7 @@ def problems_of(root, compiler, chosen, folder, more=(), files=None):
              *capture, *more]
     objects, outputs = [], []
     chosen_files = files or sources(root, chosen.every_module)
-    for number, (source, path) in enumerate(compiled(root, chosen, chosen_files, folder)):
+    for number, (source, path) in enumerate(compiled(root, chosen, chosen_files, folder, joined)):
         output = str(folder / f"{number}.o")
         if path.suffix == ".cpp":
             done = compiler.run([*flags, "-c", str(path), "-o", output], folder)
@@ -143,9 +144,9 @@ def problems_of(root, compiler, chosen, folder, more=(), files=None):
     return problems, "not clean" if problems else "clean"
 
 
-def check(root, compiler, chosen, more=(), files=None):
+def check(root, compiler, chosen, more=(), files=None, joined=False):
     with tempfile.TemporaryDirectory() as folder:
-        return problems_of(root, compiler, chosen, pathlib.Path(folder), more, files)
+        return problems_of(root, compiler, chosen, pathlib.Path(folder), more, files, joined)
 
 
 def self_test(root, compiler):
@@ -185,6 +186,7 @@ def main():
     arguments.add_argument("--width", required=True, type=int, choices=(64, 32))
     arguments.add_argument("--jobs", type=int, default=1)
     arguments.add_argument("--full", action="store_true", help="also the sets that find no more as a rule")
+    arguments.add_argument("--joined", action="store_true", help="all sources as one in the set O2 too")
     arguments.add_argument("--set", action="append", help="only the sets of this name")
     arguments.add_argument("--self-test", action="store_true")
     options = arguments.parse_args()
@@ -207,7 +209,7 @@ def check_all(options, arguments, compiler):
         arguments.error("no such set for this compiler and width")
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = pool.map(lambda one: check(root, compiler, one), chosen)
+        results = pool.map(lambda one: check(root, compiler, one, joined=options.joined), chosen)
         for one, (problems, outcome) in zip(chosen, results):
             print(f"{one.name}: {outcome}", flush=True)
             failed += bool(problems)
