@@ -33,6 +33,18 @@ foreach(width IN ITEMS x86_64 x86_32)
 endforeach()
 nmisafe_make_x86_32(nmisafe_doctest_main.x86_32)
 
+# What tests under the fake kernel include, compiled once for each width: almost half of a test's compile time.
+set(NMISAFE_UNIT_HEADERS <doctest/doctest.h> <algorithm> <array> <cstring> <functional> <map> <memory> <string> <vector>
+    ${PROJECT_SOURCE_DIR}/nmisafe/platform/fake/nmisafe_platform.hpp)
+foreach(width IN ITEMS x86_64 x86_32)
+    add_library(nmisafe_unit_headers.${width} OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/support/nothing.cpp)
+    target_include_directories(nmisafe_unit_headers.${width} PRIVATE ${PROJECT_SOURCE_DIR}
+        ${PROJECT_SOURCE_DIR}/nmisafe/platform/fake)
+    target_link_libraries(nmisafe_unit_headers.${width} PRIVATE nmisafe_doctest nmisafe_hosted)
+    target_precompile_headers(nmisafe_unit_headers.${width} PRIVATE ${NMISAFE_UNIT_HEADERS})
+endforeach()
+nmisafe_make_x86_32(nmisafe_unit_headers.x86_32)
+
 # nmisafe_join_sources(target)
 #
 # Compiles what the target links of the library as one: of a small file most of the time goes to headers, and with the
@@ -45,13 +57,14 @@ function(nmisafe_join_sources target)
     set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
-# nmisafe_add_unit_test(name SOURCES ... LINK ...)
+# nmisafe_add_unit_test(name SOURCES ... LINK ... OPTIONS ...)
 #
-# A host unit test on doctest, run by ctest as unit.<name>; with x86_32 in its name it is of that width.
+# A host unit test on doctest, run by ctest as unit.<name>; with x86_32 in its name it is of that width. OPTIONS are the
+# compiler's.
 # doctest's exit code is non-zero when a check fails; an empty test binary is an error through the pattern
 # below.
 function(nmisafe_add_unit_test name)
-    cmake_parse_arguments(test "" "" "SOURCES;LINK" ${ARGN})
+    cmake_parse_arguments(test "" "" "SOURCES;LINK;OPTIONS" ${ARGN})
     add_executable(test_${name} ${test_SOURCES})
     target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR})
     set(width x86_64)
@@ -60,6 +73,15 @@ function(nmisafe_add_unit_test name)
     endif()
     target_link_libraries(test_${name} PRIVATE
         nmisafe_doctest_main.${width} nmisafe_hosted ${test_LINK})
+    target_compile_options(test_${name} PRIVATE ${test_OPTIONS})
+    # Headers that were compiled with other options are of no use.
+    list(LENGTH test_SOURCES count)
+    if(NOT "nmisafe::platform_fake" IN_LIST test_LINK OR "nmisafe_tool" IN_LIST test_LINK)
+    elseif(NOT test_OPTIONS)
+        target_precompile_headers(test_${name} REUSE_FROM nmisafe_unit_headers.${width})
+    elseif(count GREATER 4)
+        target_precompile_headers(test_${name} PRIVATE ${NMISAFE_UNIT_HEADERS})
+    endif()
     # What is tested is optimised as in a kernel; optimising the test itself takes a third of its compile time.
     foreach(source IN LISTS test_SOURCES)
         if(source MATCHES "_test\\.cpp$" AND NOT source MATCHES "hosted")
@@ -81,8 +103,7 @@ endfunction()
 function(nmisafe_add_unit_tests name)
     cmake_parse_arguments(test "" "" "SOURCES;LINK;OPTIONS" ${ARGN})
     foreach(width IN ITEMS x86_64 x86_32)
-        nmisafe_add_unit_test(${name}.${width} SOURCES ${test_SOURCES} LINK ${test_LINK})
-        target_compile_options(test_${name}.${width} PRIVATE ${test_OPTIONS})
+        nmisafe_add_unit_test(${name}.${width} SOURCES ${test_SOURCES} LINK ${test_LINK} OPTIONS ${test_OPTIONS})
     endforeach()
     nmisafe_make_x86_32(test_${name}.x86_32)
 endfunction()
