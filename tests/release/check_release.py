@@ -17,9 +17,10 @@ import sys
 
 # The release here -> the other one that has to work.
 OTHERS = {"bookworm": "trixie", "trixie": "bookworm"}
-# One width under one policy: a plain experiment, and those for which QEMU logs each instruction.
+# One width under one policy: a plain experiment, and two for which QEMU logs each instruction, one of them at a speed
+# that is the guest's own. What can be wrong here is the build and what the emulator's options are called.
 SHARE = ["--arch", "x86_64", "--policy", "near", "--experiment", "breakpoint-in-nmi",
-         "--experiment", "every-instruction", "--experiment", "costs"]
+         "--experiment", "kprobe-sweep", "--experiment", "costs"]
 # Whoever has such names has to be able to build too.
 FOLDER = "sources, 100%"
 SKIPPED = 77
