@@ -26,7 +26,6 @@ namespace {
 
 using internal::way;
 using platform::contract;
-using x86::trap_frame;
 
 constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 
@@ -44,7 +43,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 /// remove() clears `armed`, then waits for `running` to be 0. Both orders are sequentially
 /// consistent: so either the probe is found disarmed here, or remove() waits.
 [[NMISAFE_TRAP_INLINE]] inline void call(handler function, uint32_t& counter, probe& what,
-                                         trap_frame& frame) {
+                                         platform::frame& frame) {
     __atomic_fetch_add(&what.internal.running, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&what.internal.armed, __ATOMIC_SEQ_CST) != 0) {
         __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
@@ -56,82 +55,89 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     __atomic_fetch_sub(&what.internal.running, 1, __ATOMIC_RELEASE);
 }
 
-[[NMISAFE_TRAP_INLINE]] inline void call_post(probe& what, trap_frame& frame) {
-    if (in_handler() == 0)
-        call(what.post, what.completed, what, frame);
-}
+/// Where the frame goes on when the post handler has run, if that is behind a RET that is still to
+/// be executed there; else 0.
+using pending_return = uintptr_t;
 
-/// The word at the top of the interrupted stack.
-[[NMISAFE_TRAP_INLINE]] inline volatile uintptr_t& top_of_stack(trap_frame& frame) {
-#ifdef __x86_64__
-    return *reinterpret_cast<volatile uintptr_t*>(frame.sp);
-#else
-    return *reinterpret_cast<volatile uintptr_t*>(&frame + 1);
-#endif
-}
-
-/// A RET is about to be executed at `ret`: the post handler sees what it leaves.
-[[NMISAFE_TRAP_INLINE]] inline void call_post_before_return(probe& what, trap_frame& frame,
-                                                            uintptr_t ret) {
-    frame.ip = top_of_stack(frame);
-#ifdef __x86_64__
-    const uintptr_t popped = sizeof(uintptr_t) + what.internal.step.released;
-    frame.sp += popped;
-    call_post(what, frame);
-    frame.sp -= popped;
-#else
-    call_post(what, frame);
-#endif
-    frame.ip = ret;
-}
-
-[[NMISAFE_TRAP_INLINE]] inline void at_probe(probe& what, trap_frame& frame) {
-    frame.ip = what.address;
+/// Calls the pre handler, and emulates what needs no slot. False: the post handler's turn is not now.
+[[NMISAFE_TRAP_INLINE]] inline bool at_probe(probe& what, platform::frame& frame, uintptr_t& ip,
+                                             pending_return& ret) {
+    ip = what.address;
     if (in_handler() == 0)
         call(what.pre, what.hits, what, frame);
     else
         __atomic_fetch_add(&what.missed, 1, __ATOMIC_RELAXED);
     if (internal::emulate(frame, what.internal.step, what.address))
-        call_post(what, frame);
-    else if (what.internal.step.how == way::return_near)
-        call_post_before_return(what, frame, what.slot);
-    else
-        frame.ip = what.slot;
+        return true;
+    ip = what.slot;
+    if (what.internal.step.how != way::return_near)
+        return false;
+    ret = what.slot;
+    return true;
 }
 
-[[NMISAFE_TRAP_INLINE]] inline void at_end_of_slot(probe& what, trap_frame& frame) {
+[[NMISAFE_TRAP_INLINE]] inline void at_end_of_slot(const probe& what, platform::frame& frame,
+                                                   uintptr_t& ip, pending_return& ret) {
     const internal::step& step = what.internal.step;
     const uintptr_t next = what.address + step.length;
+    ip = next;
+    if (step.how == way::copy)
+        return;
+    platform::note_return_address(frame); // of the slot's RET, or of the CALL
     if (step.how == way::jump_indirect) {
-        call_post_before_return(what, frame, what.slot + step.end + 1);
-        x86::note_return_address(frame); // of the slot's RET
+        ret = what.slot + step.end + 1;
+    } else if (step.how == way::call) {
+        ip = step.target;
+    } else if (step.how == way::call_indirect) {
+        volatile uintptr_t& top = platform::top_of_stack(frame);
+        ip = top;
+        top = next;
+    }
+}
+
+/// With a RET pending the post handler sees what that leaves.
+[[NMISAFE_TRAP_INLINE]] inline void call_post(probe& what, platform::frame& frame, uintptr_t& ip,
+                                              pending_return ret) {
+    if (in_handler() != 0) {
+        if (ret != 0)
+            ip = ret;
         return;
     }
-    if (step.how == way::call) {
-        frame.ip = step.target;
-        x86::note_return_address(frame);
-    } else if (step.how == way::call_indirect) {
-        frame.ip = top_of_stack(frame);
-        top_of_stack(frame) = next;
-        x86::note_return_address(frame);
-    } else {
-        frame.ip = next;
-    }
-    call_post(what, frame);
+    if (ret != 0)
+        ip = platform::top_of_stack(frame);
+#ifdef __x86_64__
+    const uintptr_t popped = ret != 0 ? sizeof(uintptr_t) + what.internal.step.released : 0;
+    platform::sp_of(frame) += popped;
+#endif
+    call(what.post, what.completed, what, frame);
+#ifdef __x86_64__
+    platform::sp_of(frame) -= popped;
+#endif
+    if (ret != 0)
+        ip = ret;
 }
 
 } // namespace
 
-[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(trap_frame& frame) {
-    const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
+[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(platform::frame& frame) {
+    uintptr_t& ip = platform::ip_of(frame);
+    const uintptr_t address = ip - 1; // #BP is a trap: the frame is behind the INT3
     const uint32_t changes = __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE);
-    if (probe* const what = internal::all.sites.find(address)) {
-        at_probe(*what, frame);
-        return true;
+    pending_return ret = 0;
+    probe* what = internal::all.sites.find(address);
+    bool is_post = true;
+    if (what != nullptr) {
+        is_post = at_probe(*what, frame, ip, ret);
+    } else {
+        what = internal::all.slots.find(address & slot_mask);
+        if (what != nullptr && address == what->slot + what->internal.step.end)
+            at_end_of_slot(*what, frame, ip, ret);
+        else
+            what = nullptr;
     }
-    probe* const what = internal::all.slots.find(address & slot_mask);
-    if (what != nullptr && address == what->slot + what->internal.step.end) {
-        at_end_of_slot(*what, frame);
+    if (what != nullptr) {
+        if (is_post)
+            call_post(*what, frame, ip, ret);
         return true;
     }
     // The probe may have been removed since this CPU executed its INT3. If so, what stands there
@@ -143,7 +149,7 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
     if (byte == text_patch::breakpoint &&
         __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE) == changes)
         return false;
-    frame.ip = address;
+    ip = address;
     return true;
 }
 

@@ -47,7 +47,7 @@ namespace {
 alignas(16) uint64_t stack[8192];
 
 bool set_up() {
-    return platform::hosted::set_up([](x86::trap_frame& frame) {
+    return platform::hosted::set_up([](platform::frame& frame) {
         return text_patch::handle_breakpoint(frame) || kprobe::handle_breakpoint(frame);
     });
 }
@@ -113,7 +113,9 @@ TEST_CASE("with a probe everything is as without") {
                 what.address = address_of(each->at);
                 what.function = address_of(each->begin);
                 what.slot = slot(0);
-                what.post = [](probe&, x86::trap_frame& frame) { next_ip = frame.ip; };
+                what.post = [](probe&, platform::frame& frame) {
+                    next_ip = platform::ip_of(frame);
+                };
                 const uint32_t traps = platform::hosted::process.breakpoints;
                 REQUIRE(kprobe::insert(what).has_value());
                 const outcome found = run(each->begin, cx, flags);

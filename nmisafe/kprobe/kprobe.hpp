@@ -7,7 +7,7 @@
 #include "nmisafe/kprobe/internal/step.hpp"
 #include "nmisafe/kprobe/internal/table.hpp"
 #include "nmisafe/kprobe/probe_error.hpp"
-#include "nmisafe/x86/trap_frame.h"
+#include "nmisafe/platform/frame.hpp"
 
 namespace nmisafe::kprobe {
 
@@ -25,7 +25,7 @@ inline constexpr size_t slot_size = 32;
 /// handler if that was interrupted by the NMI. So it waits for nothing and touches resident memory
 /// only. A probe that it hits itself is missed (`probe::missed`).
 /// @context any
-using handler = void (*)(probe&, x86::trap_frame&);
+using handler = void (*)(probe&, platform::frame&);
 
 /// One probe. The caller fills in the first part, and leaves all of it alone and resident from
 /// insert() to release().
@@ -82,7 +82,7 @@ base::expected<size_t, probe_error> release(probe& what);
 /// @context any, interrupts off; also before the preempt count says NMI, and after. Takes no lock,
 /// waits for nothing; besides what the handlers do it touches the frame, the probe, the byte that
 /// trapped and the stack word of an indirect branch.
-bool handle_breakpoint(x86::trap_frame& frame);
+bool handle_breakpoint(platform::frame& frame);
 
 /// The probed instruction's address for an instruction pointer in a slot (the next one's, where a
 /// copy of it has been executed), any other as it is. Whoever looks at the instruction pointer of a

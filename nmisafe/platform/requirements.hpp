@@ -5,6 +5,7 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/platform/cpu_state.hpp"
 #include "nmisafe/platform/failure.hpp"
+#include "nmisafe/platform/frame_layout.hpp"
 #include "nmisafe/platform/return_image.hpp"
 #include "nmisafe/x86/paging.hpp"
 
@@ -61,6 +62,24 @@ concept has_return_capture = requires {
 template <typename T>
 concept has_end_of_section = requires {
     &T::end_section;
+};
+
+/// A frame of the embedder's own: platform/frame.hpp.
+template <typename T>
+concept has_frame = requires {
+    typename T::frame;
+}
+|| requires {
+    T::layout_of_frame;
+};
+template <typename T>
+concept frame_is_whole = requires {
+    typename T::frame;
+    requires std::same_as<std::remove_cv_t<decltype(T::layout_of_frame)>, frame_layout>;
+};
+template <typename T>
+concept has_note_return_address = requires(typename T::frame& frame) {
+    { T::note_return_address(frame) } -> std::same_as<void>;
 };
 
 template <typename T>
@@ -209,6 +228,15 @@ consteval bool check_contract() {
                   "capture_return(const nmisafe::platform::return_image&)");
     static_assert(!has_end_of_section<T> || end_of_section_is_whole<T>,
                   "nmisafe_platform has the wrong: static void end_section(uint32_t delta)");
+    static_assert(!has_frame<T> || frame_is_whole<T>,
+                  "nmisafe_platform needs both or none: using frame, static constexpr "
+                  "nmisafe::platform::frame_layout layout_of_frame");
+#ifdef NMISAFE_SHADOW_STACK
+    if constexpr (has_frame<T>)
+        static_assert(has_note_return_address<T>, "nmisafe_platform has a frame of its own, and "
+                                                  "with NMISAFE_SHADOW_STACK lacks: static void "
+                                                  "note_return_address(frame&)");
+#endif
     return true;
 }
 

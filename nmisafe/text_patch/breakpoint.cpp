@@ -15,8 +15,9 @@ constinit active_batch active{};
 
 using platform::contract;
 
-[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(x86::trap_frame& frame) {
-    const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
+[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(platform::frame& frame) {
+    const uintptr_t address =
+        platform::ip_of(frame) - 1; // #BP is a trap: the frame is behind the INT3
     const uint32_t batches = __atomic_load_n(&internal::active.batches, __ATOMIC_ACQUIRE);
     if (handle_in_batch(frame))
         return true;
@@ -31,7 +32,7 @@ using platform::contract;
     if (byte == breakpoint &&
         __atomic_load_n(&internal::active.batches, __ATOMIC_ACQUIRE) == batches)
         return false;
-    frame.ip = address;
+    platform::ip_of(frame) = address;
     return true;
 }
 

@@ -6,9 +6,9 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
+#include "nmisafe/platform/frame.hpp"
 #include "nmisafe/text_patch/internal/batch.hpp"
 #include "nmisafe/text_patch/internal/emulate.hpp"
-#include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::text_patch {
 
@@ -37,8 +37,9 @@ namespace internal {
 /// False: the breakpoint is not of a batch, and handle_breakpoint() is to say whose. Changes IP and
 /// at most one general register of the frame.
 /// @context any, as handle_breakpoint(), in code that is not to be patched
-[[NMISAFE_TRAP_INLINE]] inline bool handle_in_batch(x86::trap_frame& frame) {
-    const uintptr_t address = frame.ip - 1; // #BP is a trap: the frame is behind the INT3
+[[NMISAFE_TRAP_INLINE]] inline bool handle_in_batch(platform::frame& frame) {
+    const uintptr_t address =
+        platform::ip_of(frame) - 1; // #BP is a trap: the frame is behind the INT3
     internal::active_batch& active = internal::active;
     if (__atomic_load_n(&active.patches, __ATOMIC_ACQUIRE) == nullptr)
         return false; // the common case of a probe: no shared word is written

@@ -4,9 +4,9 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/platform/frame.hpp"
 #include "nmisafe/text_patch/internal/effect.hpp"
 #include "nmisafe/x86/instruction.hpp"
-#include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::text_patch {
 
@@ -86,6 +86,6 @@ base::expected<size_t, patch_error> apply(patch* patches, size_t count);
 /// @context any, also before an NMI is counted. Takes no lock, waits for nothing, and touches the
 /// frame, the batch and the byte that trapped, all of which are resident. An INT3 in the two-byte
 /// form CD 03 must not be in the text.
-bool handle_breakpoint(x86::trap_frame& frame);
+bool handle_breakpoint(platform::frame& frame);
 
 } // namespace nmisafe::text_patch

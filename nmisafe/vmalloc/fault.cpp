@@ -11,11 +11,11 @@
 namespace nmisafe::vmalloc {
 
 /// Not by the running thread's address space, which during a switch is not the one in CR3.
-[[NMISAFE_TRAP_TEXT, gnu::used]] fault handle_fault(const area& where, const x86::trap_frame& frame,
+[[NMISAFE_TRAP_TEXT, gnu::used]] fault handle_fault(const area& where, const platform::frame& frame,
                                                     uintptr_t address) {
     // No INVLPG: what the TLB held of the address, from before a permission was added, the fault
     // itself has dropped. [intel/vol3 4.10.4.1]
-    return internal::resolve(where, frame.error, address, x86::read_cr3());
+    return internal::resolve(where, platform::error_of(frame), address, x86::read_cr3());
 }
 
 uint64_t physical_address(const area& where, uintptr_t address) {

@@ -14,9 +14,9 @@
 
 #include "nmisafe/base/expected.hpp"
 #include "nmisafe/base/std.hpp"
+#include "nmisafe/platform/frame.hpp"
 #include "nmisafe/vmalloc/area.hpp"
 #include "nmisafe/vmalloc/vmalloc_error.hpp"
-#include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::vmalloc {
 
@@ -64,6 +64,6 @@ enum class fault : uint8_t {
 /// Uses CR3 and the kernel's own tables, nothing that depends on the running thread; takes no lock,
 /// allocates nothing, waits for nobody. @context any, NMI included, also in the middle of an
 /// address-space switch
-fault handle_fault(const area& where, const x86::trap_frame& frame, uintptr_t address);
+fault handle_fault(const area& where, const platform::frame& frame, uintptr_t address);
 
 } // namespace nmisafe::vmalloc

@@ -5,9 +5,9 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
 #include "nmisafe/kprobe/internal/step.hpp"
+#include "nmisafe/platform/frame.hpp"
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
-#include "nmisafe/x86/trap_frame.h"
 #include "nmisafe/x86/width.hpp"
 
 namespace nmisafe::kprobe::internal {
@@ -17,22 +17,27 @@ namespace nmisafe::kprobe::internal {
     return is_short ? ~uintptr_t{0} >> sizeof(uintptr_t) * 4 : ~uintptr_t{0};
 }
 
+[[NMISAFE_TRAP_INLINE]] inline uintptr_t& counter_of(platform::frame& frame) {
+    constexpr unsigned cx = 1;
+    return platform::register_of(frame, cx);
+}
+
 /// Counts down, and says whether LOOP (e2), LOOPE (e1) or LOOPNE (e0) jumps. A short counter of 4
 /// bytes takes the upper half of the register with it, as every write of 4 bytes does, one of 2
 /// bytes does not. [intel/vol1 3.4.1.1]
-[[NMISAFE_TRAP_INLINE]] inline bool count_down(x86::trap_frame& frame, const step& what) {
+[[NMISAFE_TRAP_INLINE]] inline bool count_down(platform::frame& frame, const step& what) {
     const uintptr_t mask = counter_mask(what.short_counter);
-    const uintptr_t count = (frame.cx - 1) & mask;
-    frame.cx = x86::is_64_bit ? count : count | (frame.cx & ~mask);
+    const uintptr_t count = (counter_of(frame) - 1) & mask;
+    counter_of(frame) = x86::is_64_bit ? count : count | (counter_of(frame) & ~mask);
     if (count == 0)
         return false;
-    const bool zero = (frame.flags & X86_FLAGS_ZF) != 0;
+    const bool zero = (platform::flags_of(frame) & X86_FLAGS_ZF) != 0;
     return what.opcode == 0xe2 || zero == (what.opcode == 0xe1);
 }
 
 /// Makes the frame what it would be had the instruction run. False: it needs the slot.
 /// @context any
-[[NMISAFE_TRAP_INLINE]] inline bool emulate(x86::trap_frame& frame, const step& what,
+[[NMISAFE_TRAP_INLINE]] inline bool emulate(platform::frame& frame, const step& what,
                                             uintptr_t address) {
     bool jumps = false;
     switch (what.how) {
@@ -42,13 +47,13 @@ namespace nmisafe::kprobe::internal {
         jumps = true;
         break;
     case way::conditional_jump:
-        jumps = x86::condition_holds(what.opcode, frame.flags);
+        jumps = x86::condition_holds(what.opcode, platform::flags_of(frame));
         break;
     case way::loop:
         jumps = count_down(frame, what);
         break;
     case way::jump_cx_zero:
-        jumps = (frame.cx & counter_mask(what.short_counter)) == 0;
+        jumps = (counter_of(frame) & counter_mask(what.short_counter)) == 0;
         break;
     case way::copy:
     case way::call:
@@ -57,7 +62,7 @@ namespace nmisafe::kprobe::internal {
     case way::return_near:
         return false;
     }
-    frame.ip = jumps ? what.target : address + what.length;
+    platform::ip_of(frame) = jumps ? what.target : address + what.length;
     return true;
 }
 

@@ -12,6 +12,10 @@
 #include "nmisafe/x86/serialize.hpp"
 #include "nmisafe/x86/trap_frame.h"
 
+#ifdef NMISAFE_FOREIGN_FRAME
+#include "nmisafe/platform/hosted/foreign_frame.hpp"
+#endif
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -35,8 +39,14 @@ struct cpu;
 
 namespace nmisafe::platform::hosted {
 
+#ifdef NMISAFE_FOREIGN_FRAME
+using own_frame = foreign_frame;
+#else
+using own_frame = x86::trap_frame;
+#endif
+
 /// Called on each SIGTRAP, with the thread's registers; false ends the program.
-using breakpoint_handler = bool (*)(x86::trap_frame&);
+using breakpoint_handler = bool (*)(own_frame&);
 
 struct state {
     breakpoint_handler on_breakpoint = nullptr;
@@ -83,6 +93,19 @@ void for_each_register(greg_t* registers, x86::trap_frame& frame, Copy copy) {
 #endif
 }
 
+/// Hands the handler the frame that this platform has.
+inline bool call_handler(x86::trap_frame& found) {
+#ifdef NMISAFE_FOREIGN_FRAME
+    foreign_frame other{};
+    for_each_word(other, found, [](uint64_t& to, const uint64_t& from) { to = from; });
+    const bool is_handled = process.on_breakpoint(other);
+    for_each_word(other, found, [](const uint64_t& from, uint64_t& to) { to = from; });
+    return is_handled;
+#else
+    return process.on_breakpoint(found);
+#endif
+}
+
 inline void on_trap(int, siginfo_t*, void* context) {
     auto* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     x86::trap_frame frame{};
@@ -91,7 +114,7 @@ inline void on_trap(int, siginfo_t*, void* context) {
     // Some look late at what they hit, when others have gone on patching.
     if (__atomic_fetch_add(&process.breakpoints, 1, __ATOMIC_RELAXED) % 64 == 63)
         sched_yield();
-    if (!process.on_breakpoint(frame))
+    if (!call_handler(frame))
         std::abort(); // SIGTRAP of somebody else
     for_each_register(registers, frame,
                       [](greg_t& to, const uintptr_t& from) { to = static_cast<greg_t>(from); });
@@ -166,9 +189,20 @@ struct nmisafe_platform {
     static inline thread_local uint32_t count = 0;
     static inline thread_local nmisafe::platform::cpu_state cpu{};
 
-    static uint32_t preempt_count() { return count; }
-    static void add_preempt_count(uint32_t delta) { count += delta; }
-    static nmisafe::platform::cpu_state& this_cpu() { return cpu; }
+#ifdef NMISAFE_FOREIGN_FRAME
+    using frame = nmisafe::platform::hosted::own_frame;
+    static constexpr auto layout_of_frame = nmisafe::platform::hosted::foreign_layout;
+#endif
+
+    static uint32_t preempt_count() {
+        return count;
+    }
+    static void add_preempt_count(uint32_t delta) {
+        count += delta;
+    }
+    static nmisafe::platform::cpu_state& this_cpu() {
+        return cpu;
+    }
     static nmisafe::tracer::cpu& tracer_cpu(); ///< A program that traces defines it.
     [[noreturn]] static void panic(const nmisafe::platform::failure& why) {
         std::fprintf(stderr, "panic: %s\n", why.what);

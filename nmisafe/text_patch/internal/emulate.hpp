@@ -4,30 +4,18 @@
 
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/base/uninstrumented.hpp"
+#include "nmisafe/platform/frame.hpp"
 #include "nmisafe/text_patch/internal/effect.hpp"
 #include "nmisafe/text_patch/internal/simple_instruction.hpp"
 #include "nmisafe/x86/condition.hpp"
 #include "nmisafe/x86/flags.h"
-#include "nmisafe/x86/trap_frame.h"
 
 namespace nmisafe::text_patch::internal {
 
 /// Where a frame has the word of a general register, by the number that instructions have for it.
 /// Never called for the stack pointer, which is no word of a frame on x86-32.
 constexpr uint8_t register_offset(uint8_t number) {
-    constexpr uint8_t offsets[] = {
-        offsetof(x86::trap_frame, ax),  offsetof(x86::trap_frame, cx),
-        offsetof(x86::trap_frame, dx),  offsetof(x86::trap_frame, bx),
-        0 /* the stack pointer */,      offsetof(x86::trap_frame, bp),
-        offsetof(x86::trap_frame, si),  offsetof(x86::trap_frame, di),
-#ifdef __x86_64__
-        offsetof(x86::trap_frame, r8),  offsetof(x86::trap_frame, r9),
-        offsetof(x86::trap_frame, r10), offsetof(x86::trap_frame, r11),
-        offsetof(x86::trap_frame, r12), offsetof(x86::trap_frame, r13),
-        offsetof(x86::trap_frame, r14), offsetof(x86::trap_frame, r15),
-#endif
-    };
-    return offsets[number];
+    return platform::layout_of_frame.registers[number];
 }
 
 /// A load of 4 bytes clears the rest of the register, one of 1 or 2 leaves it. [intel/vol1 3.4.1.1]
@@ -82,40 +70,37 @@ constexpr void prepare(prepared& made, unsigned side, const simple_instruction& 
     return what == effect::load_word ? 0xffff : what == effect::load_high_byte ? 0xff00 : 0xff;
 }
 
-[[NMISAFE_TRAP_INLINE]] inline uintptr_t& word_at(x86::trap_frame& frame, uint8_t offset) {
-    return *reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(&frame) + offset);
-}
-
 /// Makes the frame what it would be had the instruction run. A CALL goes to its stub, which does
 /// it. False, and the frame as it is, if nobody may stand in for that.
 ///
 /// The flags are left alone: no simple instruction changes any, and RF is clear in the frame of an
 /// INT3. [intel/vol3 17.3.1.1]
 /// @context any
-[[NMISAFE_TRAP_INLINE]] inline bool emulate(x86::trap_frame& frame, const prepared& from,
+[[NMISAFE_TRAP_INLINE]] inline bool emulate(platform::frame& frame, const prepared& from,
                                             unsigned side, uintptr_t next) {
+    uintptr_t& ip = platform::ip_of(frame);
     const effect what = from.what[side];
     const uintptr_t word = from.word[side];
     const uint8_t detail = from.detail[side];
     if (what == effect::load) {
-        word_at(frame, detail) = word;
-        frame.ip = next;
+        platform::word_of(frame, detail) = word;
+        ip = next;
         return true;
     }
     if (what == effect::go) {
-        frame.ip = word;
+        ip = word;
         return true;
     }
     if (what == effect::none)
         return false;
     if (what == effect::go_if) {
-        frame.ip = x86::condition_holds(detail, frame.flags) ? word : next;
+        ip = x86::condition_holds(detail, platform::flags_of(frame)) ? word : next;
         return true;
     }
     const uintptr_t written = written_by(what);
-    uintptr_t& place = word_at(frame, detail);
+    uintptr_t& place = platform::word_of(frame, detail);
     place = (place & ~written) | (word & written);
-    frame.ip = next;
+    ip = next;
     return true;
 }
 
