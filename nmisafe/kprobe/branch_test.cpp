@@ -59,7 +59,7 @@ trap_frame emulated(way how, uint8_t opcode, bool is_short, uintptr_t cx, uintpt
     what.opcode = opcode;
     what.short_counter = is_short;
     what.target = target;
-    CHECK(emulate(frame, what, address));
+    CHECK(emulate(reinterpret_cast<nmisafe::platform::frame_words>(&frame), what, address));
     CHECK(frame.flags == flags);
     return frame;
 }
@@ -125,7 +125,8 @@ TEST_CASE("what needs a slot is left alone") {
          {way::copy, way::call, way::call_indirect, way::jump_indirect, way::return_near}) {
         step what{};
         what.how = how;
-        CHECK_FALSE(emulate(frame, what, address));
+        CHECK_FALSE(
+            emulate(reinterpret_cast<nmisafe::platform::frame_words>(&frame), what, address));
         CHECK(frame.ip == 7);
     }
 }

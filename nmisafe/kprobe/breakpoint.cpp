@@ -26,6 +26,8 @@ namespace {
 
 using internal::way;
 using platform::contract;
+using platform::frame_words;
+using platform::word_at;
 
 constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 
@@ -43,101 +45,96 @@ constexpr uintptr_t slot_mask = ~uintptr_t{slot_size - 1};
 /// remove() clears `armed`, then waits for `running` to be 0. Both orders are sequentially
 /// consistent: so either the probe is found disarmed here, or remove() waits.
 [[NMISAFE_TRAP_INLINE]] inline void call(handler function, uint32_t& counter, probe& what,
-                                         platform::frame& frame) {
+                                         frame_words frame) {
     __atomic_fetch_add(&what.internal.running, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&what.internal.armed, __ATOMIC_SEQ_CST) != 0) {
         __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
         in_handler() = 1;
         if (function != nullptr)
-            function(what, frame);
+            function(what, reinterpret_cast<platform::frame&>(*frame));
         in_handler() = 0;
     }
     __atomic_fetch_sub(&what.internal.running, 1, __ATOMIC_RELEASE);
 }
 
-/// Where the frame goes on when the post handler has run, if that is behind a RET that is still to
-/// be executed there; else 0.
-using pending_return = uintptr_t;
+[[NMISAFE_TRAP_INLINE]] inline void call_post(probe& what, frame_words frame) {
+    if (in_handler() == 0)
+        call(what.post, what.completed, what, frame);
+}
 
-/// Calls the pre handler, and emulates what needs no slot. False: the post handler's turn is not now.
-[[NMISAFE_TRAP_INLINE]] inline bool at_probe(probe& what, platform::frame& frame, uintptr_t& ip,
-                                             pending_return& ret) {
-    ip = what.address;
+/// The word at the top of the interrupted stack.
+[[NMISAFE_TRAP_INLINE]] inline volatile uintptr_t& top_of_stack(frame_words frame) {
+#ifdef __x86_64__
+    return *reinterpret_cast<volatile uintptr_t*>(frame[word_at.sp]);
+#else
+    return frame[word_at.sp];
+#endif
+}
+
+/// A RET is about to be executed at `ret`: the post handler sees what it leaves.
+[[NMISAFE_TRAP_INLINE]] inline void call_post_before_return(probe& what, frame_words frame,
+                                                            uintptr_t ret) {
+    frame[word_at.ip] = top_of_stack(frame);
+#ifdef __x86_64__
+    const uintptr_t popped = sizeof(uintptr_t) + what.internal.step.released;
+    frame[word_at.sp] += popped;
+    call_post(what, frame);
+    frame[word_at.sp] -= popped;
+#else
+    call_post(what, frame);
+#endif
+    frame[word_at.ip] = ret;
+}
+
+[[NMISAFE_TRAP_INLINE]] inline void at_probe(probe& what, frame_words frame) {
+    frame[word_at.ip] = what.address;
     if (in_handler() == 0)
         call(what.pre, what.hits, what, frame);
     else
         __atomic_fetch_add(&what.missed, 1, __ATOMIC_RELAXED);
     if (internal::emulate(frame, what.internal.step, what.address))
-        return true;
-    ip = what.slot;
-    if (what.internal.step.how != way::return_near)
-        return false;
-    ret = what.slot;
-    return true;
+        call_post(what, frame);
+    else if (what.internal.step.how == way::return_near)
+        call_post_before_return(what, frame, what.slot);
+    else
+        frame[word_at.ip] = what.slot;
 }
 
-[[NMISAFE_TRAP_INLINE]] inline void at_end_of_slot(const probe& what, platform::frame& frame,
-                                                   uintptr_t& ip, pending_return& ret) {
+[[NMISAFE_TRAP_INLINE]] inline void at_end_of_slot(probe& what, frame_words frame) {
     const internal::step& step = what.internal.step;
     const uintptr_t next = what.address + step.length;
-    ip = next;
-    if (step.how == way::copy)
-        return;
-    platform::note_return_address(frame); // of the slot's RET, or of the CALL
     if (step.how == way::jump_indirect) {
-        ret = what.slot + step.end + 1;
-    } else if (step.how == way::call) {
-        ip = step.target;
-    } else if (step.how == way::call_indirect) {
-        volatile uintptr_t& top = platform::top_of_stack(frame);
-        ip = top;
-        top = next;
-    }
-}
-
-/// With a RET pending the post handler sees what that leaves.
-[[NMISAFE_TRAP_INLINE]] inline void call_post(probe& what, platform::frame& frame, uintptr_t& ip,
-                                              pending_return ret) {
-    if (in_handler() != 0) {
-        if (ret != 0)
-            ip = ret;
+        call_post_before_return(what, frame, what.slot + step.end + 1);
+        platform::note_return_address(
+            reinterpret_cast<platform::frame&>(*frame)); // of the slot's RET
         return;
     }
-    if (ret != 0)
-        ip = platform::top_of_stack(frame);
-#ifdef __x86_64__
-    const uintptr_t popped = ret != 0 ? sizeof(uintptr_t) + what.internal.step.released : 0;
-    platform::sp_of(frame) += popped;
-#endif
-    call(what.post, what.completed, what, frame);
-#ifdef __x86_64__
-    platform::sp_of(frame) -= popped;
-#endif
-    if (ret != 0)
-        ip = ret;
+    if (step.how == way::call) {
+        frame[word_at.ip] = step.target;
+        platform::note_return_address(reinterpret_cast<platform::frame&>(*frame));
+    } else if (step.how == way::call_indirect) {
+        frame[word_at.ip] = top_of_stack(frame);
+        top_of_stack(frame) = next;
+        platform::note_return_address(reinterpret_cast<platform::frame&>(*frame));
+    } else {
+        frame[word_at.ip] = next;
+    }
+    call_post(what, frame);
 }
 
 } // namespace
 
-[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(platform::frame& frame) {
-    uintptr_t& ip = platform::ip_of(frame);
-    const uintptr_t address = ip - 1; // #BP is a trap: the frame is behind the INT3
+[[NMISAFE_TRAP_TEXT, gnu::used]] bool handle_breakpoint(platform::frame& trapped) {
+    const auto frame = reinterpret_cast<frame_words>(&trapped);
+    const uintptr_t address = frame[word_at.ip] - 1; // #BP is a trap: the frame is behind the INT3
     const uint32_t changes = __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE);
-    pending_return ret = 0;
-    probe* what = internal::all.sites.find(address);
-    bool is_post = true;
-    if (what != nullptr) {
-        is_post = at_probe(*what, frame, ip, ret);
-    } else {
-        what = internal::all.slots.find(address & slot_mask);
-        if (what != nullptr && address == what->slot + what->internal.step.end)
-            at_end_of_slot(*what, frame, ip, ret);
-        else
-            what = nullptr;
+    if (probe* const what = internal::all.sites.find(address)) {
+        at_probe(*what, frame);
+        return true;
     }
-    if (what != nullptr) {
-        if (is_post)
-            call_post(*what, frame, ip, ret);
+    probe* const what = internal::all.slots.find(address & slot_mask);
+    if (what != nullptr && address == what->slot + what->internal.step.end) {
+        at_end_of_slot(*what, frame);
         return true;
     }
     // The probe may have been removed since this CPU executed its INT3. If so, what stands there
@@ -149,7 +146,7 @@ using pending_return = uintptr_t;
     if (byte == text_patch::breakpoint &&
         __atomic_load_n(&internal::all.changes, __ATOMIC_ACQUIRE) == changes)
         return false;
-    ip = address;
+    frame[word_at.ip] = address;
     return true;
 }
 

@@ -48,10 +48,9 @@ struct frame_model<Contract> {
     using type = typename Contract::frame;
     static constexpr frame_layout layout = Contract::layout_of_frame;
 
-    [[NMISAFE_TRAP_INLINE]] static void note_return_address([[maybe_unused]] type& frame) {
-#ifdef NMISAFE_SHADOW_STACK
+    [[NMISAFE_TRAP_INLINE]] static void
+    note_return_address(type& frame) requires has_note_return_address<Contract> {
         Contract::note_return_address(frame);
-#endif
     }
 };
 
@@ -64,8 +63,37 @@ using frame = internal::model::type;
 
 inline constexpr frame_layout layout_of_frame = internal::model::layout;
 
-// Each by itself, not one by the other: without optimisation each call that is inlined costs stack, in handlers that run
-// where there is little.
+/// The words of a frame, for code that runs where there is little stack: words[word_at.ip]. A call that is inlined costs stack
+/// without optimisation, an index does not.
+using frame_words = uintptr_t*;
+
+namespace internal {
+
+struct word_indices {
+    unsigned ip, flags, sp, cx;
+};
+constexpr unsigned index_of(uint8_t offset) {
+    return offset / sizeof(uintptr_t);
+}
+constexpr bool is_whole(const frame_layout& layout) {
+    for (const uint8_t offset : layout.registers)
+        if (offset % sizeof(uintptr_t) != 0)
+            return false;
+    return (layout.ip | layout.flags | layout.error | layout.sp) % sizeof(uintptr_t) == 0;
+}
+static_assert(is_whole(layout_of_frame), "layout_of_frame: each offset is one of a whole word");
+
+} // namespace internal
+
+/// `sp` as frame_layout has it.
+inline constexpr internal::word_indices word_at = {
+    .ip = internal::index_of(layout_of_frame.ip),
+    .flags = internal::index_of(layout_of_frame.flags),
+    .sp = internal::index_of(layout_of_frame.sp),
+    .cx = internal::index_of(layout_of_frame.registers[1]),
+};
+
+// For everybody else. Each by itself, not one by the other, for the same reason.
 
 /// A word of a frame. @context any, all of them
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t& word_of(frame& of, uint8_t offset) {
@@ -83,11 +111,6 @@ inline constexpr frame_layout layout_of_frame = internal::model::layout;
     return *reinterpret_cast<const uintptr_t*>(reinterpret_cast<uintptr_t>(&of) +
                                                layout_of_frame.error);
 }
-#ifdef __x86_64__
-[[NMISAFE_TRAP_INLINE]] inline uintptr_t& sp_of(frame& of) {
-    return *reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(&of) + layout_of_frame.sp);
-}
-#endif
 
 /// A general register, by its number in instructions; not the stack pointer.
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t& register_of(frame& of, unsigned number) {
@@ -105,14 +128,11 @@ inline constexpr frame_layout layout_of_frame = internal::model::layout;
 #endif
 }
 
-/// The word at the top of the interrupted stack.
-[[NMISAFE_TRAP_INLINE]] inline volatile uintptr_t& top_of_stack(frame& of) {
-    return *reinterpret_cast<volatile uintptr_t*>(interrupted_sp_of(of));
-}
-
 /// See x86::note_return_address().
-[[NMISAFE_TRAP_INLINE]] inline void note_return_address(frame& of) {
+[[NMISAFE_TRAP_INLINE]] inline void note_return_address([[maybe_unused]] frame& of) {
+#ifdef NMISAFE_SHADOW_STACK
     internal::model::note_return_address(of);
+#endif
 }
 
 } // namespace nmisafe::platform

@@ -17,27 +17,23 @@ namespace nmisafe::kprobe::internal {
     return is_short ? ~uintptr_t{0} >> sizeof(uintptr_t) * 4 : ~uintptr_t{0};
 }
 
-[[NMISAFE_TRAP_INLINE]] inline uintptr_t& counter_of(platform::frame& frame) {
-    constexpr unsigned cx = 1;
-    return platform::register_of(frame, cx);
-}
-
 /// Counts down, and says whether LOOP (e2), LOOPE (e1) or LOOPNE (e0) jumps. A short counter of 4
 /// bytes takes the upper half of the register with it, as every write of 4 bytes does, one of 2
 /// bytes does not. [intel/vol1 3.4.1.1]
-[[NMISAFE_TRAP_INLINE]] inline bool count_down(platform::frame& frame, const step& what) {
+[[NMISAFE_TRAP_INLINE]] inline bool count_down(platform::frame_words frame, const step& what) {
     const uintptr_t mask = counter_mask(what.short_counter);
-    const uintptr_t count = (counter_of(frame) - 1) & mask;
-    counter_of(frame) = x86::is_64_bit ? count : count | (counter_of(frame) & ~mask);
+    const uintptr_t count = (frame[platform::word_at.cx] - 1) & mask;
+    frame[platform::word_at.cx] =
+        x86::is_64_bit ? count : count | (frame[platform::word_at.cx] & ~mask);
     if (count == 0)
         return false;
-    const bool zero = (platform::flags_of(frame) & X86_FLAGS_ZF) != 0;
+    const bool zero = (frame[platform::word_at.flags] & X86_FLAGS_ZF) != 0;
     return what.opcode == 0xe2 || zero == (what.opcode == 0xe1);
 }
 
 /// Makes the frame what it would be had the instruction run. False: it needs the slot.
 /// @context any
-[[NMISAFE_TRAP_INLINE]] inline bool emulate(platform::frame& frame, const step& what,
+[[NMISAFE_TRAP_INLINE]] inline bool emulate(platform::frame_words frame, const step& what,
                                             uintptr_t address) {
     bool jumps = false;
     switch (what.how) {
@@ -47,13 +43,13 @@ namespace nmisafe::kprobe::internal {
         jumps = true;
         break;
     case way::conditional_jump:
-        jumps = x86::condition_holds(what.opcode, platform::flags_of(frame));
+        jumps = x86::condition_holds(what.opcode, frame[platform::word_at.flags]);
         break;
     case way::loop:
         jumps = count_down(frame, what);
         break;
     case way::jump_cx_zero:
-        jumps = (counter_of(frame) & counter_mask(what.short_counter)) == 0;
+        jumps = (frame[platform::word_at.cx] & counter_mask(what.short_counter)) == 0;
         break;
     case way::copy:
     case way::call:
@@ -62,7 +58,7 @@ namespace nmisafe::kprobe::internal {
     case way::return_near:
         return false;
     }
-    platform::ip_of(frame) = jumps ? what.target : address + what.length;
+    frame[platform::word_at.ip] = jumps ? what.target : address + what.length;
     return true;
 }
 
