@@ -228,7 +228,7 @@ finding judge(const machine& from, uint32_t own) {
         return {fault::debug_control, 0, from.dr7};
     if (!from.has_nmi_handler)
         return {fault::nmi_handler, X86_VECTOR_NMI, 0};
-    if (!from.has_page_fault_handler)
+    if (!from.has_page_fault_handler && (own >> X86_VECTOR_PF & 1) == 0)
         return {fault::page_fault_handler, X86_VECTOR_PF, 0};
     return {};
 }

@@ -201,6 +201,9 @@ TEST_CASE("gates of the embedder's own") {
     cpu.raw(X86_VECTOR_PF) ^= uint64_t{1} << 62;
     CHECK(cpu.judge().what == fault::gate_target);
     CHECK(cpu.judge(1U << X86_VECTOR_PF).what == fault::none);
+    cpu.state.has_page_fault_handler = false; // nor is its handler
+    CHECK(cpu.judge(1U << X86_VECTOR_PF).what == fault::none);
+    CHECK(cpu.judge(1U << X86_VECTOR_BP).what == fault::gate_target);
     cpu.raw(X86_VECTOR_NMI) ^= uint64_t{1} << 62;
     CHECK(cpu.judge(~0U).what == fault::gate_target);
 }

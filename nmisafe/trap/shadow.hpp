@@ -22,16 +22,26 @@ namespace nmisafe::trap {
 
 inline constexpr uintptr_t sti_length = 1;
 
+/// For an entry of the embedder's own with return_alone in it: `shadowed` is the label given there.
+/// To be called last of all in the handlers of NMI, #DB and #MC, once for each label.
 /// @context nmi or an event like it, at the end of its handling.
-[[NMISAFE_TRAP_INLINE]] inline void leave_interrupt_shadow(x86::trap_frame& frame) {
-    if (frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_near_shadowed) &&
-        frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_far_shadowed)) [[likely]]
+[[NMISAFE_TRAP_INLINE]] inline void leave_interrupt_shadow(x86::trap_frame& frame,
+                                                           const char* shadowed) {
+    if (frame.ip != reinterpret_cast<uintptr_t>(shadowed)) [[likely]]
         return;
     // User mode may jump to any address: a step reports it before the instruction there is fetched.
     if ((frame.cs & X86_RPL_MASK) != 0 || !defended(NMISAFE_WITHOUT_REWIND))
         return;
     frame.ip -= sti_length;
     frame.flags &= ~decltype(frame.flags){X86_FLAGS_IF};
+}
+
+/// The same for the library's own returns. @context as above.
+[[NMISAFE_TRAP_INLINE]] inline void leave_interrupt_shadow(x86::trap_frame& frame) {
+    if (frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_near_shadowed) &&
+        frame.ip != reinterpret_cast<uintptr_t>(nmisafe_trap_far_shadowed)) [[likely]]
+        return;
+    leave_interrupt_shadow(frame, reinterpret_cast<const char*>(frame.ip));
 }
 
 } // namespace nmisafe::trap
