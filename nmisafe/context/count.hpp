@@ -37,6 +37,8 @@ struct basic_count {
     /// between them nobody could tell, except a trap right there, which would see in_nmi() without
     /// in_irq(). This way it sees both or none.
     static constexpr uint32_t nmi_offset = Layout::nmi.one() + Layout::hardirq.one();
+    /// Whether the field has more than one bit, so that #DB and #MC are counted in it too.
+    static constexpr bool nmi_can_nest = (nmi_mask & (nmi_mask - 1)) != 0;
 
     [[NMISAFE_TRAP_INLINE]] static uint32_t preempt_count() {
         return Contract::preempt_count() & ~need_resched_mask;

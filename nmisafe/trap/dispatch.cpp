@@ -207,7 +207,7 @@ is_instruction_breakpoint_hit(const x86::trap_frame& frame, uintptr_t status, ui
 }
 
 // An event that may land anywhere counts as one, where the layout's field can nest.
-constexpr bool counts_nmi_like = (context::count::nmi_mask & (context::count::nmi_mask - 1)) != 0;
+constexpr bool counts_nmi_like = context::count::nmi_can_nest;
 
 } // namespace
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "nmisafe/trap/nmi_block.h"
 
+#include "nmisafe/base/trap_text.hpp"
+#include "nmisafe/context/count.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/entry_calls.hpp"
 #include "nmisafe/trap/nmi_debug.hpp"
+#include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/local.hpp"
+#include "nmisafe/x86/registers.hpp"
 
 namespace nmisafe::trap {
 
@@ -65,5 +71,22 @@ void abandon_nmi() {
 }
 
 #endif
+
+[[NMISAFE_TRAP_TEXT]] void abandon_nmi_like() {
+    auto& cpu = platform::contract::this_cpu();
+    if (cpu.nmi_in_progress != 0 || cpu.nmi_like_in_progress != 1)
+        platform::contract::panic({.what = "abandon_nmi_like(): not in one #DB or #MC alone",
+                                   .frame = nullptr,
+                                   .value = cpu.nmi_like_in_progress});
+        // As at the end of nmisafe_trap_handle_nmi_like().
+#ifdef __x86_64__
+    cpu.debug_frame = 0;
+#endif
+    x86::write_dr6(X86_DR6_CLEAR);
+    if constexpr (context::count::nmi_can_nest)
+        context::nmi_exit();
+    x86::decrement(cpu.nmi_like_in_progress);
+    rearm_breakpoints(cpu, true);
+}
 
 } // namespace nmisafe::trap

@@ -59,4 +59,12 @@ void set_percpu_selector(uint16_t selector);
 /// @context any, interrupts off
 void set_debug_control(uintptr_t value);
 
+/// Forgets the #DB or #MC in progress: for who leaves its handler for good, other than by its return, from a thread or
+/// what interrupts it: one that has interrupted an NMI, #DB or #MC cannot be left so, and the machine stops by name.
+/// (With an NMI it can, by abandon_nmi().) From here on it is not counted, and breakpoints are as set_debug_control()
+/// was told. What else the handler or the CPU has changed is the caller's to put back: CR2; the GS base, where it was
+/// not the kernel's; in_probe_handler, where a probe's handler was interrupted; the token of that stack's shadow stack.
+/// @context the handler of #DB or #MC, just before its stack is left: the next one begins there
+void abandon_nmi_like();
+
 } // namespace nmisafe::trap

@@ -4,7 +4,8 @@
 // nest: on x86-64 a #DB would begin its stack again, over the frame of one in progress. Controls
 // image only, for its hooks.
 //
-//   abandoned a #DB in an NMI leaves both for good; then one in an #MC is none that begins its stack again
+//   abandoned a #DB in an NMI leaves both for good; then one in an #MC is none that begins its stack again; so does a #DB
+//             or #MC in a thread, and what it leaves behind is as before it
 //   handlers  each of the three, with each of the others inside: sets DR7 and touches what is
 //   watched hooks     the hooks of nmi_enter() and nmi_exit() touch it, run what has a breakpoint,
 //   raise #MC changes   a #DB at each instruction of set_debug_control(), which sets something else
