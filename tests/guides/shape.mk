@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Builds and boots a kernel of docs/guides/add_to_a_kernel.md: SHAPE and WIDTH are given, MODULES where setup and trap
-# are not all. LEFT_OUT=step leaves a step out; WITHOUT=1 returns by IRET.
+# Builds and boots a kernel of docs/guides/add_to_a_kernel.md: SHAPE, WIDTH and STEPS are given, MODULES where setup and
+# trap are not all. LEFT_OUT=step leaves one of STEPS out; WITHOUT=1 returns by IRET.
 CXX := g++
 CC := $(CXX)
 BUILD ?= build
+$(if $(filter-out $(STEPS),$(LEFT_OUT)),$(error LEFT_OUT is one of: $(STEPS)))
 LEFT := $(if $(WITHOUT),policy,$(or $(LEFT_OUT),nothing))
 KERNEL := $(BUILD)/$(SHAPE)_$(LEFT)
 FLAGS := -m$(WIDTH) -O2 -fno-pic -ffreestanding -mno-red-zone -mgeneral-regs-only
