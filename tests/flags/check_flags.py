@@ -29,9 +29,15 @@ import flag_sets  # noqa: E402
 import trap_section  # noqa: E402
 
 EMBEDDER = "tests/flags/embedder.cpp"
+EMBEDDER_IN_C = "tests/flags/embedder.c"
+# What a C compiler takes no option for.
+CXX_OPTION = re.compile(r"-f(no-)?(exceptions|rtti|threadsafe-statics)|-std=c.*"
+                        r"|-W(old-style-cast|non-virtual-dtor|overloaded-virtual|effc|extra-semi|suggest-override"
+                        r"|zero-as-null-pointer-constant|strict-null-sentinel).*")
 EMBEDDERS_CODE = ("_ZN8embedder13on_breakpointE", "_ZN8embedder13on_page_faultE",
                   "_ZN16nmisafe_platform20irq_enter_accountingE",
-                  "_ZN16nmisafe_platform14capture_returnE", "_ZN16nmisafe_platform11is_no_probeE")
+                  "_ZN16nmisafe_platform14capture_returnE", "_ZN16nmisafe_platform11is_no_probeE",
+                  "embedder_c_on_breakpoint", "embedder_c_on_page_fault")
 
 
 class Compiler:
@@ -43,9 +49,20 @@ class Compiler:
         self.family = flag_sets.CLANG if "clang" in text else flag_sets.GCC
         self.version = int(re.search(r"(\d+)\.\d+\.\d+", text)[1])
 
-    def run(self, arguments, cwd):
-        return subprocess.run([self.program, f"-m{self.width}", *arguments], cwd=cwd, text=True,
+    def run(self, arguments, cwd, program=None):
+        return subprocess.run([program or self.program, f"-m{self.width}", *arguments], cwd=cwd, text=True,
                               capture_output=True, timeout=300)
+
+    def compile_c(self, source, flags, output, cwd):
+        """With the same flags but for C++'s, and for files that are included before all else."""
+        kept, words = [], iter(flags)
+        for word in words:
+            if word == "-include":
+                next(words)
+            elif not CXX_OPTION.fullmatch(word):
+                kept.append(word)
+        program = self.program.replace("clang++", "clang").replace("g++", "gcc")
+        return self.run(["-std=c11", *kept, "-c", str(source), "-o", output], cwd, program)
 
     def assemble(self, source, flags):
         """The object of an assembly source, once for all sets that differ in what only C++ is compiled with."""
@@ -72,7 +89,7 @@ class Compiler:
 
 def sources(root, every_module):
     """The library's, each by its path from the root. Tests are not among them."""
-    found = [EMBEDDER]
+    found = [EMBEDDER, EMBEDDER_IN_C]
     for path in sorted((root / "nmisafe").glob("*/*.[cS]*")):
         if path.suffix not in (".cpp", ".S") or path.stem.endswith("_test"):
             continue
@@ -86,14 +103,16 @@ def sources(root, every_module):
 
 def compiled(root, chosen, files, folder, joined):
     """What to compile for this set: (name in messages, path), assembly too."""
-    assembly = [(file, root / file) for file in files if file.endswith(".S")]
+    other = [(file, root / file) for file in files if file.endswith((".S", ".c"))]
     plain = [file for file in files if file.endswith(".cpp")]
     if chosen.each_alone and not joined:
-        return [(file, root / file) for file in plain] + assembly
+        return [(file, root / file) for file in plain] + other
     # But for the embedder, whose definitions no compiler of the library sees.
+    if not plain:
+        return other
     path = folder / "all.cpp"
     path.write_text("".join(f'#include "{root / file}"\n' for file in plain if file != EMBEDDER))
-    return [(EMBEDDER, root / EMBEDDER), ("all as one", path)] + assembly
+    return [(EMBEDDER, root / EMBEDDER), ("all as one", path)] + other
 
 
 def errors_of(text):
@@ -116,6 +135,8 @@ def problems_of(root, compiler, chosen, folder, more=(), files=None, joined=Fals
         output = str(folder / f"{number}.o")
         if path.suffix == ".cpp":
             done = compiler.run([*flags, "-c", str(path), "-o", output], folder)
+        elif path.suffix == ".c":
+            done = compiler.compile_c(path, flags, output, folder)
         else:
             done, output = compiler.assemble(path, assembly_flags)
         if done.returncode != 0 or done.stderr:
@@ -164,7 +185,7 @@ def self_test(root, compiler):
     cases = [(plain("planted", f"-fno-pic -O{level}"), ["-DPLANTED"], "refers to _Z.*foreign")
              for level in (0, 2)]
     # The macros as if they were empty: every option must then show.
-    bare = ["-include", str(root / "tests/flags/bare_macros.hpp")]
+    bare = ["-DBARE", "-include", str(root / "tests/flags/bare_macros.hpp")]
     cases += [(plain("bare", f"-fno-pic -O2 {flags}"), bare,
                "refers to __|refers to mcount|__patchable_function_entries names") for flags in instrumented]
     cases += [(plain("wrong", "-fno-pic -O2 -DNO_SUCH_THING=", refused="no such error"), [],
@@ -173,10 +194,14 @@ def self_test(root, compiler):
                "refused, but not by 'no such error'")]
     # Two that all of it is in. What they call in other files is foreign then, under other names.
     files = [EMBEDDER, "nmisafe/trap/nmi.cpp"]
-    for chosen, more, expected in cases:
-        found = "\n".join(check(root, compiler, chosen, more, files)[0])
+    cases = [(*case, files) for case in cases]
+    in_c = [(chosen, more, expected.replace("_Z.*foreign", "foreign_of_c"), [EMBEDDER_IN_C])
+            for chosen, more, expected, _ in cases if chosen.name in ("planted", "bare")]
+    for chosen, more, expected, chosen_files in cases + in_c:
+        found = "\n".join(check(root, compiler, chosen, more, chosen_files)[0])
         if not re.search(expected, found):
-            yield f"self-test: {chosen.flags} {' '.join(more)}: expected '{expected}', found:\n{found}"
+            yield (f"self-test: {' '.join(chosen_files)}: {chosen.flags} {' '.join(more)}: expected '{expected}', "
+                   f"found:\n{found}")
 
 
 def main():
