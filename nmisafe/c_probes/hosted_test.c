@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A kernel in C, played by a Linux process: it defines the contract, SIGTRAP is its #BP, it patches itself. What C
- * can call and that needs no ring 0 is called. Built as C11 at -O0 and -O2, for both widths, and as C++20. */
+ * can call and that needs no ring 0 (nmisafe_vmalloc_handle_fault, nmisafe_set_debug_control and nmisafe_check_setup do) is called. Built as C11 at -O0 and -O2, for both widths, and as C++20. */
 #ifndef _GNU_SOURCE /* C++ has it */
 #define _GNU_SOURCE
 #endif
@@ -362,8 +362,11 @@ static void test_traps(void) {
     const uint64_t entry = (low & 0xffff) | (low >> 48 << 16) | high << 32;
     CHECK((low >> 32 & 7) == 1);
 #else
+    extern uint16_t nmisafe_trap_percpu_selector; /* what the NMI's entry loads */
     const uint64_t low = idt[NMISAFE_VECTOR_NMI];
     const uint64_t entry = (low & 0xffff) | (low >> 48 << 16);
+    nmisafe_set_percpu_selector(48);
+    CHECK(nmisafe_trap_percpu_selector == 48);
 #endif
     CHECK(entry == nmisafe_entry_address(NMISAFE_VECTOR_NMI) && (low >> 16 & 0xffff) == 8);
     CHECK(strcmp(nmisafe_error_name(NMISAFE_BUSY), "NMISAFE_BUSY") == 0);
