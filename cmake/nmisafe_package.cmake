@@ -4,8 +4,8 @@ include(CMakePackageConfigHelpers)
 
 get_property(modules GLOBAL PROPERTY nmisafe_modules)
 
-# sources.json, sources.mk and meson.build lie in the tree, for who has no CMake. They are made here, compared by the
-# test `package` and put in place by the target `source_lists`.
+# sources.json, sources.mk, meson.build and sources.bzl lie in the tree, for who has no CMake. They are made here, compared
+# by the test `package` and put in place by the target `source_lists`.
 function(nmisafe_meson_module module result)
     foreach(kind IN ITEMS needs sources)
         get_property(files GLOBAL PROPERTY nmisafe_${kind}_${module})
@@ -68,10 +68,13 @@ function(nmisafe_write_lists)
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/sources.json CONTENT "${json}" @ONLY)
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/sources.mk CONTENT "${make}" @ONLY)
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/meson.build CONTENT "${meson}" @ONLY)
+    # Bazel's files cannot read JSON, but as what it is there it is a dictionary.
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/lists/sources.bzl @ONLY CONTENT
+        "# The modules' files, written from their CMakeLists.txt by the target source_lists.\nLIBRARY = ${json}")
     add_custom_target(source_lists
         COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_BINARY_DIR}/lists/sources.json
             ${PROJECT_BINARY_DIR}/lists/sources.mk ${PROJECT_BINARY_DIR}/lists/meson.build
-            ${PROJECT_SOURCE_DIR}/nmisafe)
+            ${PROJECT_BINARY_DIR}/lists/sources.bzl ${PROJECT_SOURCE_DIR}/nmisafe)
 endfunction()
 nmisafe_write_lists()
 
@@ -91,8 +94,10 @@ install(FILES
     ${PROJECT_SOURCE_DIR}/nmisafe/sources.mk
     ${PROJECT_SOURCE_DIR}/nmisafe/sources.json
     ${PROJECT_SOURCE_DIR}/nmisafe/meson.build
+    ${PROJECT_SOURCE_DIR}/nmisafe/BUILD.bazel
+    ${PROJECT_SOURCE_DIR}/nmisafe/sources.bzl
     DESTINATION ${NMISAFE_INSTALL_FOLDER}/nmisafe)
-install(FILES ${PROJECT_SOURCE_DIR}/meson.build DESTINATION ${NMISAFE_INSTALL_FOLDER})
+install(FILES ${PROJECT_SOURCE_DIR}/meson.build ${PROJECT_SOURCE_DIR}/WORKSPACE DESTINATION ${NMISAFE_INSTALL_FOLDER})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/nmisafe RENAME copyright)
 install(FILES ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION share/doc/nmisafe)
 
