@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A kernel in C, played by a Linux process: it defines the contract, SIGTRAP is its #BP, it patches itself. What C
- * can call and that needs no ring 0 (nmisafe_vmalloc_handle_fault, nmisafe_set_debug_control and nmisafe_check_setup do) is called. Built as C11 at -O0 and -O2, for both widths, and as C++20. */
+ * can call and that needs no ring 0 (as nmisafe_vmalloc_handle_fault, nmisafe_set_debug_control and nmisafe_check_setup
+ * do) is called. Built as C11 at -O0 and -O2, for both widths, and as C++20. */
 #ifndef _GNU_SOURCE /* C++ has it */
 #define _GNU_SOURCE
 #endif
