@@ -162,6 +162,8 @@ class Copy:
             return [f"write_trace.{test.rpartition('.')[2]}"]
         if test.startswith("record."):
             return ["nmisafe", f"kernel_{arch}"]
+        if test == "fuzz.module_loader":
+            return ["fuzz_module_loader"]
         if test.startswith("tool.convert."):
             return ["nmisafe", "make_trace"]
         if test.startswith(("example.", "return_alone.forms")):
