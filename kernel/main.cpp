@@ -96,6 +96,7 @@ bool take_out_defences(text names) {
         {"gs", NMISAFE_WITHOUT_GS},
         {"latch", NMISAFE_WITHOUT_LATCH},
         {"boundary", NMISAFE_WITHOUT_BOUNDARY},
+        {"nested-return", NMISAFE_WITHOUT_NESTED_RETURN},
         {"tables", NMISAFE_WITHOUT_TABLES},
         {"tables-back", NMISAFE_WITHOUT_TABLES_BACK},
         {"debug-stack", NMISAFE_WITHOUT_DEBUG_STACK},

@@ -73,6 +73,7 @@ void crash_two_panics();
 void crash_nmi_overflow();
 void crash_under_nmis();
 void crash_task_double_fault();
+void crash_nmi_left();      // nmi_nested_return.cpp
 void crash_nmis_too_deep(); // x86-64
 
 } // namespace kernel

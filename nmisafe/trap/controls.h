@@ -16,6 +16,7 @@
 #define NMISAFE_WITHOUT_LATCH 0x80  // let a nested NMI run the handler, over the frame of the other
 #define NMISAFE_WITHOUT_BOUNDARY 0x100 // leave the entry or exit of an NMI as an #MC or #DB finds it
 #define NMISAFE_WITHOUT_DEBUG_STACK 0x200 // let a #DB in an NMI begin its stack again, over one in progress
+#define NMISAFE_WITHOUT_NESTED_RETURN 0x800 // let a nested NMI go back by IRET, which unblocks NMIs
 #define NMISAFE_WITHOUT_STEP_END 0x400 // let a step that an NMI's handler leaves on go on behind it
 
 #define NMISAFE_WITHOUT_SHADOW_FAR 0x10000   // return by the near return with a shadow stack

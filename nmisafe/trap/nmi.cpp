@@ -37,8 +37,10 @@ static_assert(offsetof(platform::cpu_state, nmi_pending) ==
 /// How a nested NMI goes back; nmi_x86_64.S says why not so with RF or IF in the image.
 [[NMISAFE_TRAP_INLINE]] inline uintptr_t plan_nested(const x86::trap_frame& frame) {
     constexpr uintptr_t decided = decided_flags | X86_FLAGS_RF | X86_FLAGS_IF;
-    return is_plain(frame.flags, frame.cs, x86::read_cs(), decided) ? NMISAFE_NMI_NESTED
-                                                                    : NMISAFE_NMI_NESTED_IRET;
+    return is_plain(frame.flags, frame.cs, x86::read_cs(), decided) &&
+                   defended(NMISAFE_WITHOUT_NESTED_RETURN)
+               ? NMISAFE_NMI_NESTED
+               : NMISAFE_NMI_NESTED_IRET;
 }
 #endif
 

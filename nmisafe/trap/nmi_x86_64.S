@@ -303,6 +303,10 @@ nmisafe_trap_nmi_level_1:
 .Lremember:
     movl    $1, NMI_BLOCK_PENDING(%rdx)
     movq    NESTED_FRAME(SP), %rcx
+#ifdef NMISAFE_TRAP_CONTROLS
+    testl   $NMISAFE_WITHOUT_NESTED_RETURN, nmisafe_trap_removed(%rip)
+    jnz     .Lnot_plain
+#endif
     testl   $X86_FLAGS_TF | X86_FLAGS_NT | X86_FLAGS_RF | X86_FLAGS_IF, NESTED_FRAME(FLAGS)
     jnz     .Lnot_plain
     movl    %cs, %eax

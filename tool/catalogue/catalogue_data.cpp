@@ -105,8 +105,9 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "dr7", .paths = "dr7 dr7-unarmed", .instruction_count = true},
     {.experiment = "nmi-state", .policies = always_safe, .expected = control, .symptom = "failures", .without = "gs", .paths = "gs gs-low gs-high", .instruction_count = true},
 
-    {.experiment = "nmi-latch", .policies = always_safe, .paths = "entry-to-exit redo nested-twice storm bad-iret smi", .counts_boundaries = true, .instruction_count = true, .what = "NMIs let in while another is in progress, at every boundary from its entry to its return, by an IRET that faults, by an SMI: the handler is not re-entered, none is lost, all registers come back, the stack does not grow"},
+    {.experiment = "nmi-latch", .policies = always_safe, .paths = "entry-to-exit redo nested-twice stays-blocked false-positive storm bad-iret smi", .counts_boundaries = true, .instruction_count = true, .what = "NMIs let in while another is in progress, at every boundary from its entry to its return, by an IRET that faults, by an SMI: the handler is not re-entered, none is lost, all registers come back, the stack does not grow"},
     {.experiment = "nmi-latch", .policies = "near", .expected = control, .symptom = "nested", .without = "latch", .paths = "entry-to-exit redo storm", .instruction_count = true},
+    {.experiment = "nmi-latch", .policies = "near", .expected = control, .symptom = "failures", .without = "nested-return", .options = "part=nested-return", .paths = "stays-blocked", .instruction_count = true},
     {.experiment = "nmi-latch", .policies = "iret", .latched = true, .options = "part=step", .paths = "step", .counts_boundaries = true},
     {.experiment = "nmi-latch", .policies = "iret", .expected = control, .symptom = "lost", .without = "boundary", .options = "part=step", .paths = "step", .architectures = "x86_64"},
 
@@ -258,6 +259,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-task-tables", .policies = "near", .image = "hardened", .instruction_count = true, .self_test = true, .architectures = every_kernel, .what = "self test: NMIs that leave CR3 as they find it stop the machine as soon as one finds a task's"},
     {.experiment = "crash-under-nmis", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a double fault stops the machine with one line, NMIs coming on"},
     {.experiment = "crash-task-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault at a system call's first instruction, with the task's GS, stops the machine with one line"},
+    {.experiment = "crash-nmi-left", .policies = "near", .instruction_count = true, .self_test = true, .what = "self test: an NMI in a task, behind a handler that was left without abandon_nmi(), stops the machine with one line"},
     {.experiment = "crash-nmis-too-deep", .policies = "near", .self_test = true, .architectures = "x86_64", .what = "self test: an NMI nested deeper than there are stacks for stops the machine with one line"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},

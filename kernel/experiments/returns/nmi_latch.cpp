@@ -7,14 +7,17 @@
 //   redo           the same while the handler hits INT3 and raises another NMI
 //   nested-twice   the same while the handler begins another entry by software: x86-64's level 1, so that the
 //                  real NMI is nested in that, at level 2
-//   storm          a handler that raises an NMI again and again with NMIs open: the stack it begins on is the
-//                  same each time
+//   stays-blocked  two NMIs raised in a handler that is open to them: the first comes in and, as it goes back without
+//                  IRET, the second does not
+//   false-positive behind a handler that was left without abandon_nmi(), IF set: all come in, none blocks the next
+//   storm          a handler that raises an NMI again and again and lets it in by an IRET, nested each time: the stack
+//                  it begins on is the same
 //   bad-iret       an IRET that faults in the handler, an NMI pending: a CPU and Bochs let it in there
 //   smi            an SMI in the handler, an NMI pending: where RSM unblocks, as under Bochs, it comes in
 //
 // With shadow stacks also: behind each of them the token of every level is free and the next NMI takes level 0's.
 //
-// With mode=let-in the last two alone. With part=step another one alone:
+// With mode=let-in the last two alone, with part=nested-return the two of that. With part=step another one alone:
 //
 //   step           single steps from the middle of the handler to where they end, in the NMI's exit; each raises an
 //                  NMI, and as each returns by IRET they all get in; then the one in the exit alone
@@ -22,6 +25,7 @@
 #include "kernel/cpu/cet.hpp"
 #include "kernel/cpu/per_cpu.hpp"
 #include "kernel/experiments/experiments.hpp"
+#include "kernel/experiments/returns/nmi_nested_return.hpp"
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/experiments/shared/scene.hpp"
 #include "kernel/experiments/shared/sweep.hpp"
@@ -194,6 +198,9 @@ void storm_body(trap_frame&) {
     if (storm_left != 0) {
         --storm_left;
         raise_nmi_here();
+        unblock_nmis();
+        if (!nested_nmi_is_pending())
+            fail("an NMI nested in the storm", storm_length - storm_left, 0);
     }
 }
 
@@ -244,7 +251,7 @@ void storm() {
     scene.count.boundaries = storm_length;
     run_guarded([] {
         ++scene.count.raised;
-        software_nmi(); // NMIs are open in it: each raised in the handler gets in
+        software_nmi();
         settle();
     });
     if (scene.count.handled != storm_length + 1)
@@ -317,14 +324,20 @@ void nmi_latch() {
         step();
         return;
     }
+    if (option("part") == "nested-return") {
+        nmi_nested_return();
+        return;
+    }
     const bool latched = nmisafe::trap::defended(NMISAFE_WITHOUT_LATCH);
     if (option("mode") != "let-in") {
         sweep_path("entry-to-exit", entry_body,
                    {software_nmi, prepare, both_handled, check_entry, !latched});
         sweep_path("redo", raise_second_and_hit_breakpoint,
                    {software_nmi, prepare, settled, check_redo, !latched});
-        if (latched)
+        if (latched) {
             nested_twice();
+            nmi_nested_return();
+        }
         storm();
         if (!latched)
             return;
