@@ -103,9 +103,9 @@ end_trap_code nmisafe_user_sysenter
 // 0 the segments are loaded without a look at what they were, and put back as they were.
 trap_code nmisafe_user_nmi_like_common
     .cfi_hardware_frame FRAME_BELOW_IP
+    clear_access
     testb   $X86_RPL_MASK, STUB_CS(%esp)
     jnz     .Lnmi_like_from_user
-    clear_access
     enter_frame
     load_kernel_tables_anywhere
     call_with_frame nmisafe_user_dispatch_anywhere, ANYWHERE_TRAP
@@ -117,7 +117,6 @@ trap_code nmisafe_user_nmi_like_common
 
 .Lnmi_like_from_user:
     .cfi_user_frame FRAME_BELOW_IP
-    clear_access
     enter_frame
     leave_entry_stack
     call_with_frame nmisafe_user_dispatch_nmi_like
@@ -127,11 +126,11 @@ end_trap_code nmisafe_user_nmi_like_common
 // #PF: as all others from user mode, the C++ side reads CR2 first of all.
 trap_code nmisafe_user_page_fault_common
     .cfi_hardware_frame FRAME_BELOW_IP
+    clear_access
     catch_virtual_8086
     testb   $X86_RPL_MASK, STUB_CS(%esp)
     jz      nmisafe_trap_page_fault_common
     .cfi_user_frame FRAME_BELOW_IP
-    clear_access
     enter_frame
     leave_entry_stack
     call_with_frame nmisafe_user_dispatch_page_fault
@@ -141,6 +140,7 @@ end_trap_code nmisafe_user_page_fault_common
 // #BP
 trap_code nmisafe_user_breakpoint_common
     .cfi_hardware_frame FRAME_BELOW_IP
+    clear_access
     catch_virtual_8086
     testb   $X86_RPL_MASK, STUB_CS(%esp)
     jz      nmisafe_trap_breakpoint_common
@@ -156,6 +156,7 @@ end_trap_code nmisafe_user_breakpoint_common
 //           EIP | CS | EFLAGS | ESP | SS         at the IRET, all registers the user's
 trap_code nmisafe_user_segment_fault_common
     .cfi_hardware_frame FRAME_BELOW_IP
+    clear_access
     catch_virtual_8086
     testb   $X86_RPL_MASK, STUB_CS(%esp)
     jnz     nmisafe_user_from_user
@@ -244,6 +245,7 @@ end_trap_code nmisafe_user_unblock_nmis
 // The common path. From ring 0 nothing is new.
 trap_code nmisafe_user_common
     .cfi_hardware_frame FRAME_BELOW_IP
+    clear_access
     catch_virtual_8086
     testb   $X86_RPL_MASK, STUB_CS(%esp)
     jz      nmisafe_trap_common
@@ -251,7 +253,6 @@ trap_code nmisafe_user_common
     .globl  nmisafe_user_from_user
 nmisafe_user_from_user:
     .cfi_user_frame FRAME_BELOW_IP
-    clear_access
     enter_frame
     leave_entry_stack
 

@@ -14,8 +14,10 @@
   - What runs between a trap and its handler is in the section that no probe may touch, and so are the
     handlers of breakpoints and of vmalloc's page faults. No direct call or jump leads out of that section
     but to what never returns. The same holds for what a CPU runs before it has an IDT and is counted.
-  - In an image for indirect branch tracking an ENDBR stands at every stub, and at the begin of every function
+  - In an image for indirect branch tracking an ENDBR stands at every stub and, x86-64, at the begin of every function
     whose address is in a register, a table or a word, so that a branch may lead there.
+  - A page fault's C++ side reads CR2 first of all. In an image for SMAP a CLAC stands on each way from an entry of
+    user mode.
   - No SSE, MMX or x87 instruction, no static constructor, no guard variable.
 """
 
@@ -25,7 +27,8 @@ import re
 import subprocess
 import sys
 
-from indirect_targets import ENDBR, check_indirect_targets
+from entry_order import late_cr2, without_clac
+from indirect_targets import check_indirect_targets
 from machine_check_way import machine_check_ways
 from trap_section import LIBRARY_HANDLERS, NEVER_RETURN, TRAP
 
@@ -47,6 +50,7 @@ JOIN = (
     "_ZN6kernel17set_up_no_executeE", "_ZN6kernel17set_up_local_apicE", "_ZN6kernel17join_running_cpusE")
 JOINED = (r"kernel_joined$",)
 
+ENDBR = ("endbr64", "endbr32")
 DIRECT_BRANCH = re.compile(r"\b(?:call|j|loop)\w*(?:,p[nt])?\s+(?:0x)?([0-9a-f]+)\s+<")
 
 
@@ -169,7 +173,7 @@ def main():
 
     stubs = {entry[0]: entry for entry in trap}
     first = stubs[table["nmisafe_trap_nmi_entry"]]
-    if first[1] == ENDBR:
+    if first[1] in ENDBR:
         first = stubs[first[0] + 4]
     if wide and not (re.match("sub|add", first[1]) and first[2].split("#")[0].rstrip().endswith("(%rsp)")):
         failures.append(f"the NMI's entry begins with {first[1]} {first[2]}")
@@ -185,18 +189,28 @@ def main():
             for label, length in machine_check_ways(trap, table).items():
                 if length is None or not MACHINE_CHECK_WAY[label] // 2 < length <= MACHINE_CHECK_WAY[label]:
                     failures.append(f"#MC by {label}: {length} instructions until a further NMI is held back")
-    for vector in range(256):
+    sizes = {"nmisafe_trap_stubs": 16, "nmisafe_user_stubs": 32 if wide else 16}
+    for name, vector in ((name, vector) for name in sizes if name in table for vector in range(256)):
         if vector == 2:
             continue  # its entry is elsewhere
-        begin_of_stub = table["nmisafe_trap_stubs"] + 16 * vector
+        begin_of_stub = table[name] + sizes[name] * vector
         address, mnemonic, operands = stubs[begin_of_stub]
-        if (mnemonic == ENDBR) != options.variant.endswith("-cet"):
-            failures.append(f"stub {vector} begins with {mnemonic}")
-        if mnemonic == ENDBR:
+        if (mnemonic in ENDBR) != options.variant.endswith("-cet"):
+            failures.append(f"stub {vector} of {name} begins with {mnemonic}")
+        if mnemonic in ENDBR:
             address, mnemonic, operands = stubs[begin_of_stub + 4]
+        if mnemonic == "clac":
+            address, mnemonic, operands = stubs[address + 3]
         pushes_own_code = vector >= 32 or vector not in (8, 10, 11, 12, 13, 14, 17, 21, 29, 30)
         if not mnemonic.startswith("push") or (int(operands[1:], 16) == 0) != pushes_own_code:
-            failures.append(f"stub {vector} begins with {mnemonic} {operands}")
+            failures.append(f"stub {vector} of {name} begins with {mnemonic} {operands}")
+
+    failures += late_cr2(code, table)
+    has_clac = any(mnemonic == "clac" for _, mnemonic, _ in trap)
+    if has_clac != options.variant.endswith("-hardened-cet"):
+        failures.append(f"CLAC is {'' if has_clac else 'not '}in this image")
+    if has_clac:
+        failures += without_clac(trap, table)
 
     failures += check_section(table, names, code, begin, end,
                               TRAP if options.variant == "-consumer" else TRAP + HANDLERS, NEVER_RETURN)
@@ -206,7 +220,7 @@ def main():
         if not (table["kernel_no_probe_begin"] <= begin and end <= table["kernel_no_probe_end"]):
             failures.append("a probe may stand on what a CPU without an IDT runs")
 
-    if options.variant.endswith("-cet"):
+    if wide and options.variant.endswith("-cet"):
         failures += check_indirect_targets(options.image, code)
 
     # Each near return gives itself an entry of the return stack buffer: a call over UD2.
