@@ -16,7 +16,8 @@ namespace nmisafe::trap {
 #ifdef __x86_64__
 
 void set_up_nmi_block(nmi_block& block, uintptr_t gs_base) {
-    const auto address = reinterpret_cast<uintptr_t>(&block);
+    auto address = reinterpret_cast<uintptr_t>(&block);
+    asm("" : "+r"(address)); // of a reference the compiler takes the type's alignment for granted
     constexpr uintptr_t page = 4096;
     if (address % alignof(nmi_block) != 0 || address % page > page - sizeof(nmi_block))
         platform::contract::panic(
