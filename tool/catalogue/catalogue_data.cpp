@@ -38,19 +38,20 @@ constexpr std::string_view attack_paths_32 =
     "step lost-segment mov-ss nested-task bad-return bad-segment bad-nmi-return nmi-stack "
     "virtual-8086 far-away refused";
 constexpr std::string_view attack_paths_32_without_nmis =
-    "step lost-segment mov-ss nested-task bad-return bad-segment virtual-8086 far-away refused";
+    "step lost-segment mov-ss nested-task bad-return bad-segment virtual-8086 far-away "
+    "refused";
 constexpr std::string_view user_roads_64 =
-    "breakpoint int-80 page-fault debug signal syscall syscall-iret nmi-stack nmi-frame "
-    "nested-frame bad-return first-event";
+    "breakpoint int-80 page-fault debug machine-check signal syscall syscall-iret nmi-stack "
+    "nmi-frame nested-frame bad-return first-event";
 constexpr std::string_view user_roads_of_control_64 =
-    "breakpoint int-80 debug signal syscall syscall-iret nmi-stack nmi-frame nested-frame "
-    "bad-return first-event";
+    "breakpoint int-80 debug machine-check signal syscall syscall-iret nmi-stack nmi-frame "
+    "nested-frame bad-return first-event";
 constexpr std::string_view user_roads_32 =
-    "breakpoint int-80 page-fault debug signal syscall syscall-iret syscall-step syscall-interrupt "
-    "bad-segment bad-return";
+    "breakpoint int-80 page-fault debug machine-check signal syscall syscall-iret syscall-step "
+    "syscall-interrupt bad-segment bad-return";
 constexpr std::string_view user_roads_of_control_32 =
-    "breakpoint int-80 debug signal syscall syscall-iret syscall-step syscall-interrupt "
-    "bad-segment bad-return";
+    "breakpoint int-80 debug machine-check signal syscall syscall-iret syscall-step "
+    "syscall-interrupt bad-segment bad-return";
 constexpr std::string_view isolation_paths =
     "mapped syscall syscall-iret int-80 debug latch watched";
 constexpr std::string_view trace_paths =

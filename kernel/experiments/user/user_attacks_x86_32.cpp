@@ -13,7 +13,8 @@
 //   nmi-stack      an NMI where the task's stack segment is one of 16 bits: no return takes it (CVE-2015-3290)
 //   virtual-8086   an IRET in ring 3 that turns on virtual-8086 mode, where the emulator lets it; flags of all 1,
 //                  which it may push, in a frame of the task's that is none of that mode
-//   far-away       SYSEXIT to an address that is the kernel's, on a stack that is
+//   far-away       SYSEXIT to an address that is the kernel's, on a stack that is. It needs no defence but the pages'
+//                  own bits: SYSEXIT looks at no address, and the fault is the task's. x86-64: canonical
 //   refused        images of ring 0, with another stack segment (CVE-2015-3290), without IF, with IOPL or VM
 #ifdef __i386__
 #include "kernel/boot/layout.h"

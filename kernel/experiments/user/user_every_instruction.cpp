@@ -4,6 +4,7 @@
 //
 //   breakpoint, int-80, page-fault, debug   the task takes one; an NMI lands at each boundary, its handler
 //                                           raises another NMI and hits INT3
+//   machine-check                           the same of an #MC, by INT 18: the gate lets ring 3 for this road
 //   signal                                  INT3 becomes a signal, whose handler returns by INT 0x80
 //   syscall, syscall-iret                   SYSCALL, back by SYSRET or IRET; x86-32: SYSENTER, SYSEXIT
 //   nmi-stack, nmi-frame, nested-frame      x86-64: SYSCALL with RSP pointing into the NMI's stack, DF set
@@ -53,6 +54,7 @@ constexpr uint8_t breakpoint_code[] = {0xcc, 0x90};
 constexpr uint8_t int_80_code[] = {0xcd, 0x80, 0x90};
 constexpr uint8_t page_fault_code[] = {0xc6, 0x03, 0x01, 0x90}; // movb $1, (%rbx)
 constexpr uint8_t debug_code[] = {0x90, 0x90};
+constexpr uint8_t machine_check_code[] = {0xcd, X86_VECTOR_MC, 0x90};
 // mov %esi, (%rdi): the local APIC's command
 constexpr uint8_t nmi_code[] = {0x89, 0x37, 0x90, 0x90};
 constexpr uintptr_t nothing = 100;       // a system call that does nothing
@@ -175,6 +177,7 @@ constexpr road roads[] = {
     {"int-80", instructions(int_80_code), 2, 0, prepare_int_80},
     {"page-fault", instructions(page_fault_code), 3, 0, prepare_page_fault},
     {"debug", instructions(debug_code), 1, 0, prepare_step},
+    {"machine-check", instructions(machine_check_code), 2, 0, prepare_nothing},
     {"signal", instructions(signal_code), sizeof(signal_code), 0, prepare_signal},
     {"syscall", instructions(syscall_code), 2, syscall_changes, prepare_syscall},
     {"syscall-iret", instructions(syscall_code), 2, syscall_iret_changes, prepare_syscall_iret},
@@ -256,6 +259,14 @@ bool on_end(trap_frame& frame) {
     return handle_user_exception(frame);
 }
 
+/// From ring 3 it runs on the thread's stack, as a #DB.
+bool on_machine_check(trap_frame& frame) {
+    if (!user::is_from_user(frame))
+        fail("an #MC in ring 0", code, frame.ip);
+    expect_kernel_state(frame, ended);
+    return true;
+}
+
 bool end_step(trap_frame& frame) {
     frame.flags &= ~uintptr_t{X86_FLAGS_TF};
     return true;
@@ -274,6 +285,8 @@ void set_up(const road& which) {
     trap::set_handler(first_experiment_vector, take_interrupt);
 #endif
     trap::set_handler(X86_VECTOR_DB, end_step);
+    trap::set_handler(X86_VECTOR_MC, on_machine_check);
+    open_all_gates(text(which.name) == "machine-check");
     trap::set_page_fault_handler(map_page);
 }
 
