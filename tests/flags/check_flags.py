@@ -10,7 +10,8 @@ What a file says by itself (a name that it does not include, a call of another f
 each is compiled alone: the set O2, but for --joined. All other sets are there for what a compiler adds of its own to each
 function; they compile all files as one, which takes a sixth of the time.
 
-    check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--joined] [--set NAME ...]
+    check_flags.py --root ROOT --compiler NAME --width 64|32 [--full] [--joined] [--share]
+                   [--set NAME ...]
     check_flags.py --root ROOT --compiler NAME --width 64|32 --self-test
 """
 
@@ -212,6 +213,7 @@ def main():
     arguments.add_argument("--jobs", type=int, default=1)
     arguments.add_argument("--full", action="store_true", help="also the sets that find no more as a rule")
     arguments.add_argument("--joined", action="store_true", help="all sources as one in the set O2 too")
+    arguments.add_argument("--share", action="store_true", help="about half of them (flag_sets.in_share)")
     arguments.add_argument("--set", action="append", help="only the sets of this name")
     arguments.add_argument("--self-test", action="store_true")
     options = arguments.parse_args()
@@ -227,9 +229,11 @@ def check_all(options, arguments, compiler):
         return 1 if wrong else 0
 
     full = options.full or bool(options.set)
-    chosen = [one for one in flag_sets.sets(compiler.family)
+    every = flag_sets.sets(compiler.family)
+    chosen = [one for one in every
               if one.applies_to(compiler.family, compiler.version, compiler.width, full) and
-              (not options.set or one.name in options.set)]
+              (not options.set or one.name in options.set) and
+              (not options.share or flag_sets.in_share(one, every, compiler.version, compiler.width))]
     if not chosen:
         arguments.error("no such set for this compiler and width")
     failed = 0

@@ -47,6 +47,16 @@ class FlagSet:
                 (family != CLANG or version >= self.oldest_clang))
 
 
+def in_share(one, every, version, width):
+    """Whether this one is in a share of all. Where several versions of a compiler are tried: each set with each version
+    for one width, and for each width with one of two versions, the odd and the even. What a set adds to a function is
+    the version's doing, and the same for both widths but for how it is called."""
+    widths = {width for other in every if other.name == one.name for width in other.widths}
+    names = list(dict.fromkeys(other.name for other in every))
+    always = one.each_alone or one.name == "O0" or len(widths) == 1
+    return always or (names.index(one.name) + version + (width == 32)) % 2 == 0
+
+
 def taken(name):
     return rf"symbol '{name}' is already defined"
 
