@@ -31,14 +31,14 @@ constexpr std::string_view return_paths_in_thread =
     "breakpoint-in-thread page-fault-in-thread breakpoint-in-thread-if page-fault-in-thread-if";
 constexpr std::string_view patch_paths = "value branch-on branch-off handler-before handler-after";
 constexpr std::string_view attack_paths =
-    "first-event last-event mov-ss flags step canonical bad-return bad-nmi-return refused";
+    "first-event last-event mov-ss at-entry flags step canonical bad-return bad-nmi-return refused";
 constexpr std::string_view attack_paths_without_nmis =
-    "first-event last-event mov-ss flags step canonical bad-return refused";
+    "first-event last-event mov-ss at-entry flags step canonical bad-return refused";
 constexpr std::string_view attack_paths_32 =
-    "step lost-segment mov-ss nested-task bad-return bad-segment bad-nmi-return nmi-stack "
+    "step lost-segment mov-ss at-entry nested-task bad-return bad-segment bad-nmi-return nmi-stack "
     "virtual-8086 far-away refused";
 constexpr std::string_view attack_paths_32_without_nmis =
-    "step lost-segment mov-ss nested-task bad-return bad-segment virtual-8086 far-away "
+    "step lost-segment mov-ss at-entry nested-task bad-return bad-segment virtual-8086 far-away "
     "refused";
 constexpr std::string_view user_roads_64 =
     "breakpoint int-80 page-fault debug machine-check signal syscall syscall-iret nmi-stack "
@@ -143,6 +143,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths, .paths_without_nmis = attack_paths_without_nmis, .counts_boundaries = true, .architectures = "x86_64", .what = "what a hostile task tries: #DB as the kernel's first event with RSP and GS the task's, flags at SYSCALL, TF and NT at SYSENTER, SYSEXIT to the kernel, selectors and returns that fault or must not be, from system calls and NMIs: the task's fault, never the kernel's"},
     {.experiment = "user-attacks", .policies = always_safe, .expected = control, .symptom = "failures", .without = "user-gap", .paths = "first-event last-event", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "first-event", .architectures = "x86_64"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .options = "part=at-entry", .paths = "at-entry", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "flags", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-nmi-return", .architectures = "x86_64"},
@@ -150,7 +151,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-refusal", .paths = "refused", .architectures = "x86_64"},
     {.experiment = "user-attacks", .policies = always_safe, .paths = attack_paths_32, .paths_without_nmis = attack_paths_32_without_nmis, .counts_boundaries = true, .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-step", .paths = "step", .architectures = "x86_32"},
-    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "step", .architectures = "x86_32"},
+    {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-gs", .paths = "step at-entry", .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-mask", .paths = "nested-task", .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-fixup", .paths = "bad-return bad-segment bad-nmi-return", .architectures = "x86_32"},
     {.experiment = "user-attacks", .policies = "near", .expected = control, .symptom = "failures", .without = "user-unblocking", .paths = "bad-nmi-return", .architectures = "x86_32"},

@@ -6,6 +6,7 @@
 //   last-event    #DB as the last one, with the task's RSP: a watchpoint on the word from which SYSRET's road loads it
 //   mov-ss        first-event, with MOV SS under a watchpoint before SYSCALL; before INT3 and INT 0x80 too,
 //                 but no emulator here delivers the #DB of these two in the kernel
+//   at-entry      what these two lead to: a #DB before the first instruction of their entries
 //   flags         SYSCALL with TF, NT, DF and AC set
 //   step          single steps over SYSCALL, and of jumps to where the kernel takes frames back by an instruction
 //   canonical     SYSCALL at the end of the user's half: SYSRET there would fault in ring 0, on the task's stack
@@ -294,6 +295,7 @@ constexpr attack attacks[] = {
     {"first-event", first_event, {"user-gap", "user-gs"}},
     {"last-event", last_event, {"user-gap"}},
     {"mov-ss", attack_behind_mov_ss, {}}, // this and canonical: on Bochs only
+    {"at-entry", attack_at_entry, {}},    // its control alone: first-event's leaves counts behind
     {"flags", flags, {"user-mask"}},
     {"step", step, {"user-step"}},
     {"canonical", canonical, {"user-canonical"}},

@@ -35,6 +35,14 @@ bool on_watched(trap_frame& frame) {
     return frame.vector == X86_VECTOR_DB;
 }
 
+uintptr_t entered; // the first instruction of an entry
+
+bool on_entered(trap_frame& frame) {
+    if (frame.ip != entered || user::is_from_user(frame))
+        fail("where #DB came", entered, frame.ip);
+    return on_watched(frame);
+}
+
 bool another_waits;
 
 /// As if a descriptor had gone meanwhile. Not the scene's handler, which takes a changed frame for
@@ -168,6 +176,38 @@ void attack_behind_mov_ss() {
         expect_kernel_words();
 #endif
         ++scene.count.boundaries;
+    }
+}
+
+/// On a CPU MOV SS under a watchpoint leads there. Here a breakpoint on the entry's first instruction.
+void attack_at_entry() {
+    constexpr uint8_t int3_code[] = {0xcc};
+    constexpr uint8_t int_80_code[] = {0xcd, 0x80};
+    const struct {
+        user_instructions code;
+        uint8_t vector;
+    } entries[] = {{instructions(int3_code), X86_VECTOR_BP}, {instructions(int_80_code), 0x80}};
+    set_attack_scene();
+    trap::set_handler(X86_VECTOR_BP, [](trap_frame&) { return true; });
+    trap::set_handler(X86_VECTOR_DB, on_entered);
+    for (const auto& [code, vector] : entries) {
+        task begun = make_task(code);
+        begun.frame.trap.ax = attack_call;
+        give_decoy(begun);
+        entered = user::entry_address(vector);
+        x86::write_breakpoint_address(0, entered);
+        trap::set_debug_control(X86_DR7_DISARMED | 1); // DR0, on execution
+        watched_hits = 0;
+        task ended = begun;
+        const bool completed = run_task_guarded(ended);
+        trap::set_debug_control(X86_DR7_DISARMED);
+        if (completed)
+            expect_end(begun, ended, code);
+        if (watched_hits != 1)
+            fail("#DBs before the entry's first instruction", 1, watched_hits);
+        ++scene.count.boundaries;
+        if (scene.count.failures != 0)
+            return; // a control, with another CPU's counts
     }
 }
 

@@ -47,6 +47,9 @@ void expect_kernel_words();
 /// MOV SS under a watchpoint before SYSCALL (x86-32: SYSENTER), INT3 and INT 0x80. @context thread
 void attack_behind_mov_ss();
 
+/// A #DB before the first instruction of an entry, with the task's GS: behind INT3 and INT 0x80. @context thread
+void attack_at_entry();
+
 /// A #DB's handler that makes an image of the task which no CPU pushes: refused, as any other.
 /// @context thread
 void expect_refused_in_debug();

@@ -6,6 +6,7 @@
 //   lost-segment   a selector whose descriptor is gone when #DB in ring 0 puts it back: it becomes null
 //   mov-ss         MOV SS under a watchpoint before SYSENTER (CVE-2018-8897); before INT3 and INT 0x80 too, but no
 //                  emulator here delivers the #DB of these two in the kernel
+//   at-entry       what these two lead to: a #DB before the first instruction of their entries
 //   nested-task    SYSENTER with NT: an IRET of the kernel would switch tasks
 //   bad-return     an image whose CS makes IRET fault (CVE-2015-5157)
 //   bad-segment    one whose DS, ES, FS or GS cannot be loaded
@@ -281,6 +282,7 @@ constexpr attack attacks[] = {
     {"step", step, {"user-step", "user-gs"}},
     {"lost-segment", lost_segment, {}},
     {"mov-ss", attack_behind_mov_ss, {}},
+    {"at-entry", attack_at_entry, {"user-gs"}},
     {"nested-task", nested_task, {"user-mask"}},
     {"bad-return", bad_return, {"user-fixup"}},
     {"bad-segment", bad_segment, {"user-fixup"}},
