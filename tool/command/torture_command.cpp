@@ -64,6 +64,7 @@ class torture_job {
 };
 
 void torture_job::prepare() {
+    options_.init = options_.init || !options_.dom0.empty();
     if (!std::filesystem::is_regular_file(options_.kernel)) {
         throw std::runtime_error(options_.kernel.string() + ": there is no such file");
     }
@@ -74,6 +75,9 @@ void torture_job::prepare() {
         throw std::runtime_error(
             options_.plugin.string() +
             ": the plugin for QEMU is not there (build the target nmisafe_torture)");
+    }
+    if (!options_.dom0.empty() && !std::filesystem::is_regular_file(dom0_file(options_))) {
+        throw std::runtime_error(options_.dom0.string() + ": there is no such file (--dom0)");
     }
     if (options_.init) {
         options_.initrd =

@@ -38,7 +38,7 @@ void add_torture(CLI::App& app, std::vector<std::string> qemu_arguments,
         ->type_name("WHERE");
     to.add_option("--at", options->at,
                   "of the paths nmi and nmi-in-nmi: the address at which the NMI is raised whose "
-                  "handler is the path")
+                  "handler is the path, or user: anywhere in user mode")
         ->type_name("ADDRESS");
     to.add_option("--nth", options->nth, "the path is taken so many times before it is swept")
         ->check(CLI::Range(1u, 1000000000u))
@@ -96,6 +96,11 @@ void add_torture(CLI::App& app, std::vector<std::string> qemu_arguments,
     to.add_option("--append", options->append, "the kernel's command line")->type_name("TEXT");
     to.add_flag("--init", options->init,
                 "Linux with an initramfs of this tool's, which takes the path in a loop");
+    to.add_option("--dom0", options->dom0,
+                  "KERNEL is Xen, and starts this Linux (beside KERNEL, if it is not found here) "
+                  "with the same "
+                  "initramfs")
+        ->type_name("FILE");
     to.add_option("--arch", options->arch, "width of --init's programs")
         ->check(CLI::IsMember({"x86_64", "x86_32"}))
         ->capture_default_str()

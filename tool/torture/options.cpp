@@ -86,6 +86,9 @@ kernel_kind kind_of(const std::filesystem::path& file) {
     if (is_linux || is_multiboot) {
         return kernel_kind::bootable;
     }
+    if (text.starts_with("\x1f\x8b")) {
+        throw std::runtime_error(file.string() + " is compressed: unpack it (gunzip)");
+    }
     if (text.starts_with("\177ELF")) {
         throw std::runtime_error(
             file.string() +
@@ -129,7 +132,16 @@ std::vector<std::string> known_paths() {
 std::string plugin_arguments(const torture_options& options, const sweep_wanted& wanted,
                              const names& known) {
     std::string text = "begin=" + begin_of(wanted.path, known);
-    if (!options.at.empty()) {
+    const bool is_nmi = wanted.path == "nmi" || wanted.path == "nmi-in-nmi";
+    if (is_nmi && options.at.empty() && options.after.empty() && !options.init) {
+        throw std::runtime_error(
+            wanted.path + " begins where an NMI is raised: say where (--at), or what the guest "
+                          "prints when it is ready (--after)");
+    }
+    // Xen prints what its guest does, and would be in that.
+    if (options.at == "user" || (options.at.empty() && !options.dom0.empty() && is_nmi)) {
+        text += ",at=user";
+    } else if (!options.at.empty()) {
         text += fmt::format(",at={:#x}", address_of(options.at, known));
     }
     if (options.end != "return" && wanted.path.find("..") == std::string::npos) {
@@ -168,6 +180,25 @@ std::string plugin_arguments(const torture_options& options, const sweep_wanted&
     return text;
 }
 
+std::filesystem::path dom0_file(const torture_options& options) {
+    return options.dom0.empty() || std::filesystem::is_regular_file(options.dom0)
+               ? options.dom0
+               : options.kernel.parent_path() / options.dom0;
+}
+
+namespace {
+
+// A Multiboot module of QEMU's -initrd, where a comma ends one.
+std::string module_named(const std::filesystem::path& file) {
+    std::string text;
+    for (const char c : std::filesystem::absolute(file).string()) {
+        text += std::string(c == ',' ? 2 : 1, c);
+    }
+    return text;
+}
+
+} // namespace
+
 std::vector<std::string> qemu_arguments(const torture_options& options, const std::string& path) {
     // Virtual time is counted in instructions, so that a run is the same each time.
     std::vector<std::string> all = {"-accel",
@@ -200,13 +231,20 @@ std::vector<std::string> qemu_arguments(const torture_options& options, const st
     switch (kind_of(options.kernel)) {
     case kernel_kind::bootable: {
         add({"-kernel", file});
-        if (!options.initrd.empty()) {
-            add({"-initrd", std::filesystem::absolute(options.initrd).string()});
-        }
         std::string line = options.append;
-        if (options.init) {
-            line =
-                fmt::format("console=ttyS0 nokaslr nmi_watchdog=0 quiet torture={} {}", path, line);
+        const std::string words = "nokaslr nmi_watchdog=0 quiet torture=" + path;
+        if (!options.dom0.empty()) {
+            add({"-m", "512", "-initrd",
+                 fmt::format("{} console=hvc0 {},{}", module_named(dom0_file(options)), words,
+                             module_named(options.initrd))});
+            line = "console=com1 com1=115200 dom0_mem=256M noreboot " + line;
+        } else {
+            if (!options.initrd.empty()) {
+                add({"-initrd", std::filesystem::absolute(options.initrd).string()});
+            }
+            if (options.init) {
+                line = fmt::format("console=ttyS0 {} {}", words, line);
+            }
         }
         if (!line.empty()) {
             add({"-append", line});
@@ -260,7 +298,8 @@ std::string repeat_command(const torture_options& options, const std::string& pa
     add("--irq", options.interrupt != 0 ? std::to_string(options.interrupt) : "");
     add("--qemu", options.qemu == torture_options{}.qemu ? "" : options.qemu);
     text += options.machine_check ? " --mc" : "";
-    text += options.init ? " --init" : "";
+    text += options.init && options.dom0.empty() ? " --init" : "";
+    add("--dom0", options.dom0.string());
     add("--arch", options.init ? options.arch : "");
     add("--only", fmt::format("{:#x}:{}", of.pc, of.occurrence));
     text += ' ' + quoted(options.kernel.string());

@@ -30,6 +30,7 @@ struct torture_options {
     std::string boundaries;                 // FIRST..LAST
     std::vector<std::string> allow;
     std::filesystem::path initrd, symbols, junit, out = "out/torture";
+    std::filesystem::path dom0; // Linux: the kernel is Xen then
     std::string append, arch = "x86_64", qemu = "qemu-system-x86_64";
     bool init = false; // ours
     unsigned processors = 1, jobs = 1;
@@ -48,6 +49,9 @@ struct sweep_wanted {
 // Throws std::runtime_error where a path is none, or a name not known.
 std::string plugin_arguments(const torture_options& options, const sweep_wanted& wanted,
                              const names& known);
+
+// Where `dom0` is: as it is named, or beside the kernel.
+std::filesystem::path dom0_file(const torture_options& options);
 
 std::vector<std::string> qemu_arguments(const torture_options& options, const std::string& path);
 

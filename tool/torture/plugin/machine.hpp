@@ -40,6 +40,10 @@ class machine {
     register_values all_registers() const;
     bool is_wide() const; // long mode, compatibility mode too
     unsigned privilege() const { return static_cast<unsigned>(reg(reg_cs) & 3); }
+    // A paravirtualised kernel has privilege 3 too, and is in the upper half.
+    bool is_user_program(uint64_t pc) const {
+        return privilege() == 3 && (!is_wide() || pc >> 63 == 0);
+    }
     bool is_below_32_bits() const; // real mode: no IDT of gates
 
     uint64_t read_word(uint64_t address) const; // of the width; 0 where there is no memory

@@ -44,6 +44,7 @@ bool take(const std::string& name, const std::string& value, options& to) {
     } else if (name == "begin") {
         return take_begin(value, number, to);
     } else if (name == "at") {
+        to.in_user_mode = value == "user";
         to.begin_address = number;
     } else if (name == "end") {
         to.end = value == "user"     ? path_end::user

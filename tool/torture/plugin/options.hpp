@@ -32,6 +32,7 @@ struct options {
     unsigned vector = 3;
     uint64_t begin_address =
         0; // of place::nmi: where it is raised; 0: anywhere behind the last one's end
+    bool in_user_mode = false; // of place::nmi: nowhere else
     path_end end = path_end::by_itself;
     uint64_t end_address = 0;
     uint64_t nth = 2;  // the path is taken so many times before anything is done

@@ -111,7 +111,8 @@ bool pass::is_at_end(uint64_t pc) const {
         return false;
     }
     if (options_.end == path_end::user || from_user_) {
-        return machine_.privilege() == 3;
+        return options_.end == path_end::user ? machine_.is_user_program(pc)
+                                              : machine_.privilege() == 3;
     }
     const uint64_t sp = machine_.reg(reg_sp);
     if (is_function_) {
@@ -173,10 +174,12 @@ void pass::enter() {
             steps_at_entry_ = steps_;
         }
     }
-    entry.nested = !open_.empty() || (begun_blocked_ && !is_nmi_path_ && !has_ended_ &&
-                                      options_.raised == event::nmi);
+    const bool is_inside = std::any_of(open_.begin(), open_.end(),
+                                       [](const handler_entry& open) { return !open.is_over; });
+    entry.nested = is_inside || (begun_blocked_ && !is_nmi_path_ && !has_ended_ &&
+                                 options_.raised == event::nmi);
     for (const handler_entry& open : open_) {
-        entry.overwritten = entry.overwritten || open.frame == entry.frame;
+        entry.overwritten = entry.overwritten || (!open.is_over && open.frame == entry.frame);
     }
     nested_ += entry.nested;
     overwritten_ += entry.overwritten;
@@ -187,6 +190,19 @@ void pass::enter() {
     open_.push_back(entry);
     deepest_ = std::max<uint64_t>(deepest_, open_.size());
     returned_ = false;
+}
+
+// At another handler's first instruction: its frame, with or without an error code, holds what the entry's does.
+bool pass::is_interrupted_at(const handler_entry& entry, uint64_t sp) const {
+    const uint64_t word = is_wide_ ? 8 : 4;
+    for (const uint64_t frame : {sp, sp + word}) {
+        const bool switches = is_wide_ || (machine_.read_word(frame + word) & 3) == 3;
+        const uint64_t saved = switches ? machine_.read_word(frame + 3 * word) : frame + 3 * word;
+        if (frame != entry.frame && machine_.read_word(frame) == entry.ip && saved == entry.sp) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void pass::close(size_t which) {
@@ -205,6 +221,16 @@ bool pass::step(const instruction& next) {
         machine_.unblock_nmis();
     }
     const bool is_own_entry = is_nmi_path_ && steps_ == 0;
+    if (!open_.empty() && previous_ == kind::iret && !is_own_entry) {
+        // That handler, or the event at its first instruction.
+        const uint64_t word = is_wide_ ? 8 : 4;
+        const uint64_t sp = machine_.reg(reg_sp);
+        open_.back().is_over =
+            open_.back().is_over ||
+            is_interrupted_at(open_.back(), next.pc != handler_ ? sp
+                                            : is_wide_          ? machine_.read_word(sp + 3 * word)
+                                                                : sp + 3 * word);
+    }
     if (next.pc == handler_ && !is_own_entry) {
         enter();
     } else if (!open_.empty() && steps_ != 0) {
@@ -216,7 +242,7 @@ bool pass::step(const instruction& next) {
         }
         // A handler may send what it interrupted elsewhere: back to the beginning of a sequence, say. Then
         // the stack tells: it came from another one, or has gone up beyond the frame.
-        if (!open_.empty() && returned_) {
+        if (!open_.empty() && !open_.back().is_over && returned_) {
             constexpr uint64_t near = 64, another_stack = 4096;
             const handler_entry& last = open_.back();
             const uint64_t sp = machine_.reg(reg_sp);

@@ -21,6 +21,7 @@ struct handler_entry {
     bool nested;                 // while the handler was open
     bool overwritten;            // on the frame of one that was
     bool was_returning;          // the instruction before it was a return
+    bool is_over;                // it has returned, and an interrupt was taken there at once
     std::vector<uint64_t> stack; // from the frame on, if wanted
 };
 
@@ -63,6 +64,7 @@ class pass {
 
   private:
     void enter();
+    bool is_interrupted_at(const handler_entry& entry, uint64_t sp) const;
     void close(size_t which);
     bool is_blocked() const;
     bool is_at_end(uint64_t pc) const;

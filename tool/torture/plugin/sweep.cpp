@@ -161,8 +161,10 @@ void sweep::on_instruction(const instruction& next) {
             return;
         }
         if (options_.begin == place::nmi) {
-            if (options_.begin_address != 0 ? next.pc == options_.begin_address
-                                            : idle_ > between_passes && !machine_.blocks_nmis()) {
+            if (options_.begin_address != 0
+                    ? next.pc == options_.begin_address
+                    : idle_ > between_passes && !machine_.blocks_nmis() &&
+                          (!options_.in_user_mode || machine_.is_user_program(next.pc))) {
                 queue(&sweep::interrupt_for_path);
                 state_ = state::entering;
                 idle_ = 0;
