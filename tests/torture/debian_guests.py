@@ -10,6 +10,7 @@ says of which packages. Ends with 77 and one line where there is no apt, or no m
 """
 
 import fcntl
+import gzip
 import json
 import pathlib
 import re
@@ -90,6 +91,9 @@ def take(apt, name, out):
             raise RuntimeError(f"{archives[0].name}: {len(found)} files as {pattern}")
         version = archives[0].name.removesuffix(".deb").replace("%3a", ":")
         print(f"{name}: {found[0].name} of {version}")
+        content = found[0].read_bytes()
+        if content.startswith(b"\x1f\x8b"):  # Xen's: boot loaders unpack it
+            found[0].write_bytes(gzip.decompress(content))
         found[0].rename(out / name)
     return version
 

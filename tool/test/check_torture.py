@@ -74,6 +74,12 @@ class Torture(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
         self.assertRegex(done.stderr, pattern)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertEqual(self.left_running(), [])
+
+    def left_running(self):
+        """Emulators, and forks of them, of a kernel in this test's folder."""
+        lines = subprocess.run(["ps", "-ww", "-eo", "args="], text=True, capture_output=True, check=True).stdout.splitlines()
+        return [line for line in lines if str(self.folder) in line]
 
     def small_kernel(self, code):
         file = self.folder / "small.image"
@@ -178,6 +184,20 @@ class Torture(unittest.TestCase):
         (self.folder / "elf").write_bytes(b"\177ELF" + bytes(2000))
         self.refused(self.torture([], self.folder / "elf"), "without a Multiboot header")
 
+    def test_malformed(self):
+        head = multiboot(TURN)
+        for name, content, pattern in (
+                ("short", head[:40], "status 1.*before it took the path"),
+                ("far", head.replace(struct.pack("<I", LOAD), struct.pack("<I", 0xfff00000)), "invalid load_end_addr"),
+                ("checksum", head[:8] + b"1234" + head[12:], "has not taken the path"),
+                ("linux", bytes(0x202) + b"HdrS" + bytes(3000), "taken the path|took the path"),
+                ("packed", b"\x1f\x8b" + bytes(1000), "is compressed: unpack it"),
+                ("cd.iso", bytes(40000), "has not taken the path"),
+                ("disk", TURN.ljust(510, b"\0") + b"\x55\xaa" + bytes(4096), "has not taken the path")):
+            with self.subTest(name):
+                (self.folder / name).write_bytes(content)
+                self.refused(self.torture(["--timeout", "3"], self.folder / name, []), pattern)
+
     def test_no_symbols(self):
         self.refused(self.torture(["--path", "nowhere"]), "nowhere is neither a path's name")
         stripped = self.folder / "stripped.image"
@@ -195,6 +215,8 @@ class Torture(unittest.TestCase):
         self.refused(self.torture(["--boundaries", "7"]), "FIRST..LAST")
         self.refused(self.torture(["--allow", "everything"]), "no verdict")
         self.refused(self.torture(["--qemu", "false"]), "does not answer like QEMU")
+        self.refused(self.torture(["--path", "nmi"]), "say where .--at., or what the guest prints")
+        self.refused(self.torture(["--dom0", "none"]), "none: there is no such file .--dom0")
 
     def test_interrupted(self):
         """Ctrl-C: what is done is in the report, and nothing is left running."""
