@@ -13,6 +13,7 @@
 // error 8: lacks: static uint32_t preempt_count\(\)
 // error 9: nmi and preempt_active collide
 // error 10: wrong: static void end_section
+// error 11: both or none: using frame, static constexpr nmisafe::platform::frame_layout layout_of_frame
 #include "nmisafe/context/count.hpp"
 
 static_assert(std::same_as<nmisafe::platform::contract, nmisafe_platform>);

@@ -50,5 +50,10 @@ struct nmisafe_platform {
 #else
     static void end_section(uint32_t delta);
 #endif
+#if EXPECT_ERROR == 11
+    struct frame { // and no layout of it
+        uintptr_t ip;
+    };
+#endif
     static nmisafe::tracer::cpu& tracer_cpu();
 };
