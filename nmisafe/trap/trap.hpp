@@ -50,8 +50,9 @@ void set_percpu_selector(uint16_t selector);
 
 /// Says what DR7 is to be on this CPU: the only way to arm breakpoints, but for those in NMI
 /// handlers (nmi_debug.hpp). In an NMI, #DB or #MC handler or the hooks around it all are off; what
-/// is set there holds from its return on, or where they nest from the outermost's. DR6 is cleared
-/// here, and when a #DB handler has returned: a handler finds in it what its own #DB reported.
+/// is set there holds from its return on, or where they nest from the outermost's. Outside of them
+/// DR6 is cleared here, and when a #DB handler has returned: a handler finds in it what its own #DB
+/// reported.
 ///
 /// No breakpoint may cover the section nmisafe_trap_text, the per-CPU words of the platform
 /// contract, or the stacks of NMI, #DB and #MC (x86-32: what they push where they interrupt).

@@ -277,6 +277,7 @@ uintptr_t skip_to;               // not 0: where the handler goes on
 
 bool on_reported(trap_frame& frame) {
     ++hits;
+    set_debug_control(this_cpu().nmisafe.debug_control); // here it leaves DR6 as it is
     reported = x86::read_dr6() & X86_DR6_HIT_ALL;
     if (skip_to != 0)
         frame.ip = skip_to;
