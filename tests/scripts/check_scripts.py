@@ -135,7 +135,7 @@ class Scripts(unittest.TestCase):
     def test_help(self):
         for name, flags in (("run", ("--arch", "--experiment", "--policy", "--list", "--jobs",
                                      "--no-install")),
-                            ("test", ("--label", "--compiler", "--no-install"))):
+                            ("test", ("--label", "--compiler", "--whole", "--no-install"))):
             done = self.start(name, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             for flag in flags:
@@ -336,6 +336,14 @@ class Scripts(unittest.TestCase):
                                     "guest").returncode, 0)
         self.assertEqual([call for call in self.calls() if call.startswith("ctest")],
                          [self.ctest("clang") + " -L ^(unit|guest)$"])
+
+    def test_whole(self):
+        """Said to CMake either way: its cache remembers."""
+        for options, value in ((["--whole"], "ON"), ([], "OFF")):
+            (self.state / "calls").unlink(missing_ok=True)
+            self.assertEqual(self.start("test", "--compiler", "clang", *options).returncode, 0)
+            self.assertEqual([f"-DNMISAFE_TEST_WHOLE={value}" in call for call in self.calls()
+                              if call.startswith("cmake --preset")], [True])
 
     def test_slowest(self):
         """The ten slowest of both compilers, after a failure too."""
