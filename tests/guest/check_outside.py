@@ -12,8 +12,9 @@ import re
 import subprocess
 import sys
 
-PATHS = ("breakpoint", "page-fault", "nmi-breakpoint", "nmi-page-fault")
-USER_ROADS = ("breakpoint", "int-80", "page-fault", "syscall", "syscall-iret", "bad-return")
+PATHS = ("breakpoint", "page-fault", "debug", "interrupt", "nmi-breakpoint", "nmi-page-fault", "int-2")
+FURTHER_PATHS = ("debug", "interrupt", "int-2") # with part=all
+USER_ROADS = ("breakpoint", "int-80", "page-fault", "syscall", "syscall-iret", "bad-return", "debug", "interrupt")
 USER_PATHS = ("nmi-from-user", "nmi-to-fault", "nmi-to-segment", "nmi-refused", "nmi-in-kernel")
 HARMS = ("nested", "lost", "corrupted", "unsafe_irets", "failures")
 # What the injector has to know, and the kernel's options: the path is a window of the first CPU's, or the
@@ -82,10 +83,10 @@ def run(options):
     return text, walk.read_text() if walk.exists() else "", failures
 
 
-def judge_coverage(console, walks, elf_range):
+def judge_coverage(console, paths, walks, elf_range):
     """Every instruction of each walk was interrupted, but for those before which no event could be."""
     failures = []
-    for path, walk in zip(PATHS, walks):
+    for path, walk in zip(paths, walks):
         seen = set()
         for words in re.findall(rf"^@rips path={path} list=(\S+)", console, re.M):
             seen |= {int(word, 16) for word in words.split(",")}
@@ -112,7 +113,7 @@ def judge_control(rows, console, harm, harmless_paths):
     if harm == "failures":
         harmful = not panic and any(int(row["failures"]) for row in rows)
     elif harm == "nested":
-        harmful = not panic and any(row["path"].startswith("nmi-") and int(row["nested"]) for row in rows)
+        harmful = not panic and any(int(row["nested"]) for row in rows)
     else:
         harmful = not rows and panic is not None and re.fullmatch(harm, panic[1])
     return 0 if harmless and harmful else 1
@@ -132,6 +133,7 @@ def main():
     parser.add_argument("--expected", choices=("safe", "latched"), default="safe",
                         help="latched: IRETs let NMIs in, and no harm comes of it")
     parser.add_argument("--harm", help="what the control shows: nested, failures, reset, or the panic it ends in, a pattern")
+    parser.add_argument("--harmed", help="the first path to which that harm is done")
     parser.add_argument("--limit", type=int, default=300, help="seconds")
     options = parser.parse_args()
 
@@ -140,10 +142,11 @@ def main():
             for line in console.splitlines() if line.startswith("@row")]
     walks = [part.split() for part in walk.split("path ")[1:]]
     paths = {"from-outside": PATHS, "user": USER_PATHS, "user-roads": USER_ROADS}.get(options.experiment, (None,))
+    if options.experiment == "from-outside" and "part=all" not in options.words.split():
+        paths = [path for path in paths if path not in FURTHER_PATHS or
+                 (path == "int-2" and options.event == "unblocked-nmi")]
     if options.experiment == "user" and options.arch == "x86_64":
         paths = [path for path in paths if path != "nmi-to-segment"]
-    elif options.event == "unblocked-nmi" and options.experiment == "from-outside":
-        paths += ("int-2",)
     if [row.get("path") for row in rows] != list(paths) or len(walks) != len(paths):
         failures.append(f"{len(rows)} rows, {len(walks)} walks")
     for row, walked in zip(rows, walks):
@@ -157,14 +160,14 @@ def main():
             failures.append(f"{row['path']}: {walked[0]} SMIs in {row['boundaries']} passes")
     text = re.search(r"^@text begin=(\S+) end=(\S+)", console, re.M)
     if not failures and options.event == "machine-check" and options.experiment == "from-outside":
-        failures += judge_coverage(console, walks, range(int(text[1], 16), int(text[2], 16)))
+        failures += judge_coverage(console, paths, walks, range(int(text[1], 16), int(text[2], 16)))
     print("\n".join(f"{row.get('path')}: {row['boundaries']} passes, {row['nmis_handled']} NMIs" for row in rows))
     if options.stops:
         stopped = f'@panic what="{options.stops}"' in console
         print("stopped by name" if stopped else console[-2000:])
         return 0 if stopped else 1
     if options.harm:
-        return judge_control(rows, console, options.harm, 0 if options.experiment.startswith("user") else 2)
+        return judge_control(rows, console, options.harm, paths.index(options.harmed) if options.harmed else 0)
     if failures:
         print("\n".join(failures + [line for line in console.splitlines() if re.match("@(fail|panic)", line)]),
               file=sys.stderr)

@@ -17,18 +17,22 @@ endfunction()
 
 set(hardened_x86_64 --endbr --words fsgsbase=on)
 foreach(arch IN LISTS NMISAFE_ARCHS)
-    nmisafe_add_outside_test(${arch} machine-check "")
+    nmisafe_add_outside_test(${arch} machine-check "" --words part=all)
+    nmisafe_add_outside_test(${arch} machine-check .gates --words "part=all gates=user") # by the entries of user mode
     # By IRET the handler of #MC lets an NMI in: above an NMI's entry or exit too.
     nmisafe_add_outside_test(${arch} machine-check .latched --policy iret --expected latched)
     if(arch STREQUAL "x86_64") # the frame of an NMI is overwritten, and its return leads anywhere
         set(harm "unexpected (exception|page fault)")
         nmisafe_add_outside_test(${arch} machine-check .iret.without-boundary --policy iret --variant=-controls
-            --without boundary --harm ${harm})
+            --without boundary --harm ${harm} --harmed nmi-breakpoint)
     else()
         set(harm nested)
     endif()
     nmisafe_add_outside_test(${arch} machine-check .iret.without-latch --policy iret --variant=-controls
-        --without latch --harm ${harm})
+        --without latch --harm ${harm} --harmed nmi-breakpoint)
+    # Its handler meets a watchpoint that #DB's entry and exit have armed.
+    nmisafe_add_outside_test(${arch} machine-check .without-dr7 --variant=-controls --without dr7
+        --words part=all --harm failures --harmed debug)
     nmisafe_add_outside_test(${arch} unblocked-nmi "")
     if(arch STREQUAL "x86_64")
         nmisafe_add_outside_test(${arch} unblocked-nmi .hardened --variant=-hardened --endbr)
@@ -36,7 +40,7 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
             --stops "an NMI's frame was overwritten by a nested one's")
     endif()
     nmisafe_add_outside_test(${arch} unblocked-nmi .without-latch --variant=-controls --without latch
-        --harm nested)
+        --harm nested --harmed nmi-breakpoint)
     # The same of NMIs from user mode, and by its entries; and of an #MC there whose handler lets one in.
     nmisafe_add_outside_test(${arch} unblocked-nmi .user --experiment user)
     nmisafe_add_outside_test(${arch} machine-check .user --experiment user --policy iret --expected latched)
@@ -62,7 +66,9 @@ foreach(arch IN LISTS NMISAFE_ARCHS)
         nmisafe_add_outside_test(${arch} machine-check .user-roads.hardened.without-tables --experiment user-roads
             --variant=-hardened --without tables --harm "double fault")
     endif()
-    nmisafe_add_outside_test(${arch} smi "")
+    nmisafe_add_outside_test(${arch} smi "" --words part=all)
+    nmisafe_add_outside_test(${arch} smi .user --experiment user)
+    nmisafe_add_outside_test(${arch} smi .user-roads --experiment user-roads)
 endforeach()
 foreach(arch IN LISTS paging_archs)
     nmisafe_add_outside_test(${arch} nmi .start --experiment start-under-nmi)

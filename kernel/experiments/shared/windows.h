@@ -6,6 +6,8 @@
 #define WINDOW_SLED 32 // NOPs in front of a window
 #define WINDOW_BODY 24 // NOPs in a window that has no instruction of its own
 
+#define WINDOW_INTERRUPT 0xe2 // the vector of round_trip_interrupt(), one of the kernel's own
+
 #ifdef __x86_64__
 #define IMAGE_AX 0
 #define IMAGE_CX 8
@@ -86,6 +88,7 @@ extern kernel::register_image round_trip_in, round_trip_out;
 extern uintptr_t round_trip_pad, round_trip_saved_sp;
 [[NMISAFE_ASSEMBLY_CALL]] void round_trip_breakpoint();
 [[NMISAFE_ASSEMBLY_CALL]] void round_trip_page_fault();
+[[NMISAFE_ASSEMBLY_CALL]] void round_trip_interrupt();
 extern const char round_trip_breakpoint_begin[], round_trip_breakpoint_end[];
 extern const char round_trip_page_fault_begin[], round_trip_page_fault_end[];
 

@@ -92,8 +92,8 @@ window_label window_nothing_end
     cld
     ret
 
-// void round_trip_breakpoint(void), void round_trip_page_fault(void): all of round_trip_in is loaded,
-// the instruction traps, all that came back is stored to round_trip_out.
+// void round_trip_breakpoint(void), void round_trip_page_fault(void), void round_trip_interrupt(void): all
+// of round_trip_in is loaded, the instruction traps, all that came back is stored to round_trip_out.
 //
 //   round_trip_in   the register values; FLAGS without IF or with
 //   round_trip_out  the same afterwards
@@ -140,6 +140,7 @@ window_label \name\()_end
 
 round_trip round_trip_breakpoint, int3
 round_trip round_trip_page_fault, movb $0x5a, (%ebx)
+round_trip round_trip_interrupt, int $WINDOW_INTERRUPT
 
 // void in_other_segment(uint16_t selector): runs INT3 in another code segment; returns the CS found
 // right after it.

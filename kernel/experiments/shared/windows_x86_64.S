@@ -89,8 +89,8 @@ window_label window_nothing_end
     cld
     ret
 
-// void round_trip_breakpoint(void), void round_trip_page_fault(void): all of round_trip_in is loaded,
-// the instruction traps, all that came back is stored to round_trip_out.
+// void round_trip_breakpoint(void), void round_trip_page_fault(void), void round_trip_interrupt(void): all
+// of round_trip_in is loaded, the instruction traps, all that came back is stored to round_trip_out.
 //
 //   round_trip_in   the register values; FLAGS without IF or with
 //   round_trip_out  the same afterwards
@@ -153,6 +153,7 @@ window_label \name\()_end
 
 round_trip round_trip_breakpoint, int3
 round_trip round_trip_page_fault, movb $0x5a, (%rbx)
+round_trip round_trip_interrupt, int $WINDOW_INTERRUPT
 
 // Pops the far pointer at RSP and goes there: by a far return. On a shadow stack nothing lies for that one;
 // but the CPUs that have one have the far jump with 64 bits.
