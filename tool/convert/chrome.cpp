@@ -141,7 +141,8 @@ class chrome_sink final : public trace_sink {
                 to += '[';
                 for (std::size_t i = 0; i < value.address_count(); ++i) {
                     to += i == 0 ? "" : ",";
-                    append_json(to, how_.names.name(value.address(i), one.time));
+                    append_json(to,
+                                how_.names.name(value.address(i), one.time, symbols::role::caller));
                 }
                 to += ']';
             } else if (field.shown != ctf::base::decimal) {

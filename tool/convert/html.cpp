@@ -136,7 +136,7 @@ class html_sink final : public trace_sink {
             } else if (field.type == ctf::kind::addresses) {
                 for (std::size_t k = 0; k < value.address_count(); ++k) {
                     text += k == 0 ? "" : " < ";
-                    text += how_.names.name(value.address(k), one.time);
+                    text += how_.names.name(value.address(k), one.time, symbols::role::caller);
                 }
             } else {
                 append_number(text, field, value.number);

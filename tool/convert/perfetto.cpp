@@ -166,7 +166,7 @@ class perfetto_sink final : public trace_sink {
                 std::string text;
                 for (std::size_t i = 0; i < value.address_count(); ++i) {
                     text += i == 0 ? "" : "\n";
-                    text += how_.names.name(value.address(i), event.time);
+                    text += how_.names.name(value.address(i), event.time, symbols::role::caller);
                 }
                 one.add_string(annotation::text, text);
             } else if (how_.names.is_code(value.number, event.time)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A line an event: "1700000000.123456789 cpu 0 nmi/2 page_fault_kernel: address=0x10, ip=0xc0100012 <f+0x2>".
+// A line an event: "1700000000.123456789 cpu 0 nmi/2 page_fault_kernel: address=0x10, ip=0xc0100012 <f+0x2 at f.cpp:7>".
 #include "tool/convert/line_buffer.hpp"
 #include "tool/convert/sink.hpp"
 
@@ -111,17 +111,15 @@ class text_sink final : public trace_sink {
         line_.clear();
     }
 
-    void put_address(std::uint64_t address, std::uint64_t time) {
+    void put_address(std::uint64_t address, std::uint64_t time, symbols::role as) {
         line_.hexadecimal(address);
-        if (how_.names.is_code(address, time)) {
-            if (const place_in_code& found = how_.names.find(address, time);
-                !found.function.empty()) {
-                line_.put(" <");
-                line_.put(found.function);
-                line_.put('+');
-                line_.hexadecimal(found.offset);
-                line_.put('>');
-            }
+        if (!how_.names.is_code(address, time)) {
+            return;
+        }
+        scratch_ = " <";
+        if (how_.names.append_name(scratch_, address, time, as)) {
+            scratch_ += '>';
+            line_.put(scratch_);
         }
     }
 
@@ -134,11 +132,11 @@ class text_sink final : public trace_sink {
             line_.put('[');
             for (std::size_t i = 0; i < value.address_count(); ++i) {
                 line_.put(i == 0 ? "" : ", ");
-                put_address(value.address(i), time);
+                put_address(value.address(i), time, symbols::role::caller);
             }
             line_.put(']');
         } else if (field.type == ctf::kind::u64 && field.shown == ctf::base::hexadecimal) {
-            put_address(value.number, time);
+            put_address(value.number, time, symbols::role::instruction);
         } else if (field.shown == ctf::base::decimal && !ctf::is_signed(field.type)) {
             line_.decimal(value.number);
         } else {

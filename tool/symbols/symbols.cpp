@@ -8,6 +8,8 @@
 #include <elfutils/libdwfl.h>
 #include <fmt/format.h>
 #include <gelf.h>
+#include <iterator>
+#include <string_view>
 
 #include "nmisafe/trace_descriptor/descriptor.hpp"
 
@@ -258,12 +260,24 @@ const place_in_code& symbols::find(std::uint64_t address, std::uint64_t time) {
     return known_.emplace(key{image, address}, look_up(*image, address)).first->second;
 }
 
-std::string symbols::name(std::uint64_t address, std::uint64_t time) {
-    const place_in_code& found = find(address, time);
-    if (!found.function.empty()) {
-        return fmt::format("{}+{:#x}", found.function, found.offset);
+bool symbols::append_name(std::string& to, std::uint64_t address, std::uint64_t time, role as) {
+    const unsigned back = as == role::caller ? 1 : 0;
+    const place_in_code& found = find(address - back, time);
+    if (found.function.empty()) {
+        return false;
     }
-    return fmt::format("{:#x}", address);
+    fmt::format_to(std::back_inserter(to), "{}+{:#x}", found.function, found.offset + back);
+    if (!found.file.empty()) {
+        const std::string_view source =
+            std::string_view(found.file).substr(found.file.find_last_of('/') + 1); // npos + 1 is 0
+        fmt::format_to(std::back_inserter(to), " at {}:{}", source, found.line);
+    }
+    return true;
+}
+
+std::string symbols::name(std::uint64_t address, std::uint64_t time, role as) {
+    std::string text;
+    return append_name(text, address, time, as) ? text : fmt::format("{:#x}", address);
 }
 
 } // namespace nmisafe::tool

@@ -40,8 +40,13 @@ class symbols {
     // Stays until the next call. Empty in all, if there is nothing to say.
     const place_in_code& find(std::uint64_t address, std::uint64_t time);
 
-    // "function+0x12", or the address. A caller's address is one behind the call: pass it less 1.
-    std::string name(std::uint64_t address, std::uint64_t time);
+    // Appends "function+0x12 at file.cpp:34", the place only if it is known. False if not even the
+    // function is. Of a caller the place is that of its call, which ends where the address is.
+    enum class role : std::uint8_t { instruction, caller };
+    bool append_name(std::string& to, std::uint64_t address, std::uint64_t time, role as);
+
+    // The same, or the address.
+    std::string name(std::uint64_t address, std::uint64_t time, role as = role::instruction);
 
     // "kernel: no file; give it with --kernel", one for each image whose file was looked for in vain.
     const std::vector<std::string>& missing() const { return missing_; }

@@ -3,6 +3,7 @@
 #include "tool/symbols/symbols.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 using namespace nmisafe::tool;
 
@@ -25,8 +26,16 @@ const std::filesystem::path folder = std::filesystem::path(NMISAFE_TEST_MODULE).
 TEST_CASE("a module's sections, wherever they were loaded") {
     const trace_description about = with_images();
     symbols names(about, {{}, {folder}});
-    CHECK(names.name(0xf8000002, 5) == "nmisafe::tool::test::first_of_module(int)+0x2");
-    CHECK(names.name(0xf8000201, 150) == "nmisafe::tool::test::elsewhere_in_module(int)+0x1");
+    CHECK(names.name(0xf8000002, 5)
+              .starts_with("nmisafe::tool::test::first_of_module(int)+0x2 at module_test.cpp:"));
+    CHECK(
+        names.name(0xf8000201, 150)
+            .starts_with("nmisafe::tool::test::elsewhere_in_module(int)+0x1 at module_test.cpp:"));
+    // Behind a call at the function's very beginning, which stands on another line than what follows, or is all of it.
+    CHECK(names.name(0xf8000201, 150, symbols::role::caller) ==
+          fmt::format("nmisafe::tool::test::elsewhere_in_module(int)+0x1 at module_test.cpp:{}",
+                      names.find(0xf8000200, 150).line));
+    CHECK(names.name(0xf8000200, 150, symbols::role::caller) == "0xf8000200");
     const place_in_code& found = names.find(0xf8000000, 5);
     CHECK(found.file.ends_with("tool/symbols/module_test.cpp"));
     CHECK(found.line >= 5);

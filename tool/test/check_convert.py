@@ -94,7 +94,7 @@ class Convert(unittest.TestCase):
         address = int(next(line.split()[0] for line in symbols.splitlines() if f" T {name}" in line), 16)
         shutil.rmtree(self.trace)
         subprocess.run([self.make, "scene", self.trace, self.tool, hex(address + 4), hex(address + 9)], check=True)
-        self.assertRegex(self.convert("text").stdout.decode(), rf"ip={address + 4:#x} <{name}[^>]*\+0x4>")
+        self.assertRegex(self.convert("text").stdout.decode(), rf"ip={address + 4:#x} <{name}[^>]*\+0x4 at metadata.cpp:\d+>")
         folded = self.convert("folded").stdout.decode().splitlines()
         self.assertEqual(len(folded), 1)
         self.assertRegex(folded[0], rf"^({name}[^;]*);\1 4$")
