@@ -3,7 +3,7 @@
 // CPUs, tasks in ring 3 with system calls and page faults, interrupts, breakpoints and page faults in
 // threads and in NMI handlers, and NMIs that come whenever the HPET says and take samples: of
 // threads, tasks, code with interrupts off and handlers of interrupts, and of a thread whose frame
-// pointer leads to a guard page.
+// pointer leads to a guard page; a marker and a kprobe that are events.
 //
 // With trace=on or trace=overwrite, for duration=<ms> (300) and until there are samples of each
 // kind, or until it is ended from outside (duration=0). What is read of the trace and what it says
@@ -18,12 +18,14 @@
 #include "kernel/events/counts.hpp"
 #include "kernel/experiments/experiments.hpp"
 #include "kernel/experiments/shared/scene.hpp"
+#include "kernel/experiments/tracing/example_probes.hpp"
 #include "kernel/experiments/tracing/example_task.hpp"
 #include "kernel/experiments/tracing/profile_windows.h"
 #include "kernel/memory/stacks.hpp"
 #include "kernel/memory/test_page.hpp"
 #include "kernel/profile/profile.hpp"
 #include "kernel/smp/interrupts.hpp"
+#include "kernel/smp/patched_breakpoint.hpp"
 #include "kernel/smp/smp.hpp"
 #include "kernel/threads/thread.hpp"
 #include "kernel/trace/trace.hpp"
@@ -95,7 +97,7 @@ void on_nmi(trap_frame& frame) {
 }
 
 bool on_breakpoint(trap_frame& frame) {
-    if (handle_user_exception(frame))
+    if (on_patched_breakpoint(frame) || handle_user_exception(frame))
         return true;
     const traced_trap here(frame);
     count(breakpoints);
@@ -189,6 +191,8 @@ void run_worker(void* argument) {
             send_interrupt(this_cpu().id, work_vector);
         if (turn % 10 == 2)
             spin_with_frame_pointer(bad_frame_pointer(), spins_with_bad_frame_pointer, nullptr);
+        if (turn % turns_between_faults == 10)
+            pass_example_probes(turn);
         if (turn % (5 * turns_between_faults) == 0)
             yield();
     }
@@ -234,6 +238,7 @@ void trace_example() {
     trap::set_handler(X86_VECTOR_BP, on_breakpoint);
     trap::set_page_fault_handler(on_page_fault);
     trap::set_handler(work_vector, on_work_interrupt);
+    start_example_probes();
     thread* workers[most_cpus][threads_on_cpu];
     static constexpr const char* names[threads_on_cpu] = {"worker-a", "worker-b", "task"};
     for (uint32_t id = 0; id < cpu_count(); ++id)
@@ -258,6 +263,7 @@ void trace_example() {
             id, [](void*) { stop_tick(); }, nullptr);
         wait(id);
     }
+    stop_example_probes();
     stop_tracing();
 
     scene.count.handled = static_cast<uint32_t>(sum(nmis));
