@@ -21,6 +21,7 @@
 #include "nmisafe/tracer/kernel_events.hpp"
 #include "nmisafe/trap/breakpoint_dispatch.hpp"
 #include "nmisafe/trap/trap.hpp"
+#include "nmisafe/x86/registers.hpp"
 #include "nmisafe/x86/tsc.hpp"
 
 namespace kernel {
@@ -161,6 +162,7 @@ void set_up_trace(text mode) {
 void stop_tracing() {
     if (!is_traced())
         return;
+    x86::enable_interrupts(); // for the other CPUs to be reached: an experiment may leave them off
     prepare_to_patch();
     expect(tracer::disable("*"), "events cannot be turned off");
     for (uint32_t id = 0; id < cpu_count(); ++id) {

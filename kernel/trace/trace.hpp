@@ -13,10 +13,12 @@ namespace kernel {
 void set_up_trace(text mode);
 
 /// Turns all events off, ends the packets that are being written, and says in memory that the
-/// machine has ended; nothing if there is no trace. @context thread, first CPU, interrupts on
+/// machine has ended; nothing if there is no trace. Interrupts are on afterwards.
+/// @context thread, first CPU
 void end_trace();
 
-/// Turns all events off and ends the packets, of all CPUs. @context as end_trace()
+/// Turns all events off and ends the packets, of all CPUs. Interrupts are on afterwards.
+/// @context as end_trace()
 void stop_tracing();
 
 } // namespace kernel

@@ -168,6 +168,8 @@ class Copy:
             return [f"test_{test.removeprefix('unit.')}"]
         if test.startswith("ctf."):
             return [f"write_trace.{test.rpartition('.')[2]}"]
+        if test == "record.experiments":
+            return ["nmisafe", "kernel_x86_64", "kernel_x86_32", "kernel_x86_32_pae"]
         if test.startswith("record."):
             return ["nmisafe", f"kernel_{arch}"]
         if test == "fuzz.module_loader":

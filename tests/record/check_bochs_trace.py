@@ -46,7 +46,7 @@ def main(tool, loader, elf, direct_map, out):
     if not ram.exists() or ram.stat().st_size != RAM:
         print(f"Bochs has written no RAM:\n{console[-2000:]}")
         return 1
-    problems, numbers = check_experiments.check(tool, ram, "bochs", console, folder / "trace")
+    problems, numbers = check_experiments.check(tool, ram, "trace-example", False, console, folder / "trace")
     ram.unlink()
     if not re.search(r"^@row .* failures=0 ", console, re.M):
         problems.append(f"the experiment has failed:\n{console}")

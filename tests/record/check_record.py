@@ -22,6 +22,7 @@ import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import babeltrace  # noqa: E402
+from kernel_events import fields_of_events, fields_wanted  # noqa: E402
 
 MACHINE = ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "64", "-smp", "2", "-nodefaults",
            "-display", "none", "-no-reboot", "-debugcon", "stdio", "-device",
@@ -141,6 +142,7 @@ class Record(unittest.TestCase):
         return [*MACHINE, "-kernel", str(pathlib.Path(self.images, f"nmisafe-{arch}.image")), "-append", line]
 
     def check_exact(self, arch):
+        named = []
         for processors in (1, 2, 4):
             for mode in ("on", "overwrite"):
                 with self.subTest(processors=processors, mode=mode):
@@ -151,6 +153,12 @@ class Record(unittest.TestCase):
                     self.assertEqual(len(lines), generated(self.trace))
                     self.assertGreater(len(lines), 1000)
                     self.assertEqual(sum(" sample: " in line for line in lines), samples(self.trace))
+                    older, _, problems = babeltrace.read("babeltrace", self.trace)
+                    self.assertEqual((sum(" packet_state: " not in line for line in older), problems),
+                                     (len(lines), []))
+                    named += lines
+        self.assertEqual(fields_of_events(named), fields_wanted(arch))
+        self.assertIn('domain = "kernel";', (self.trace / "metadata").read_text())
         # A control: it is seen when a packet is missing.
         cut_last_packet(self.trace)
         self.assertLess(len(read(self.trace)[0]), generated(self.trace))
@@ -168,7 +176,7 @@ class Record(unittest.TestCase):
         recording.send_signal(signal.SIGSTOP)
         time.sleep(2.5)
         recording.send_signal(signal.SIGCONT)
-        errors = recording.communicate(timeout=100)[1]
+        errors = recording.communicate(timeout=300)[1]
         self.assertEqual(recording.returncode, 0, errors)
         lines, lost, problems = read_all(self.trace)
         self.assertEqual(problems, [])
@@ -177,7 +185,8 @@ class Record(unittest.TestCase):
         self.assertIn(f" {lost} lost (full ", errors)
 
     def test_duration(self):
-        self.record("--duration", "1", "--kernel-option", "duration=0")
+        done = self.record("--duration", "2", "--kernel-option", "duration=0")
+        self.assertRegex(done.stderr, r"(?m)^1\.\d s: \d{3,} events, \d{2,} a second, none lost$")  # while it runs
         lines, errors = read(self.trace)
         self.assertEqual(errors, [])
         self.assertGreater(len(lines), 1000)
@@ -291,7 +300,8 @@ class Record(unittest.TestCase):
             text = self.convert("text")
             frames = json.loads(self.convert("speedscope"))["shared"]["frames"]
             faults = [line for line in text.splitlines() if " page_fault_kernel: " in line]
-            named = [line for line in faults if re.search(r"ip=0x[0-9a-f]+ <.*on_kernel_mark.*\+0x", line)]
+            place = re.compile(r"ip=0x[0-9a-f]+ <.*on_kernel_mark.*\+0x\w+ at nmi_probe.cpp:\d+>")
+            named = [line for line in faults if place.search(line)]
             return named, [one for one in frames if str(one.get("file")).endswith("loaded/nmi_probe.cpp")]
 
         named, frames = in_module()

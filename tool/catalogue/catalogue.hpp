@@ -45,11 +45,16 @@ struct catalogue_entry {
 
 std::span<const catalogue_entry> catalogue();
 
-// One guest to be judged: one emulator run, up to three where `trace` is set.
+// One guest to be judged: one emulator run, up to three where it is logged.
 struct guest_run {
     const catalogue_entry* entry = nullptr;
     std::string_view arch;
     std::string_view policy;
+    // Without the entry's logged runs: boundaries are those that the guest has counted, and there is
+    // no list of instructions that they are compared with, and no costs.
+    bool unlogged = false;
+
+    bool is_logged() const { return entry->trace && !unlogged; }
 
     // "<arch>-<experiment>-<policy>[-without-<part>]": the stem of its log files.
     std::string name() const;

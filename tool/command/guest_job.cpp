@@ -92,7 +92,7 @@ std::string guest_job::read_log(const char* stage,
 }
 
 void guest_job::end_of_normal_run() {
-    if (!run_.entry->trace || !end_failure(run_, normal_.outcome).empty()) {
+    if (!run_.is_logged() || !end_failure(run_, normal_.outcome).empty()) {
         finish();
         return;
     }

@@ -172,6 +172,19 @@ TEST_CASE("the raises run must have been, end well and be the same run") {
     CHECK(reason(raises_in(all_raised, other)) == differs + "more numbers");
 }
 
+TEST_CASE("a run without logs is judged by its own words, boundaries too") {
+    guest_run run = run_of(sweep);
+    run.unlogged = true;
+    const judgement judged = judge(run, guest(rows), nullptr, nullptr);
+    REQUIRE(judged.rows.size() == 2);
+    CHECK(judged.rows[0].passed);
+    CHECK(judged.rows[0].row.number("boundaries") == 9);
+    CHECK_FALSE(judged.rows[0].covered.has_value());
+    std::string none = rows;
+    none.replace(none.find("boundaries=9"), 12, "boundaries=0");
+    CHECK(judge(run, guest(none), nullptr, nullptr).rows[0].reason == "no boundary was tried");
+}
+
 TEST_CASE("nothing to compare is a failure") {
     const trace_outcome full = traced(undisturbed);
     const std::string alone = rows.substr(0, rows.find('\n') + 1);

@@ -162,10 +162,10 @@ judgement judge(const guest_run& run, const guest_outcome& outcome, const trace_
     if (reason.empty()) {
         reason = missing_path(entry, console);
     }
-    if (reason.empty() && entry.trace) {
+    if (reason.empty() && run.is_logged()) {
         reason = trace == nullptr ? "no trace run" : trace_failure(run, console, *trace);
     }
-    if (reason.empty() && entry.trace && !pended_windows(console, *trace).empty()) {
+    if (reason.empty() && run.is_logged() && !pended_windows(console, *trace).empty()) {
         reason = raises == nullptr ? "no raises run" : raises_failure(run, console, *raises);
     }
     judgement result;
@@ -175,7 +175,7 @@ judgement judge(const guest_run& run, const guest_outcome& outcome, const trace_
             judged.reason = entry.expected == expectation::safe ? safe_failure(entry, row, console)
                                                                 : control_failure(entry, row);
         }
-        if (reason.empty() && entry.trace) {
+        if (reason.empty() && run.is_logged()) {
             const std::string uncovered = coverage_failure(console, *trace, raises, judged);
             judged.reason = judged.reason.empty() ? uncovered : judged.reason;
         }
@@ -188,7 +188,7 @@ judgement judge(const guest_run& run, const guest_outcome& outcome, const trace_
     for (judged_row& judged : result.rows) {
         judged.said = judged.passed ? std::vector<std::string>() : console.failures;
     }
-    if (reason.empty() && entry.trace) {
+    if (reason.empty() && run.is_logged()) {
         result.costs = costs_of(run, *trace->analysis);
     }
     return result;

@@ -147,6 +147,14 @@ class Tool(ToolCase):
             self.assertNotIn(part, raises)
         self.assertEqual(list(self.out.glob("*.exec")), [])
 
+    def test_sweep_traced(self):
+        done = self.run_tool("sweep", [*SWEEP, "--kernel-option", "trace=on"])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("with trace= neither are boundaries compared", done.stderr)
+        self.assertEqual(len(self.commands().splitlines()), 1)
+        report = self.report()
+        self.assertEqual(([row for row in report["rows"] if "coverage" in row], report["costs"]), ([], []))
+
     def test_sweep_keep_logs(self):
         self.run_tool("sweep", [*SWEEP, "--keep-logs"])
         self.assertEqual(sorted(file.name for file in self.out.glob("*.exec")),
