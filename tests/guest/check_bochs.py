@@ -71,7 +71,7 @@ def prepare(folder, image, loader, words, **settings):
     pathlib.Path(folder, "bochsrc").write_text(CONFIGURATION.format(cylinders=cylinders, **settings))
 
 
-def run(boot, settings, log, limit, last=r"^@(done|panic)"):
+def run(boot, settings, log, limit, last=r"^@(done|panic).*\n"):
     """The console until it has that line, or the time is over."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, *boot, **settings)
