@@ -12,7 +12,7 @@
 #include "tool/emulator/emulator.hpp"
 #include "tool/files/folder_lock.hpp"
 #include "tool/files/output_file.hpp"
-#include "tool/torture/report.hpp"
+#include "tool/torture/second_run.hpp"
 #include "tool/torture/sweep_run.hpp"
 
 namespace nmisafe::tool {
@@ -47,6 +47,7 @@ class torture_job {
     void read_names();
     sweep_report sweep(const std::string& path);
     sweep_outcome start(const sweep_wanted& wanted);
+    void confirm_memory(const std::string& path, sweep_report& report);
     void confirm(const std::string& path, sweep_report& report);
     void note_coverage(sweep_report& report) const;
     void take_printed_names(const std::string& console);
@@ -65,6 +66,10 @@ class torture_job {
 
 void torture_job::prepare() {
     options_.init = options_.init || !options_.dom0.empty();
+    if (options_.paths.empty()) {
+        options_.paths = {"breakpoint"};
+    }
+    check_together(options_);
     if (!std::filesystem::is_regular_file(options_.kernel)) {
         throw std::runtime_error(options_.kernel.string() + ": there is no such file");
     }
@@ -85,9 +90,6 @@ void torture_job::prepare() {
         if (!std::filesystem::is_regular_file(options_.initrd)) {
             throw std::runtime_error(options_.initrd.string() + ": there is no such file (--init)");
         }
-    }
-    if (options_.paths.empty()) {
-        options_.paths = {"breakpoint"};
     }
     report_.allowed = allowed_verdicts(options_);
     report_.kernel = options_.kernel.string();
@@ -131,7 +133,13 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> torture_job::given_boundari
             throw std::runtime_error(
                 fmt::format("--only {}: neither an address nor a symbol", one));
         }
-        list.emplace_back(*pc, colon == std::string::npos ? 0 : std::stoull(one.substr(colon + 1)));
+        const std::string number = colon == std::string::npos ? "0" : one.substr(colon + 1);
+        if (number.empty() || number.size() > 9 ||
+            number.find_first_not_of("0123456789") != std::string::npos) {
+            throw std::runtime_error(
+                fmt::format("--only {}: behind the colon stands how often it came before", one));
+        }
+        list.emplace_back(*pc, std::stoull(number));
     }
     return list;
 }
@@ -213,6 +221,7 @@ sweep_report torture_job::sweep(const std::string& path) {
     report.raised = raised_text(options_);
     report.by_fork = wanted.by_fork;
     report.pairs = options_.pairs;
+    report.width = outcome.lines.width();
     report.walked = outcome.lines.path();
     report.disassembly = disassemble(outcome.lines.code(), outcome.lines.width());
     report.seconds = outcome.seconds;
@@ -234,11 +243,10 @@ sweep_report torture_job::sweep(const std::string& path) {
                      [](const judged_boundary& a, const judged_boundary& b) {
                          return a.what.step < b.what.step;
                      });
+    if (report.error.empty() && report.boundaries.empty()) {
+        report.error = "none of the boundaries is on the path";
+    }
     if (!report.error.empty() || wanted.details) {
-        for (judged_boundary& one : report.boundaries) {
-            one.repeat =
-                one.came_to.what == verdict::same ? "" : repeat_command(options_, path, one.what);
-        }
         return report;
     }
     note_coverage(report);
@@ -246,62 +254,70 @@ sweep_report torture_job::sweep(const std::string& path) {
     return report;
 }
 
-// What is an anomaly is done again, from one start, beside the undisturbed path; and what a loop has stepped over.
-void torture_job::confirm(const std::string& path, sweep_report& report) {
-    sweep_wanted wanted{path, true, true, {}};
-    std::map<std::pair<std::uint64_t, std::uint64_t>, judged_boundary*> again;
-    for (judged_boundary& one : report.boundaries) {
-        one.repeat =
-            one.came_to.what == verdict::same ? "" : repeat_command(options_, path, one.what);
-        const bool counts = report_.is_finding(one) && !one.what.second;
-        if (counts && again.size() < most_second_runs &&
-            again.try_emplace({one.what.pc, one.what.occurrence}, &one).second) {
-            wanted.only.emplace_back(one.what.pc, one.what.occurrence);
-        }
-    }
-    const std::size_t anomalies = wanted.only.size();
-    for (const std::uint64_t pc : report.missing) {
-        if (wanted.only.size() < anomalies + most_second_runs) {
-            wanted.only.emplace_back(pc, 0);
-        }
-    }
-    if (wanted.only.empty() || report_.interrupted) {
+// Memory differs from one boot to another, as nothing else does: a whole second sweep tells what of it is the boundary's.
+void torture_job::confirm_memory(const std::string& path, sweep_report& report) {
+    const bool has_any =
+        std::any_of(report.boundaries.begin(), report.boundaries.end(),
+                    [](const judged_boundary& one) { return !one.what.memory.empty(); });
+    if (!has_any || report_.interrupted) {
         return;
     }
-    sweep_outcome outcome = start(wanted);
+    sweep_outcome outcome = start({path, true, false, {}});
     report_.interrupted = report_.interrupted || outcome.interrupted;
-    std::vector<judged_boundary> more;
+    if (outcome.error.empty()) {
+        compare_memory(report, outcome.lines.boundaries(), report_.allowed);
+    } else {
+        report.error = "the second run: " + outcome.error;
+    }
+}
+
+// What is an anomaly is done again, from one start, beside the undisturbed path; and what a loop has stepped over.
+// A path of some hundred steps may go another way: once more then.
+void torture_job::confirm(const std::string& path, sweep_report& report) {
+    confirm_memory(path, report);
+    std::set<occurrence_of_pc> left;
+    for (judged_boundary& one : report.boundaries) {
+        const bool counts = report_.is_finding(one) && !one.what.second;
+        if (counts && left.size() < most_second_runs) {
+            left.emplace(one.what.pc, one.what.occurrence);
+        }
+    }
     std::set<std::uint64_t> missing(report.missing.begin(), report.missing.end());
-    for (boundary& one : outcome.lines.boundaries()) {
-        const judgement came_to = judge(one, report_.allowed);
-        const auto found = again.find({one.pc, one.occurrence});
-        if (found == again.end()) {
+    std::vector<boundary> more;
+    std::string error;
+    for (unsigned again = 0; again < 2 && !report_.interrupted; ++again) {
+        sweep_wanted wanted{path, true, true, {left.begin(), left.end()}};
+        for (const std::uint64_t pc : missing) {
+            if (wanted.only.size() < left.size() + most_second_runs) {
+                wanted.only.emplace_back(pc, 0);
+            }
+        }
+        if (wanted.only.empty() || (again != 0 && left.empty())) {
+            break;
+        }
+        const sweep_outcome outcome = start(wanted);
+        report_.interrupted = report_.interrupted || outcome.interrupted;
+        error = outcome.error;
+        left = compare_with_second_run(report, left, outcome.lines.boundaries(), report_.allowed,
+                                       more);
+        for (const boundary& one : more) {
             missing.erase(one.pc);
-            more.push_back({one, came_to});
-            continue;
         }
-        judged_boundary& first = *found->second;
-        if (came_to.what == verdict::same) {
-            first.came_to.what = verdict::noise;
-        } else { // the second run's is the one with an undisturbed path from the same start beside it
-            first.confirmed = true;
-            one.step = first.what.step;
-            // Memory is compared by who does them all: a few granules of few boundaries are all rare.
-            one.memory = first.what.memory;
-            first.what = std::move(one);
-            first.came_to = judge(first.what, report_.allowed);
-        }
+    }
+    if (error.empty() && !report_.interrupted) {
+        call_noise(report, left);
+    } else if (!left.empty() || !missing.empty()) {
+        report.error = "the second run: " + (error.empty() ? "interrupted" : error);
     }
     report.missing.assign(missing.begin(), missing.end());
-    for (judged_boundary& one : more) {
-        one.what.memory.clear();
-        one.came_to = judge(one.what, report_.allowed);
-        one.repeat =
-            one.came_to.what == verdict::same ? "" : repeat_command(options_, path, one.what);
-        report.boundaries.push_back(std::move(one));
+    if (report.error.empty() && !report.missing.empty()) {
+        report.error = fmt::format("{} addresses of the path were not hit, the first one {}",
+                                   report.missing.size(), names_.name(report.missing.front()));
     }
-    if (!outcome.error.empty() && outcome.lines.boundaries().empty()) {
-        report.error = "the second run: " + outcome.error;
+    for (boundary& one : more) {
+        one.memory.clear();
+        const judgement came_to = judge(one, report_.allowed);
+        report.boundaries.push_back({std::move(one), came_to});
     }
 }
 
@@ -327,6 +343,10 @@ int torture_job::run() {
     prepare();
     for (const std::string& path : options_.paths) {
         report_.sweeps.push_back(sweep(path));
+        for (judged_boundary& one : report_.sweeps.back().boundaries) {
+            one.repeat =
+                one.came_to.what == verdict::same ? "" : repeat_command(options_, path, one.what);
+        }
         if (report_.interrupted) {
             break;
         }
@@ -348,9 +368,8 @@ int torture_job::run() {
     std::string why;
     for (const sweep_report& one : report_.sweeps) {
         findings += report_.findings(one);
-        if (why.empty() && (!one.error.empty() || one.boundaries.empty())) {
-            why = one.path + ": " +
-                  (one.error.empty() ? "none of the boundaries is on the path" : one.error);
+        if (why.empty() && !one.error.empty()) {
+            why = one.path + ": " + one.error;
         }
     }
     if (findings != 0) {

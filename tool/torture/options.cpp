@@ -129,6 +129,30 @@ std::vector<std::string> known_paths() {
     return list;
 }
 
+void check_together(const torture_options& options) {
+    const auto refuse_if = [](bool condition, const char* why) {
+        if (condition) {
+            throw std::runtime_error(why);
+        }
+    };
+    for (const std::string& path : options.paths) {
+        const bool is_nmi = path == "nmi" || path == "nmi-in-nmi";
+        refuse_if(!options.at.empty() && !is_nmi, "--at is of the paths nmi and nmi-in-nmi alone");
+        refuse_if(options.end != "return" && (is_nmi || path.find("..") != std::string::npos),
+                  "--end is not of the paths nmi, nmi-in-nmi and BEGIN..END");
+    }
+    refuse_if(options.pairs && (options.exact || !options.only.empty()),
+              "--pairs is done in a loop: not with --exact or --only");
+    refuse_if(options.init && !options.initrd.empty(), "--init has an initramfs: no --initrd");
+    if (const std::size_t dots = options.boundaries.find(".."); dots != std::string::npos) {
+        const std::string first = options.boundaries.substr(0, dots);
+        const std::string last = options.boundaries.substr(dots + 2);
+        refuse_if(first.empty() || last.empty() || first.size() > 9 || last.size() > 9 ||
+                      std::stoul(first) > std::stoul(last),
+                  "--boundaries is FIRST..LAST, the first one not behind the last one");
+    }
+}
+
 std::string plugin_arguments(const torture_options& options, const sweep_wanted& wanted,
                              const names& known) {
     std::string text = "begin=" + begin_of(wanted.path, known);
@@ -166,6 +190,8 @@ std::string plugin_arguments(const torture_options& options, const sweep_wanted&
     } else if (options.pairs) {
         text += ",pairs=1";
     }
+    // A pass that has no end is over before the tool gives the emulator up.
+    text += fmt::format(",milliseconds={}", std::min(10000u, options.timeout_seconds * 500));
     if (wanted.details) {
         text += ",details=1";
     }
@@ -282,6 +308,10 @@ std::string raised_text(const torture_options& options) {
 
 std::string repeat_command(const torture_options& options, const std::string& path,
                            const boundary& of) {
+    if (of.second) {
+        return fmt::format("there is none for a pair: --pairs --boundaries {}..{}", of.step,
+                           of.step);
+    }
     std::string text = "nmisafe torture --path " + quoted(path);
     const auto add = [&text](const char* name, const std::string& value) {
         if (!value.empty()) {
@@ -295,12 +325,18 @@ std::string repeat_command(const torture_options& options, const std::string& pa
     add("--initrd", options.init ? "" : options.initrd.string());
     add("--append", options.append);
     add("--symbols", options.symbols.string());
+    add("--limit", options.limit == torture_options{}.limit ? "" : std::to_string(options.limit));
+    add("--processors", options.processors == 1 ? "" : std::to_string(options.processors));
+    for (const std::string& verdict : options.allow) {
+        add("--allow", verdict);
+    }
     add("--irq", options.interrupt != 0 ? std::to_string(options.interrupt) : "");
     add("--qemu", options.qemu == torture_options{}.qemu ? "" : options.qemu);
     text += options.machine_check ? " --mc" : "";
     text += options.init && options.dom0.empty() ? " --init" : "";
     add("--dom0", options.dom0.string());
     add("--arch", options.init ? options.arch : "");
+    add("--out", "out/torture-again"); // the report it comes from stays
     add("--only", fmt::format("{:#x}:{}", of.pc, of.occurrence));
     text += ' ' + quoted(options.kernel.string());
     if (!options.qemu_arguments.empty()) {

@@ -46,6 +46,9 @@ struct sweep_wanted {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> only = {};
 };
 
+// Throws std::runtime_error where options are given of which one would be ignored.
+void check_together(const torture_options& options);
+
 // Throws std::runtime_error where a path is none, or a name not known.
 std::string plugin_arguments(const torture_options& options, const sweep_wanted& wanted,
                              const names& known);

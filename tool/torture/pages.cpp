@@ -79,8 +79,7 @@ std::string anomaly_part(const torture_report& report, const sweep_report& sweep
         std::string stack;
         for (std::size_t i = 0; i < entry.stack.size(); ++i) {
             stack += fmt::format("{:#018x}: {:#018x}\n",
-                                 entry.frame + i * (sweep.walked.front() >> 32 != 0 ? 8 : 4),
-                                 entry.stack[i]);
+                                 entry.frame + i * (sweep.width == 64 ? 8 : 4), entry.stack[i]);
         }
         text += fmt::format("<p>Entered{}{} with IP <code>{}</code>, SP {:#x}; the stack, from its "
                             "frame on:</p><pre>{}</pre>\n",

@@ -22,6 +22,7 @@ struct judged_boundary {
 struct sweep_report {
     std::string path, raised;
     bool by_fork = false;
+    unsigned width = 64; // of the guest
     bool pairs = false;
     std::vector<std::uint64_t> walked; // the undisturbed path
     std::map<std::uint64_t, std::string> disassembly;

@@ -52,6 +52,7 @@ boundary read_boundary(const json& line) {
     read.blocked = truth(of, "blocked");
     read.pending = truth(of, "pending");
     read.shadow = truth(of, "shadow");
+    read.behind_sti = truth(of, "behind_sti");
     read.begun_blocked = truth(of, "begun_blocked");
     read.ended_blocked = truth(of, "ended_blocked");
     read.has_double_faulted = truth(of, "double_fault");

@@ -29,7 +29,7 @@ constexpr verdict_text texts[verdict_count] = {
     {verdict::registers, "registers", "registers are not what they are without the event"},
     {verdict::memory, "memory", "memory is not what it is without the event"},
     {verdict::emulator_only, "emulator-only",
-     "behind STI or a load of SS: a CPU would have held the event back for one instruction"},
+     "behind a load of SS: a CPU would have held the event back for one instruction"},
     {verdict::noise, "noise", "a second run from the same start did not show it"},
 };
 
@@ -121,6 +121,9 @@ judgement judge(const boundary& of, const std::vector<verdict>& allowed) {
         if (other.what != worst.what) {
             worst.why += "; " + other.why;
         }
+    }
+    if (of.behind_sti) {
+        worst.why += "; behind STI, where some CPUs hold an NMI back for one instruction";
     }
     if (of.shadow) {
         return {verdict::emulator_only, worst.why};

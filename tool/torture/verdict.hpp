@@ -50,8 +50,8 @@ struct boundary {
     std::uint64_t raised = 0, entries = 0, entries_since = 0, nested = 0, overwritten = 0,
                   latency = 0, steps = 0;
     std::uint64_t last = 0, status = 0, iret_faults = 0;
-    bool blocked = false, pending = false, shadow = false, begun_blocked = false,
-         ended_blocked = false;
+    bool blocked = false, pending = false, shadow = false, behind_sti = false,
+         begun_blocked = false, ended_blocked = false;
     bool has_double_faulted = false;
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> registers; // wanted, got
     std::vector<std::uint64_t> memory; // physical addresses that are as after few boundaries only

@@ -2,7 +2,7 @@
 // What the plugin says of a boundary, and what that comes to: each verdict by the one fact that makes it.
 #include <doctest/doctest.h>
 
-#include "tool/torture/report.hpp"
+#include "tool/torture/second_run.hpp"
 #include "tool/torture/sweep_lines.hpp"
 
 namespace {
@@ -58,12 +58,16 @@ TEST_CASE("what is as it should be is no finding") {
     CHECK(verdict_of(one) == verdict::same);
 }
 
-TEST_CASE("behind STI it may be the emulator's") {
+TEST_CASE("behind a load of SS it is the emulator's, behind STI it may be the CPU's too") {
     boundary one = good();
     one.shadow = true;
     CHECK(verdict_of(one) == verdict::same);
     one.registers["rax"] = {1, 2};
     CHECK(verdict_of(one) == verdict::emulator_only);
+    one.shadow = false;
+    one.behind_sti = true;
+    CHECK(verdict_of(one) == verdict::registers);
+    CHECK(judge(one, {}).why.find("behind STI") != std::string::npos);
 }
 
 TEST_CASE("what is allowed hides nothing else") {
@@ -80,6 +84,68 @@ TEST_CASE("what is allowed hides nothing else") {
     CHECK(judge(one, allowed).why ==
           "rax is 0x2, not 0x1; entered 1 times for 1 raised, 1 of them while it was "
           "open, on the frame of the one that was open");
+}
+
+TEST_CASE("what a second run does not show is noise") {
+    boundary wrong = good();
+    wrong.registers["rax"] = {1, 2};
+    wrong.memory = {8};
+    const occurrence_of_pc place{wrong.pc, wrong.occurrence};
+    sweep_report report;
+    report.boundaries.push_back({wrong, judge(wrong, {})});
+    std::vector<boundary> more;
+
+    sweep_report shown = report;
+    boundary second = wrong;
+    second.registers["rax"] = {1, 3};
+    boundary other = good();
+    other.pc = 0x2000;
+    CHECK(compare_with_second_run(shown, {place}, {other, second}, {}, more).empty());
+    CHECK(shown.boundaries[0].confirmed);
+    CHECK(shown.boundaries[0].came_to.what == verdict::registers);
+    CHECK(shown.boundaries[0].what.registers.at("rax").second == 3);
+    REQUIRE(more.size() == 1);
+    CHECK(more[0].pc == 0x2000);
+
+    sweep_report same = report;
+    same.boundaries[0].what.memory.clear();
+    CHECK(compare_with_second_run(same, {place}, {good()}, {}, more).empty());
+    CHECK(same.boundaries[0].came_to.what == verdict::noise);
+    CHECK_FALSE(same.boundaries[0].confirmed);
+    CHECK_FALSE(torture_report().is_finding(same.boundaries[0]));
+
+    sweep_report memory = report; // which the whole sweep has compared
+    memory.boundaries[0].what.registers.clear();
+    compare_with_second_run(memory, {place}, {good()}, {}, more);
+    CHECK(memory.boundaries[0].came_to.what == verdict::memory);
+
+    sweep_report unseen = report;
+    CHECK(compare_with_second_run(unseen, {place}, {other}, {}, more) ==
+          std::set<occurrence_of_pc>{place});
+    CHECK(unseen.boundaries[0].came_to.what == verdict::registers);
+    call_noise(unseen, {place});
+    CHECK(unseen.boundaries[0].came_to.what == verdict::noise);
+    unseen.boundaries[0].came_to.what = verdict::hang; // no noise does that
+    call_noise(unseen, {place});
+    CHECK(unseen.boundaries[0].came_to.what == verdict::hang);
+    call_noise(shown, {place}); // what is confirmed stays
+    CHECK(shown.boundaries[0].came_to.what == verdict::registers);
+}
+
+TEST_CASE("memory counts that two whole sweeps have at one boundary") {
+    boundary wrong = good();
+    wrong.memory = {8, 16};
+    sweep_report report;
+    report.boundaries.push_back({wrong, judge(wrong, {})});
+    sweep_report noisy = report;
+    boundary second = good();
+    second.memory = {16, 24};
+    compare_memory(report, {second}, {});
+    CHECK(report.boundaries[0].what.memory == std::vector<std::uint64_t>{16});
+    CHECK(report.boundaries[0].came_to.what == verdict::memory);
+    second.memory = {24};
+    compare_memory(noisy, {second}, {});
+    CHECK(noisy.boundaries[0].came_to.what == verdict::noise);
 }
 
 TEST_CASE("lines come in any pieces, and the last word of a step counts") {

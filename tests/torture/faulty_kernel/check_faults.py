@@ -69,7 +69,7 @@ def check_sweep(arguments, kernel, number, sweep):
     elf = arguments.kernels / f"{kernel['name']}.elf"
     out = arguments.out / str(number)
     command = [arguments.tool, "torture", "--path", sweep["path"], "--end", sweep.get("end", "user"), "--out", out,
-               "--after", "torture: ready", "--timeout", "5", "--limit", "20000",
+               "--after", "torture: ready", "--timeout", "60", "--limit", "20000",
                *(["--exact"] if sweep.get("exact") else [])]
     if re.search(r"\.\.|nmi", sweep["path"]):
         command[4:6] = []  # their end is told, or their return

@@ -11,7 +11,8 @@ enum class kind : uint8_t {
     other,
     iret,
     returns, // RET, RET far, SYSRET, SYSEXIT
-    shadows, // STI, MOV to SS, POP SS: a CPU may hold an NMI back for one instruction, QEMU does not [SDM 3A 6.8.3]
+    shadows, // MOV to SS, POP SS: a CPU holds an NMI back for one instruction, QEMU does not [SDM 3A 6.8.3]
+    enables, // STI: a CPU may; the manual leaves it open
     halts,
     writes_port,       // OUT DX, AL
     writes_string,     // OUTSB
@@ -61,7 +62,7 @@ inline kind kind_of(const uint8_t* bytes, size_t size, bool wide) {
     case 0x0f:
         return next == 0x07 || next == 0x35 ? kind::returns : kind::other;
     case 0xfb:
-        return kind::shadows;
+        return kind::enables;
     case 0x17:
         return wide ? kind::other : kind::shadows;
     case 0x8e:

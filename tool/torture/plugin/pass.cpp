@@ -39,7 +39,7 @@ void pass::begin(const register_values* interrupted) {
     previous_ = kind::other;
     previous_pc_ = 0;
     returned_ = has_ended_ = ended_blocked_ = double_faulted_ = false;
-    raised_ = raised_blocked_ = raised_in_shadow_ = raised_pending_ = false;
+    raised_ = raised_blocked_ = raised_in_shadow_ = raised_behind_sti_ = raised_pending_ = false;
     raised_at_ = steps_at_raise_ = steps_at_entry_ = occurrence_ = 0;
     raises_ = entries_ = entries_since_raise_ = nested_ = overwritten_ = deepest_ = moved_ = 0;
     iret_faults_ = 0;
@@ -287,6 +287,7 @@ void pass::note_raise(uint64_t at) {
     raised_at_ = at;
     steps_at_raise_ = steps_;
     raised_in_shadow_ = previous_ == kind::shadows;
+    raised_behind_sti_ = previous_ == kind::enables;
     raised_blocked_ = is_blocked();
     occurrence_ = static_cast<uint64_t>(std::count(walked_.begin(), walked_.end(), at));
     if (options_.details) {
@@ -328,6 +329,7 @@ std::string pass::describe(const char* end, const register_values* expected,
     truth(text, "blocked", raised_blocked_);
     truth(text, "pending", raised_pending_);
     truth(text, "shadow", raised_in_shadow_);
+    truth(text, "behind_sti", raised_behind_sti_);
     truth(text, "begun_blocked", begun_blocked_);
     truth(text, "ended_blocked", ended_blocked_);
     truth(text, "double_fault", double_faulted_);

@@ -88,7 +88,7 @@ class pass {
     uint64_t steps_at_end_ = 0;
 
     bool raised_ = false, raised_blocked_ = false, raised_in_shadow_ = false,
-         raised_pending_ = false;
+         raised_behind_sti_ = false, raised_pending_ = false;
     uint64_t raised_at_ = 0, steps_at_raise_ = 0, steps_at_entry_ = 0, occurrence_ = 0;
     uint64_t raises_ = 0, entries_ = 0, entries_since_raise_ = 0, nested_ = 0, overwritten_ = 0;
     uint64_t deepest_ = 0, moved_ = 0, iret_faults_ = 0;
