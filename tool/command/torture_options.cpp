@@ -3,25 +3,19 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <stdexcept>
 
+#include "tool/command/torture_campaign.hpp"
 #include "tool/command/torture_command.hpp"
 
 namespace nmisafe::tool {
 
-void add_torture(CLI::App& app, std::vector<std::string> qemu_arguments,
-                 std::function<int()>& chosen) {
-    const auto options = std::make_shared<torture::torture_options>();
-    options->qemu_arguments = std::move(qemu_arguments);
-    CLI::App& to = *app.add_subcommand("torture", "raise an NMI at every instruction boundary of a "
-                                                  "kernel's path, and say what became of each");
-    to.footer("Behind \"--\" stand more arguments for QEMU:\n"
-              "  nmisafe torture --path breakpoint --after ready my-kernel.elf -- -m 512\n"
-              "Ends with 0 if every boundary was the same as without the NMI, 1 if there is a "
-              "finding, 2 if nothing could\n"
-              "be shown, 130 after Ctrl-C; what was done until then is in the report.");
+namespace {
+
+// What a sweep of a campaign may have too.
+void add_sweep_options(CLI::App& to, torture::torture_options* options) {
     to.add_option("kernel", options->kernel,
                   "a Multiboot kernel, Linux' bzImage, a CD image (.iso) or a disk image")
-        ->required()
         ->type_name("KERNEL");
     to.add_option("--path", options->paths,
                   "the path: breakpoint, page-fault, debug, general-protection, nmi, nmi-in-nmi, "
@@ -119,13 +113,77 @@ void add_torture(CLI::App& app, std::vector<std::string> qemu_arguments,
     to.add_option("--qemu", options->qemu, "the emulator")
         ->capture_default_str()
         ->type_name("PROGRAM");
+}
+
+torture::torture_options parse_sweep(const std::vector<std::string>& arguments) {
+    torture::torture_options options;
+    CLI::App app;
+    add_sweep_options(app, &options);
+    try {
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::ParseError& error) {
+        throw std::runtime_error(error.what());
+    }
+    return options;
+}
+
+// What is not said twice: of all sweeps, or of this one.
+void add_campaign_options(CLI::App& to, campaign_options* campaign) {
+    CLI::Option* const file = to.add_option(
+        "--campaign", campaign->file,
+        "do the sweeps of this file (JSON), each in a folder of its own in --out; what is done "
+        "there already is kept");
+    file->type_name("FILE");
+    to.add_option("--kernels", campaign->kernels,
+                  "of --campaign: folder of its kernels (default: the file's)")
+        ->needs(file)
+        ->type_name("DIR");
+    to.add_option("--sweep", campaign->names, "of --campaign: only this one; may be repeated")
+        ->needs(file)
+        ->allow_extra_args(false)
+        ->type_name("NAME");
+    to.add_option("--share", campaign->share,
+                  "of --campaign: the K-th of every N, for several machines; without it, what they "
+                  "have done is "
+                  "taken and the rest is done")
+        ->needs(file)
+        ->type_name("K/N");
+    to.add_flag("--brief", campaign->brief,
+                "of --campaign: the parts that it names, not the whole paths")
+        ->needs(file);
+}
+
+} // namespace
+
+void add_torture(CLI::App& app, std::vector<std::string> qemu_arguments,
+                 std::function<int()>& chosen) {
+    const auto options = std::make_shared<torture::torture_options>();
+    const auto campaign = std::make_shared<campaign_options>();
+    options->qemu_arguments = std::move(qemu_arguments);
+    CLI::App& to = *app.add_subcommand("torture", "raise an NMI at every instruction boundary of a "
+                                                  "kernel's path, and say what became of each");
+    to.footer("Behind \"--\" stand more arguments for QEMU:\n"
+              "  nmisafe torture --path breakpoint --after ready my-kernel.elf -- -m 512\n"
+              "Ends with 0 if every boundary was the same as without the NMI, 1 if there is a "
+              "finding, 2 if nothing could\n"
+              "be shown, 130 after Ctrl-C; what was done until then is in the report.");
+    add_sweep_options(to, options.get());
+    add_campaign_options(to, campaign.get());
     to.add_option("--out", options->out, "folder for the report")
         ->capture_default_str()
         ->type_name("DIR");
     to.add_option("--junit", options->junit, "the report for CI too, as JUnit's XML")
         ->type_name("FILE");
-    to.final_callback(
-        [options, &chosen] { chosen = [options] { return torture_command(*options); }; });
+    to.final_callback([options, campaign, &chosen] {
+        if (options->kernel.empty() == campaign->file.empty()) {
+            throw CLI::RequiredError("KERNEL, or --campaign FILE,");
+        }
+        campaign->out = options->out;
+        chosen = [options, campaign] {
+            return campaign->file.empty() ? torture_command(*options)
+                                          : campaign_command(*campaign, parse_sweep);
+        };
+    });
 }
 
 } // namespace nmisafe::tool

@@ -162,6 +162,106 @@ class Torture(unittest.TestCase):
         sweep = self.check_same(self.torture(["--path", "breakpoint", "--irq", "64"]))
         self.assertEqual({one["entries"] for one in sweep["trace"]}, {0})
 
+    # --- campaigns ---
+
+    def campaign(self, sweeps, out, more=(), text=None):
+        file = self.folder / "campaign.json"
+        file.write_text(text if text is not None else json.dumps({"sweeps": sweeps}))
+        return [self.tool, "torture", "--campaign", str(file), "--kernels", str(self.images), "--out",
+                str(self.folder / out), *more]
+
+    def run_campaign(self, *arguments, **named):
+        return subprocess.run(self.campaign(*arguments, **named), text=True, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=280)
+
+    def sweep_of(self, name, *arguments, **more):
+        return {"name": name, "kernel": "nmisafe-x86_64.image", "qemu": MACHINE[1:], **more,
+                "arguments": ["--append", "experiment=from-outside policy=near", *arguments]}
+
+    def found(self, out, name):
+        (sweep,) = json.loads((self.folder / out / name / "report.json").read_text())["sweeps"]
+        return sweep["steps"], sweep["trace"], sweep["verdicts"]
+
+    def test_campaign(self):
+        """Interrupted and gone on with it is what it is in one go; what was done is not done again."""
+        sweeps = [self.sweep_of("first", "--boundaries", "0..20"),
+                  self.sweep_of("second", *SAME_PATH, "--exact", "--boundaries", "0..150")]
+        whole = self.run_campaign(sweeps, "whole")
+        self.assertEqual(whole.returncode, 0, whole.stdout + whole.stderr)
+        self.assertIn("2 of 2 sweeps done, 172 boundaries, 0 findings", whole.stdout)
+        with subprocess.Popen(self.campaign(sweeps, "parts"), text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            def is_sweeping():
+                found = subprocess.run(["ps", "-o", "args=", "--ppid", str(process.pid)], text=True,
+                                       capture_output=True, check=False).stdout
+                return (self.folder / "parts" / "first" / "result.json").exists() and "-kernel" in found
+            deadline = time.monotonic() + 200
+            while not is_sweeping() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        first = (self.folder / "parts" / "first" / "report.json").stat().st_mtime_ns
+        rest = self.run_campaign(sweeps, "parts")
+        self.assertEqual(rest.returncode, 0, rest.stdout + rest.stderr)
+        self.assertRegex(rest.stdout, r"first +21 .*\(kept\)")
+        self.assertRegex(rest.stdout, r"second +151 .*same\n")
+        self.assertEqual((self.folder / "parts" / "first" / "report.json").stat().st_mtime_ns, first)
+        for name in ("first", "second"):
+            self.assertEqual(self.found("parts", name), self.found("whole", name))
+        # What it depends on has changed: it is done again.
+        sweeps[0]["arguments"][-1] = "0..10"
+        again = self.run_campaign(sweeps, "parts")
+        self.assertRegex(again.stdout, r"first +11 .*same\n")
+        self.assertRegex(again.stdout, r"second +151 .*\(kept\)")
+
+    def test_campaign_shares(self):
+        """Two shares in one folder are the whole; a finding or a short path in any is the campaign's."""
+        sweeps = [self.sweep_of("first", "--boundaries", "0..5"), self.sweep_of("second", "--boundaries", "3..5")]
+        one = self.run_campaign(sweeps, "shares", ["--share", "1/2"])
+        self.assertEqual(one.returncode, 0, one.stdout + one.stderr)
+        self.assertRegex(one.stdout, r"second +not done\n1 of 2 sweeps done, 6 boundaries")
+        two = self.run_campaign(sweeps, "shares", ["--share", "2/2"])
+        self.assertRegex(two.stdout, r"first +6 .*\(kept\)")
+        self.assertIn("2 of 2 sweeps done, 9 boundaries", two.stdout)
+        figures = json.loads((self.folder / "shares" / "summary.json").read_text())["sweeps"]
+        self.assertEqual([(each["name"], each["boundaries"], each["status"]) for each in figures],
+                         [("first", 6, 0), ("second", 3, 0)])
+        sweeps[1]["least"] = 4
+        self.refused(self.run_campaign(sweeps, "shares"), "second: 3 boundaries, and at least 4")
+        sweeps = [self.sweep_of("iret", *SAME_PATH, "--boundaries", "0..3")]
+        sweeps[0]["arguments"][1] = "experiment=from-outside policy=iret"
+        bad = self.run_campaign(sweeps, "bad")
+        self.assertEqual(bad.returncode, 1, bad.stdout + bad.stderr)
+        self.assertIn("1 of 1 sweeps done, 4 boundaries, 4 findings", bad.stdout)
+        kept = self.run_campaign(sweeps, "bad")
+        self.assertEqual(kept.returncode, 1, kept.stdout + kept.stderr)
+        self.assertIn("(kept)", kept.stdout)
+
+    def test_campaign_wrong(self):
+        """What is wrong with a file is said before anything is started: which line, or which sweep."""
+        def wrong(pattern, sweeps=None, text=None, more=()):
+            done = self.run_campaign(sweeps, "wrong", more, text=text)
+            self.refused(done, pattern)
+            self.assertEqual(done.stdout, "")
+        good = self.sweep_of("good")
+        wrong("campaign.json: parse error at line 3", text='{\n "sweeps": [\n  {"name" "good"}\n ]\n}\n')
+        wrong('a list "sweeps"', text="[]")
+        wrong('a list "sweeps"', [])
+        wrong(r"sweep 2 \(bad\): there is nothing like \"path\"", [good, {**good, "name": "bad", "path": "nmi"}])
+        wrong(r"sweep 2 \(bad\): \"arguments\" is not a list of texts", [good, {**good, "name": "bad", "arguments": "nmi"}])
+        wrong(r"sweep 1 \(\.\./x\): its \"name\"", [{**good, "name": "../x"}])
+        wrong("sweep 2: it is no object", [good, 7])
+        wrong(r"sweep 2 \(good\): another one has this name", [good, good])
+        wrong(r'sweep 1 \(bad\): it has no "kernel"', [{"name": "bad"}])
+        wrong("sweep bad: .*--nonsense", [good, self.sweep_of("bad", "--nonsense")])
+        wrong("sweep bad: .*no verdict", [good, self.sweep_of("bad", "--allow", "all")])
+        wrong("sweep bad: .*nowhere: there is no such file", [good, {**good, "name": "bad", "kernel": "nowhere"}])
+        wrong("there is no sweep other", [good], more=["--sweep", "other"])
+        wrong("--share 3/2", [good], more=["--share", "3/2"])
+        none = subprocess.run([self.tool, "torture", "--out", str(self.out)], text=True, capture_output=True)
+        self.refused(none, "KERNEL, or --campaign")
+
     # --- what does not work ---
 
     def test_never_taken(self):
@@ -213,6 +313,11 @@ class Torture(unittest.TestCase):
     def test_wrong_options(self):
         self.refused(self.torture(["--path", "vector:256"]), "0 to 255")
         self.refused(self.torture(["--boundaries", "7"]), "FIRST..LAST")
+        self.refused(self.torture(["--boundaries", "9..3"]), "not behind the last one")
+        self.refused(self.torture(["--at", "0x1000"]), "--at is of the paths nmi")
+        self.refused(self.torture(["--path", "nmi", "--end", "user"]), "--end is not of")
+        self.refused(self.torture(["--pairs", "--exact"]), "not with --exact")
+        self.refused(self.torture(["--only", "0x1000:y"]), "behind the colon")
         self.refused(self.torture(["--allow", "everything"]), "no verdict")
         self.refused(self.torture(["--qemu", "false"]), "does not answer like QEMU")
         self.refused(self.torture(["--path", "nmi"]), "say where .--at., or what the guest prints")
