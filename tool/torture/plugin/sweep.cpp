@@ -199,15 +199,16 @@ bool sweep::is_warm() {
         warm_up_instructions_ = most_of_a_warm_up + 1; // the last one has returned
         return true;
     }
-    if (!machine_.blocks_nmis()) {
-        ++warm_ups_;
-        queue(&sweep::warm_up);
-    }
+    queue(&sweep::warm_up);
     return false;
 }
 
+// The instruction in user mode is done: it may have led into the kernel, where the event is what the sweep is about.
 void sweep::warm_up() {
-    machine_.raise(options_.raised, options_.raised_vector);
+    if (machine_.privilege() == 3 && !machine_.blocks_nmis()) {
+        ++warm_ups_;
+        machine_.raise(options_.raised, options_.raised_vector);
+    }
 }
 
 void sweep::interrupt_for_path() {
