@@ -20,9 +20,40 @@ bool sweep::is_wanted_boundary(uint64_t step, uint64_t pc) const {
            options_.only.end();
 }
 
+// Each child would translate the rest of the path anew, as an event leaves other flags behind it (RF), and what of the handler
+// is for an entry from the kernel. So one first takes an event at the path's first boundary; if it comes to the path
+// again as it was, it is who forks from there on, and this process waits for it. If it dies, this one goes on.
+void sweep::fork_trial() {
+    if (has_tried_) {
+        return;
+    }
+    has_tried_ = true;
+    const pid_t process = ::fork();
+    if (process < 0) {
+        fail("the emulator cannot be forked: no memory, or too many processes");
+    }
+    if (process == 0) {
+        is_trial_ = true;
+        cpu_milliseconds_ = 0; // a process begins with none
+        watch_time();
+        return;
+    }
+    int status = 0;
+    while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (shared_.has_taken_over) {
+        ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+}
+
 // In the parent, at each boundary of its walk.
 void sweep::fork_boundary() {
     if (state_ != state::on_path || is_child_) {
+        return;
+    }
+    if (is_trial_) {
+        pass_.note_raise(machine_.reg(reg_ip));
+        machine_.raise(options_.raised, options_.raised_vector);
         return;
     }
     const uint64_t step = pass_.steps();
@@ -83,6 +114,12 @@ void sweep::fork_child(uint64_t step, unsigned slot, bool is_reference) {
 }
 
 void sweep::fork_step(const instruction& next) {
+    if (is_trial_) {
+        if (pass_.step(next) || pass_.is_over_limit()) {
+            end_pass("end");
+        }
+        return;
+    }
     if (!is_child_) {
         if (pass_.step(next) || pass_.has_ended() || pass_.is_over_limit()) {
             end_pass("end");
@@ -101,6 +138,14 @@ void sweep::fork_step(const instruction& next) {
 
 // The parent's walk or a child's pass is over.
 void sweep::fork_end() {
+    if (is_trial_) {
+        if (!pass_.is_clean()) {
+            ::_exit(lost_status);
+        }
+        state_ = state::waiting;
+        idle_ = 0;
+        return;
+    }
     if (!is_child_) {
         fork_reap(0);
         path_ = pass_.walked();

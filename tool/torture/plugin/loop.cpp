@@ -121,6 +121,7 @@ void sweep::end_pass(const char* end) {
     }
     if (options_.by_fork) {
         fork_end();
+        return;
     }
     state_ = state::waiting;
     shared_.is_on_path = false;

@@ -84,6 +84,7 @@ bool machine::attach(unsigned processor) {
     if (cpu_ == nullptr) {
         cpu_ = qemu_get_cpu(static_cast<int>(processor));
         bytes_ = g_byte_array_new();
+        regs_ = find_field("env.regs");
         hflags2_ = find_field("env.hflags2");
         idt_ = find_field("env.idt");
         lstar_ = find_field("env.lstar");

@@ -37,6 +37,9 @@ class machine {
     cpu_state* cpu() const { return cpu_; }
 
     uint64_t reg(unsigned number) const;
+    uint64_t stack_pointer() const { // asked for at each instruction
+        return regs_ == 0 ? reg(reg_sp) : field<uint64_t>(regs_ + 4 * sizeof(uint64_t));
+    }
     register_values all_registers() const;
     bool is_wide() const; // long mode, compatibility mode too
     unsigned privilege() const { return static_cast<unsigned>(reg(reg_cs) & 3); }
@@ -75,7 +78,7 @@ class machine {
 
     cpu_state* cpu_ = nullptr;
     byte_array* bytes_ = nullptr;
-    uint64_t hflags2_ = 0, idt_ = 0, lstar_ = 0, sysenter_eip_ = 0,
+    uint64_t regs_ = 0, hflags2_ = 0, idt_ = 0, lstar_ = 0, sysenter_eip_ = 0,
              cr2_ = 0; // offsets; 0: not found
 };
 

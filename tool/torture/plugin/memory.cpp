@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tool/torture/plugin/memory.hpp"
 
+#include <algorithm>
+
 #include "tool/torture/plugin/output.hpp"
 
 namespace nmisafe::torture {
@@ -13,26 +15,33 @@ void memory_writes::note(const machine& on, plugin_memory_info info, uint64_t ad
     }
     const uint64_t physical = qemu_plugin_hwaddr_phys_addr(where);
     const uint64_t size = uint64_t{1} << qemu_plugin_mem_size_shift(info);
-    const uint64_t sp = on.reg(reg_sp);
+    const uint64_t sp = on.stack_pointer();
     const bool is_stack = address + largest_stack > sp && address < sp + largest_stack;
     for (uint64_t at = physical >> 3; at <= (physical + size - 1) >> 3; ++at) {
-        store& one = written_[at];
-        one.address = address;
-        one.is_stack = one.is_stack || is_stack;
+        written_.push_back({at, address, is_stack});
     }
 }
 
-void memory_writes::list(uint64_t end_sp, bool is_user, granule_list& to) const {
+void memory_writes::list(uint64_t end_sp, bool is_user, granule_list& to) {
     to.count = 0;
-    for (const auto& [at, one] : written_) {
+    bool is_stack = false; // one of the granule's stores was there
+    std::stable_sort(written_.begin(), written_.end(),
+                     [](const store& a, const store& b) { return a.granule < b.granule; });
+    for (size_t i = 0; i < written_.size(); ++i) {
+        const store& one = written_[i]; // the last one of its granule
+        const bool was_stack = i != 0 && written_[i - 1].granule == one.granule && is_stack;
+        is_stack = one.is_stack || was_stack;
+        if (i + 1 < written_.size() && written_[i + 1].granule == one.granule) {
+            continue;
+        }
         const bool is_dead =
-            one.is_stack &&
+            is_stack &&
             (is_user ? one.address >= 0xc0000000 || one.address < end_sp : one.address < end_sp);
         if (is_dead || to.count == granule_list::most) {
             continue;
         }
         granule& found = to.granules[to.count++];
-        found.address = at << 3;
+        found.address = one.granule << 3;
         cpu_physical_memory_rw(found.address, &found.value, sizeof found.value, false);
     }
 }

@@ -28,14 +28,15 @@ class memory_writes {
     void note(const machine& on, plugin_memory_info info, uint64_t address);
     // What of it is left at the end. Dead is what lies below the stack pointer there; when the path has ended in
     // user mode, all of the kernel's stack.
-    void list(uint64_t end_sp, bool is_user, granule_list& to) const;
+    void list(uint64_t end_sp, bool is_user, granule_list& to);
 
   private:
     struct store {
+        uint64_t granule; // physical
         uint64_t address; // virtual
         bool is_stack;
     };
-    std::map<uint64_t, store> written_;
+    std::vector<store> written_; // in their order
 };
 
 // The children's lists against the undisturbed one's. A granule that differs at most boundaries is the handler's own;

@@ -63,7 +63,7 @@ void pass::begin(const register_values* interrupted) {
 // Where the path will have come back: what it was entered with says so.
 void pass::find_end() {
     const uint64_t word = is_wide_ ? 8 : 4;
-    begin_sp_ = machine_.reg(reg_sp);
+    begin_sp_ = machine_.stack_pointer();
     const uint64_t pc = machine_.reg(reg_ip);
     is_function_ = false;
     keeps_cr2_ = false;
@@ -114,7 +114,7 @@ bool pass::is_at_end(uint64_t pc) const {
         return options_.end == path_end::user ? machine_.is_user_program(pc)
                                               : machine_.privilege() == 3;
     }
-    const uint64_t sp = machine_.reg(reg_sp);
+    const uint64_t sp = machine_.stack_pointer();
     if (is_function_) {
         return pc == return_ip_ && sp > begin_sp_;
     }
@@ -128,7 +128,7 @@ bool pass::is_behind_end(uint64_t pc) {
     }
     if (is_nmi_path_) {
         return steps_ != 0 && open_.size() == 1 && pc == open_[0].ip &&
-               machine_.reg(reg_sp) == open_[0].sp;
+               machine_.stack_pointer() == open_[0].sp;
     }
     returned_ = is_return(previous_);
     return steps_ != 0 && is_at_end(pc);
@@ -150,7 +150,7 @@ bool pass::is_blocked() const {
 void pass::enter() {
     const uint64_t word = is_wide_ ? 8 : 4;
     handler_entry entry{};
-    entry.frame = machine_.reg(reg_sp);
+    entry.frame = machine_.stack_pointer();
     entry.ip = machine_.read_word(entry.frame);
     const bool switches = is_wide_ || (machine_.read_word(entry.frame + word) & 3) == 3;
     entry.sp = switches ? machine_.read_word(entry.frame + 3 * word) : entry.frame + 3 * word;
@@ -235,7 +235,7 @@ bool pass::step(const instruction& next) {
         enter();
     } else if (!open_.empty() && steps_ != 0) {
         for (size_t i = open_.size(); i-- > 0;) {
-            if (next.pc == open_[i].ip && machine_.reg(reg_sp) == open_[i].sp) {
+            if (next.pc == open_[i].ip && machine_.stack_pointer() == open_[i].sp) {
                 close(i);
                 break;
             }
@@ -245,7 +245,7 @@ bool pass::step(const instruction& next) {
         if (!open_.empty() && !open_.back().is_over && returned_) {
             constexpr uint64_t near = 64, another_stack = 4096;
             const handler_entry& last = open_.back();
-            const uint64_t sp = machine_.reg(reg_sp);
+            const uint64_t sp = machine_.stack_pointer();
             const bool is_beyond = sp > last.frame;
             if (distance(sp, last.sp) <= near && next.pc != last.ip &&
                 (distance(last.frame, last.sp) > another_stack || is_beyond)) {

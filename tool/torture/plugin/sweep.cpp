@@ -45,16 +45,21 @@ uint64_t cpu_milliseconds() {
     return all;
 }
 
-// Of the guest's memory the emulator says that no fork shall have it.
+// Of the guest's memory the emulator says that no fork shall have it. Where the host can, small pages become large ones: it is
+// their number that a fork costs.
 void let_forks_have_all_memory() {
+    constexpr int advice_collapse = 25; // MADV_COLLAPSE, since Linux 6.1
     std::FILE* const file = std::fopen("/proc/self/maps", "r");
     char text[600];
     while (file != nullptr && std::fgets(text, sizeof text, file) != nullptr) {
         unsigned long begin = 0, end = 0;
         char rights[8] = {};
         if (std::sscanf(text, "%lx-%lx %7s", &begin, &end, rights) == 3 && rights[0] == 'r') {
-            ::madvise(reinterpret_cast<void*>(begin), end - begin,
-                      MADV_DOFORK); // not of all can it be asked
+            void* const at = reinterpret_cast<void*>(begin);
+            ::madvise(at, end - begin, MADV_DOFORK); // not of all can it be asked
+            if (rights[1] == 'w' && rights[3] == 'p') {
+                ::madvise(at, end - begin, advice_collapse);
+            }
         }
     }
     if (file != nullptr) {
@@ -154,7 +159,7 @@ void sweep::on_instruction(const instruction& next) {
     case state::over:
         return;
     case state::waiting:
-        if (++idle_ > most_idle && is_child_) {
+        if (++idle_ > most_idle && (is_child_ || is_trial_)) {
             loop_leave(lost_status);
         }
         if (!is_warm()) {
@@ -221,12 +226,15 @@ void sweep::interrupt_for_path() {
 
 // At the boundary before the path's first instruction.
 void sweep::at_begin() {
-    if (!is_child_) {
+    if (is_trial_) { // it has come round
+        forget_time();
+        let_forks_have_all_memory();
+        is_trial_ = false;
+        shared_.has_taken_over = true;
+    } else if (!is_child_) {
         let_forks_have_all_memory();
         cpu_milliseconds_ = cpu_milliseconds();
-        if (!options_.by_fork) {
-            loop_fork();
-        }
+        options_.by_fork ? fork_trial() : loop_fork();
     }
     begin_pass();
 }
@@ -340,6 +348,11 @@ void sweep::on_alarm() {
     } else if (quiet_ticks_ > most || ticks_ > most) {
         end_pass("timeout");
     }
+}
+
+void sweep::forget_time() {
+    const itimerval never = {};
+    ::setitimer(ITIMER_REAL, &never, nullptr);
 }
 
 void sweep::finish() {

@@ -27,6 +27,7 @@ struct shared_state {
     uint64_t last_step, last_second;  // the last one that has come to an end
     bool is_on_path;
     bool has_path; // it was sent
+    bool has_taken_over; // the trial
     granule_list reference_memory;
     static constexpr unsigned slots = 16;
     granule_list memory[slots];
@@ -74,6 +75,7 @@ class sweep {
     void loop_judge(int status);
     [[noreturn]] void loop_leave(int status);
 
+    void fork_trial();
     void fork_boundary();
     void fork_child(uint64_t step, unsigned slot, bool is_reference);
     void fork_step(const instruction& next);
@@ -83,6 +85,7 @@ class sweep {
     bool is_wanted_boundary(uint64_t step, uint64_t pc) const;
 
     void watch_time();
+    void forget_time();
     void send_boundary(uint64_t step, uint64_t second, const std::string& result);
     [[noreturn]] void finish();
     [[noreturn]] void fail(const std::string& why);
@@ -102,6 +105,7 @@ class sweep {
     unsigned warm_ups_ = 0;
     uint64_t warm_up_instructions_ = 0;
     bool is_child_ = false, is_reference_ = false, is_undisturbed_ = false;
+    bool has_tried_ = false, is_trial_ = false;
     register_values interrupted_{};
     std::vector<uint64_t> path_; // the undisturbed one
     uint64_t alike_ = 0;         // undisturbed passes of its length
