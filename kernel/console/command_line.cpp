@@ -10,10 +10,10 @@ namespace {
 
 char line_copy[longest_command_line + 1];
 
-constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",    "stack",
-                                  "toggles",    "reloads", "megabytes", "spaces",  "late",
-                                  "seed",       "tasks",   "event",     "cet",     "part",
-                                  "fsgsbase",   "gates",   "trace",     "duration"};
+constexpr text known_options[] = {"experiment", "policy",  "without",   "mode",     "stack",
+                                  "toggles",    "reloads", "megabytes", "spaces",   "late",
+                                  "seed",       "tasks",   "event",     "cet",      "part",
+                                  "fsgsbase",   "gates",   "trace",     "duration", "path"};
 
 bool is_known(text name) {
     for (const text& known : known_options)

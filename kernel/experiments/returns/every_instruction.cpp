@@ -12,7 +12,8 @@
 // and of the faults of vmalloc's areas (vmalloc_paths.cpp).
 //
 // With mode=trace each path is run once, undisturbed, for QEMU's log: the tool compares the return
-// addresses recorded here with the instructions QEMU executed.
+// addresses recorded here with the instructions QEMU executed. With mode=loop the path that path= names is taken
+// for ever, undisturbed: `nmisafe torture` sweeps it from outside, and must see what the sweep from inside saw.
 #include "kernel/experiments/shared/every_instruction.hpp"
 #include "kernel/common/controls.hpp"
 #include "kernel/console/command_line.hpp"
@@ -208,6 +209,18 @@ void sweep_or_trace(const swept_path& which, nmisafe::trap::page_fault_handler o
     set_scene(which.body);
     if (on_page_fault != nullptr)
         nmisafe::trap::set_page_fault_handler(on_page_fault);
+    const bool is_loop = option("mode") == "loop";
+    if (is_loop && option("path") != which.name)
+        return;
+    if (is_loop) {
+        print_window(which.name, which.begin, which.end);
+        print("ready to be swept\n");
+        for (;;) {
+            which.plan.prepare();
+            scene.record_ip = false;
+            which.plan.window();
+        }
+    }
     if (option("mode") == "trace") {
         print_window(which.name, which.begin, which.end);
         which.plan.prepare();

@@ -131,7 +131,11 @@ void sweep::end_pass(const char* end) {
             loop_leave(next_status);
         }
         const register_values& now = pass_.end_registers();
-        ++shared_.undisturbed;
+        // The first one may have begun in the middle: at the second time of an instruction that faults.
+        if (++shared_.undisturbed == 1) {
+            loop_next();
+            return;
+        }
         const size_t length = pass_.walked().size();
         if (path_.empty() || length < path_.size()) {
             path_ = pass_.walked();

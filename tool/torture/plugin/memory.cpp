@@ -18,15 +18,16 @@ void memory_writes::note(const machine& on, plugin_memory_info info, uint64_t ad
     const uint64_t sp = on.stack_pointer();
     const bool is_stack = address + largest_stack > sp && address < sp + largest_stack;
     for (uint64_t at = physical >> 3; at <= (physical + size - 1) >> 3; ++at) {
-        written_.push_back({at, address, is_stack});
+        written_.push_back({at, address, static_cast<uint32_t>(written_.size()), is_stack});
     }
 }
 
 void memory_writes::list(uint64_t end_sp, bool is_user, granule_list& to) {
     to.count = 0;
     bool is_stack = false; // one of the granule's stores was there
-    std::stable_sort(written_.begin(), written_.end(),
-                     [](const store& a, const store& b) { return a.granule < b.granule; });
+    std::sort(written_.begin(), written_.end(), [](const store& a, const store& b) {
+        return a.granule != b.granule ? a.granule < b.granule : a.order < b.order;
+    });
     for (size_t i = 0; i < written_.size(); ++i) {
         const store& one = written_[i]; // the last one of its granule
         const bool was_stack = i != 0 && written_[i - 1].granule == one.granule && is_stack;

@@ -34,9 +34,10 @@ class memory_writes {
     struct store {
         uint64_t granule; // physical
         uint64_t address; // virtual
+        uint32_t order;
         bool is_stack;
     };
-    std::vector<store> written_; // in their order
+    std::vector<store> written_;
 };
 
 // The children's lists against the undisturbed one's. A granule that differs at most boundaries is the handler's own;

@@ -162,6 +162,11 @@ void pass::enter() {
             break;
         }
     }
+    if (!open_.empty() && has_left(entry.ip, entry.sp)) {
+        ++moved_;
+        entry.was_returning = open_.back().was_returning;
+        open_.pop_back();
+    }
     if (options_.details) {
         constexpr unsigned words_shown = 16;
         for (unsigned i = 0; i < words_shown; ++i) {
@@ -205,6 +210,16 @@ bool pass::is_interrupted_at(const handler_entry& entry, uint64_t sp) const {
     return false;
 }
 
+// A handler may send what it interrupted elsewhere: back to the beginning of a sequence, or behind the RET of one. Then
+// the stack tells: it came from another one, or has gone up beyond the frame.
+bool pass::has_left(uint64_t pc, uint64_t sp) const {
+    constexpr uint64_t near = 64, another_stack = 4096;
+    const handler_entry& last = open_.back();
+    const bool is_elsewhere = distance(last.frame, last.sp) > another_stack || sp > last.frame;
+    return returned_ && !last.is_over && distance(sp, last.sp) <= near && pc != last.ip &&
+           is_elsewhere;
+}
+
 void pass::close(size_t which) {
     returned_ = open_[which].was_returning;
     open_.resize(which);
@@ -240,18 +255,9 @@ bool pass::step(const instruction& next) {
                 break;
             }
         }
-        // A handler may send what it interrupted elsewhere: back to the beginning of a sequence, say. Then
-        // the stack tells: it came from another one, or has gone up beyond the frame.
-        if (!open_.empty() && !open_.back().is_over && returned_) {
-            constexpr uint64_t near = 64, another_stack = 4096;
-            const handler_entry& last = open_.back();
-            const uint64_t sp = machine_.stack_pointer();
-            const bool is_beyond = sp > last.frame;
-            if (distance(sp, last.sp) <= near && next.pc != last.ip &&
-                (distance(last.frame, last.sp) > another_stack || is_beyond)) {
-                ++moved_;
-                close(open_.size() - 1);
-            }
+        if (!open_.empty() && has_left(next.pc, machine_.stack_pointer())) {
+            ++moved_;
+            close(open_.size() - 1);
         }
     }
     if (next.pc == double_fault_ && double_fault_ != 0) {

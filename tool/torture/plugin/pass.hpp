@@ -65,6 +65,7 @@ class pass {
   private:
     void enter();
     bool is_interrupted_at(const handler_entry& entry, uint64_t sp) const;
+    bool has_left(uint64_t pc, uint64_t sp) const; // the innermost open handler
     void close(size_t which);
     bool is_blocked() const;
     bool is_at_end(uint64_t pc) const;

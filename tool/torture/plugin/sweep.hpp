@@ -26,7 +26,7 @@ struct shared_state {
     uint64_t next_step, next_second;  // where the loop's next fork goes on
     uint64_t last_step, last_second;  // the last one that has come to an end
     bool is_on_path;
-    bool has_path; // it was sent
+    bool has_path;       // it was sent
     bool has_taken_over; // the trial
     granule_list reference_memory;
     static constexpr unsigned slots = 16;
