@@ -79,6 +79,12 @@ def check(arguments):
     shutil.rmtree(arguments.out / arguments.name, ignore_errors=True)  # a campaign keeps what is done
     done = subprocess.run([arguments.tool, "torture", "--campaign", CAMPAIGN, "--kernels", arguments.images, "--brief",
                            "--sweep", arguments.name, "--out", arguments.out], check=False)
+    report = json.loads((arguments.out / arguments.name / "report.json").read_text())
+    for one in report["sweeps"]:
+        others = one["instructions_of_others"]
+        if (others > one["boundaries"]) != ("--cpus" in table()[arguments.name]["arguments"]):
+            print(f"{one['path']}: other CPUs have executed {others} instructions while it was swept")
+            return 1
     return done.returncode
 
 

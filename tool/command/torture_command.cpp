@@ -226,6 +226,7 @@ sweep_report torture_job::sweep(const std::string& path) {
     report.disassembly = disassemble(outcome.lines.code(), outcome.lines.width());
     report.seconds = outcome.seconds;
     report.cpu_seconds = outcome.lines.cpu_seconds();
+    report.instructions_of_others = outcome.lines.instructions_of_others();
     report.error = outcome.error;
     report_.interrupted = report_.interrupted || outcome.interrupted;
     if (const std::string why = cannot(outcome.console); !why.empty() && !outcome.error.empty()) {

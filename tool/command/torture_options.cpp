@@ -102,7 +102,10 @@ void add_sweep_options(CLI::App& to, torture::torture_options* options) {
     to.add_option("--symbols", options->symbols,
                   "ELF file or System.map; else the kernel's own, or those of the .elf beside it")
         ->type_name("FILE");
-    to.add_option("--processors", options->processors, "CPUs; the first one's path is swept")
+    to.add_option(
+          "--cpus", options->processors,
+          "CPUs of the guest; the first one's path is swept while the others run (with --init "
+          "they take the same path)")
         ->check(CLI::Range(1u, 64u))
         ->capture_default_str()
         ->type_name("N");

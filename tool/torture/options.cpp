@@ -185,6 +185,7 @@ std::string plugin_arguments(const torture_options& options, const sweep_wanted&
     text += options.machine_check    ? ",raise=mc"
             : options.interrupt != 0 ? fmt::format(",raise={}", options.interrupt)
                                      : ",raise=nmi";
+    text += options.processors == 1 ? "" : ",take_turns=1";
     if (wanted.by_fork) {
         text += ",fork=1";
     } else if (options.pairs) {
@@ -226,11 +227,8 @@ std::string module_named(const std::filesystem::path& file) {
 } // namespace
 
 std::vector<std::string> qemu_arguments(const torture_options& options, const std::string& path) {
-    // Virtual time is counted in instructions, so that a run is the same each time.
     std::vector<std::string> all = {"-accel",
                                     "tcg,thread=single,tb-size=24",
-                                    "-icount",
-                                    "shift=3,sleep=off",
                                     "-m",
                                     "256",
                                     "-smp",
@@ -253,6 +251,11 @@ std::vector<std::string> qemu_arguments(const torture_options& options, const st
     const auto add = [&all](std::initializer_list<std::string> more) {
         all.insert(all.end(), more);
     };
+    if (options.processors == 1) {
+        // Virtual time is counted in instructions, so that a run is the same each time. With several CPUs Linux starts
+        // no second one then.
+        add({"-icount", "shift=3,sleep=off"});
+    }
     const std::string file = std::filesystem::absolute(options.kernel).string();
     switch (kind_of(options.kernel)) {
     case kernel_kind::bootable: {
@@ -326,7 +329,7 @@ std::string repeat_command(const torture_options& options, const std::string& pa
     add("--append", options.append);
     add("--symbols", options.symbols.string());
     add("--limit", options.limit == torture_options{}.limit ? "" : std::to_string(options.limit));
-    add("--processors", options.processors == 1 ? "" : std::to_string(options.processors));
+    add("--cpus", options.processors == 1 ? "" : std::to_string(options.processors));
     for (const std::string& verdict : options.allow) {
         add("--allow", verdict);
     }

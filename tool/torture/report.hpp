@@ -30,6 +30,7 @@ struct sweep_report {
     std::vector<std::uint64_t> missing;      // addresses of the path at which nothing was raised
     std::string error;                       // why it is not all; empty if it is
     double seconds = 0, cpu_seconds = 0;
+    std::uint64_t instructions_of_others = 0; // other CPUs', in all passes
 
     std::map<verdict, std::uint64_t> verdicts() const;
 };

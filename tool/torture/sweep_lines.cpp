@@ -154,6 +154,7 @@ void sweep_lines::take_line(const std::string& text) {
         is_over_ = true;
         cpu_seconds_ = static_cast<double>(number(line, "cpu_milliseconds")) / 1000;
         deaths_ = number(line, "deaths");
+        instructions_of_others_ = number(line, "instructions_of_others");
     } else if (event == "error") {
         error_ = line.at("what").get<std::string>();
     }

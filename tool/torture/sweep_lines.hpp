@@ -33,6 +33,8 @@ class sweep_lines {
     std::vector<boundary>& boundaries() { return boundaries_; }
     double cpu_seconds() const { return cpu_seconds_; }
     std::uint64_t deaths() const { return deaths_; }
+    // By other CPUs in the guest's passes.
+    std::uint64_t instructions_of_others() const { return instructions_of_others_; }
 
   private:
     void take_line(const std::string& text);
@@ -47,7 +49,7 @@ class sweep_lines {
     std::map<std::uint64_t, std::vector<std::uint8_t>> code_;
     std::vector<boundary> boundaries_;
     double cpu_seconds_ = 0;
-    std::uint64_t deaths_ = 0;
+    std::uint64_t deaths_ = 0, instructions_of_others_ = 0;
 };
 
 } // namespace nmisafe::tool::torture

@@ -4,6 +4,7 @@
 // The kernel's command line says what:
 //   torture=breakpoint|page-fault|syscall|sysenter|debug|general-protection|kprobe|nmi|nmi-in-nmi|timer|idle
 //   kprobe=SYMBOL+OFFSET   a probe there first; may be repeated
+// One process of it stays on each CPU and takes the path there.
 //   symbols                prints the kernel's text symbols first
 // It prints "torture: ready NAME" before the loop, or "torture: cannot WHY", and then nothing any more.
 #include <stddef.h>
@@ -43,11 +44,15 @@ enum call : intptr_t {
     close = 3,
     map = 9,
     sigaction = 13,
+    fork = 57,
     mkdir = 83,
-    mount = 165
+    mount = 165,
+    set_affinity = 203,
+    get_affinity = 204
 };
 #else
 enum call : intptr_t {
+    fork = 2,
     read = 3,
     write = 4,
     open = 5,
@@ -55,7 +60,9 @@ enum call : intptr_t {
     mount = 21,
     mkdir = 39,
     sigaction = 174,
-    map = 192
+    map = 192,
+    set_affinity = 241,
+    get_affinity = 242
 };
 #endif
 
@@ -198,6 +205,25 @@ void on_signal(int signal, void (*handler)()) {
         cannot("handle a signal");
 }
 
+/// This process stays on CPU 0, whose path is swept; on each other CPU one of its own takes the path too.
+void take_on_all_cpus(void (*take)()) {
+    uintptr_t cpus[16] = {}, one[16] = {}; // masks
+    init_system_call(get_affinity, 0, sizeof cpus, number(cpus));
+    constexpr unsigned bits = 8 * sizeof cpus[0];
+    for (unsigned cpu = 16 * bits; cpu-- > 0;) {
+        if ((cpus[cpu / bits] >> cpu % bits & 1) == 0)
+            continue;
+        const bool is_child = cpu != 0 && init_system_call(fork) == 0;
+        if (cpu != 0 && !is_child)
+            continue;
+        one[cpu / bits] = uintptr_t{1} << cpu % bits;
+        if (init_system_call(set_affinity, 0, sizeof one, number(one)) != 0)
+            cannot("stay on one CPU");
+        while (is_child)
+            take();
+    }
+}
+
 } // namespace
 
 extern "C" [[noreturn]] void init_main(const uintptr_t* stack) {
@@ -261,6 +287,7 @@ extern "C" [[noreturn]] void init_main(const uintptr_t* stack) {
             cannot("find the vDSO's system call");
         if (path.signal != 0)
             on_signal(path.signal, path.take);
+        take_on_all_cpus(path.take);
         print("torture: ready ");
         print(name);
         print("\n");

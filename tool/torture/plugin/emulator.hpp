@@ -25,6 +25,8 @@ size_t qemu_plugin_tb_n_insns(const translation_block*);
 plugin_instruction* qemu_plugin_tb_get_insn(const translation_block*, size_t);
 uint64_t qemu_plugin_insn_vaddr(const plugin_instruction*);
 size_t qemu_plugin_insn_size(const plugin_instruction*);
+// Its bytes: returned until version 3 of the interface, copied since.
+const void* qemu_plugin_insn_data(const plugin_instruction*, void* to, size_t size);
 void qemu_plugin_register_vcpu_insn_exec_cb(plugin_instruction*, void (*)(unsigned, void*), int,
                                             void*);
 void qemu_plugin_register_vcpu_mem_cb(plugin_instruction*,
@@ -42,6 +44,8 @@ struct byte_array {
     unsigned size;
 };
 cpu_state* qemu_get_cpu(int index);
+// Before its next instruction another CPU has its turn.
+void cpu_exit(cpu_state*);
 void cpu_interrupt(cpu_state*, int which);
 // What is queued is done between two instructions, where each is a block of its own.
 void async_run_on_cpu(cpu_state*, void (*)(cpu_state*, uint64_t), uint64_t);

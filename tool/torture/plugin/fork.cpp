@@ -20,13 +20,19 @@ bool sweep::is_wanted_boundary(uint64_t step, uint64_t pc) const {
            options_.only.end();
 }
 
+// What a handler may leave wrong for whoever comes next. CR2 is another one each time.
+std::vector<uint64_t> sweep::system_registers() const {
+    const register_values all = machine_.all_registers();
+    std::vector<uint64_t> some(all.begin() + reg_ss, all.end());
+    some[reg_cr2 - reg_ss] = 0;
+    return some;
+}
+
 // Each child would translate the rest of the path anew, as an event leaves other flags behind it (RF), and what of the handler
-// is for an entry from the kernel. So one first takes an event at the path's first boundary; if it comes to the path
-// again as it was, it is who forks from there on, and this process waits for it. If it dies, this one goes on.
+// is for an entry from the kernel. So one first takes an event at the path's first boundary, which has been swept; if it comes
+// to the path again as it was, it is who forks from there on, and this process waits for it. If not, this one goes on.
 void sweep::fork_trial() {
-    if (has_tried_) {
-        return;
-    }
+    begun_with_ = system_registers();
     has_tried_ = true;
     const pid_t process = ::fork();
     if (process < 0) {
@@ -51,11 +57,6 @@ void sweep::fork_boundary() {
     if (state_ != state::on_path || is_child_) {
         return;
     }
-    if (is_trial_) {
-        pass_.note_raise(machine_.reg(reg_ip));
-        machine_.raise(options_.raised, options_.raised_vector);
-        return;
-    }
     const uint64_t step = pass_.steps();
     if (pass_.is_behind_end(machine_.reg(reg_ip))) {
         return;
@@ -70,8 +71,17 @@ void sweep::fork_boundary() {
         }
         differences_.set_reference(shared_.reference_memory);
     }
-    if (is_wanted_boundary(step, machine_.reg(reg_ip))) {
+    const bool is_done = step == 0 && has_tried_;
+    if (!is_done && is_wanted_boundary(step, machine_.reg(reg_ip))) {
         spawn(step, false);
+    }
+    if (step == 0 && !has_tried_ && !is_child_) {
+        fork_reap(0);
+        fork_trial();
+        if (is_trial_) {
+            pass_.note_raise(machine_.reg(reg_ip));
+            machine_.raise(options_.raised, options_.raised_vector);
+        }
     }
 }
 

@@ -48,6 +48,7 @@ void memory_writes::list(uint64_t end_sp, bool is_user, granule_list& to) {
 }
 
 void memory_differences::set_reference(const granule_list& list) {
+    reference_.clear();
     for (uint32_t i = 0; i < list.count; ++i) {
         reference_[list.granules[i].address] = list.granules[i].value;
     }

@@ -78,6 +78,8 @@ bool take(const std::string& name, const std::string& value, options& to) {
         to.jobs = number == 0 ? 1 : static_cast<unsigned>(number);
     } else if (name == "processor") {
         to.processor = static_cast<unsigned>(number);
+    } else if (name == "take_turns") {
+        to.take_turns = number != 0;
     } else if (name == "details") {
         to.details = number != 0;
     } else if (name == "only") { // PC:OCCURRENCE

@@ -47,6 +47,7 @@ struct options {
     uint64_t first = 0, last = UINT64_MAX; // steps to sweep
     unsigned jobs = 1;
     unsigned processor = 0;
+    bool take_turns = false;                         // there are other CPUs
     bool details = false;                            // registers and stacks of every boundary
     std::vector<std::pair<uint64_t, uint64_t>> only; // PC and how often it came before, in a fork
 };

@@ -4,8 +4,10 @@
 // QEMU's plugin interface raises no events. Debian's emulators export what their own devices call, so that is declared in
 // emulator.hpp and called: work queued for a CPU is done between two instructions.
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <dlfcn.h>
+#include <map>
 #include <sys/mman.h>
 
 #include "tool/torture/plugin/emulator.hpp"
@@ -25,6 +27,8 @@ namespace {
 
 sweep* one;
 bool has_named_16_bit_code;
+constexpr unsigned longest_turn = 50; // instructions
+unsigned instructions_of_turn = 0;
 std::deque<instruction> instructions; // as long as the emulator runs: its translations point here
 
 // The interface's version is asked for before anything of this runs, but for this.
@@ -34,9 +38,36 @@ std::deque<instruction> instructions; // as long as the emulator runs: its trans
     }
 }
 
+// Of the other CPUs it matters what they print, alone.
 void on_instruction(unsigned processor, void* where) {
-    if (processor == one->wanted().processor) {
-        one->on_instruction(*static_cast<const instruction*>(where));
+    const auto& next = *static_cast<const instruction*>(where);
+    const bool is_swept = processor == one->wanted().processor;
+    if (is_print(next.what) && !one->is_armed()) {
+        static std::map<unsigned, machine> others;
+        machine& other = others[processor];
+        if (is_swept || other.attach(processor)) {
+            one->on_print(is_swept ? one->guest() : other, next);
+        }
+    }
+    // A fork has no main loop, whose timer would make CPUs take turns.
+    if (one->wanted().take_turns && one->is_armed() && ++instructions_of_turn > longest_turn) {
+        instructions_of_turn = 0;
+        cpu_exit(qemu_get_cpu(static_cast<int>(processor)));
+    }
+    if (is_swept) {
+        one->on_instruction(next);
+    } else {
+        one->on_others();
+    }
+}
+
+// Not from the guest's memory: it is another process's on each CPU.
+void copy_bytes(const plugin_instruction* from, instruction& to) {
+    constexpr int first_that_copies = 4;
+    const size_t size = to.size <= sizeof to.bytes ? to.size : 0;
+    const void* const bytes = qemu_plugin_insn_data(from, to.bytes, size);
+    if (qemu_plugin_version < first_that_copies && bytes != nullptr) {
+        std::memcpy(to.bytes, bytes, size);
     }
 }
 
@@ -57,9 +88,7 @@ void on_translation(plugin_id, translation_block* block) {
         instruction next{};
         next.pc = qemu_plugin_insn_vaddr(found);
         next.size = static_cast<uint8_t>(qemu_plugin_insn_size(found));
-        if (next.size <= sizeof next.bytes) {
-            one->guest().read(next.pc, next.bytes, next.size);
-        }
+        copy_bytes(found, next);
         next.what = kind_of(next.bytes, next.size, wide);
         next.may_begin = !is_real_mode && one->may_begin(next.pc);
         if (is_real_mode && !has_named_16_bit_code && one->may_begin(next.pc)) {

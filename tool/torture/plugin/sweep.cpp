@@ -106,34 +106,35 @@ void sweep::run_queued() {
     }
 }
 
-// While the guest boots: it prints, takes the path, and once it has printed what it is to, and has taken the path
-// often enough, each instruction is looked at.
-void sweep::look_for_start(const instruction& next) {
-    const bool prints = is_print(next.what);
-    if (prints && !options_.after.empty()) {
-        constexpr uint64_t serial = 0x3f8, debug_console = 0xe9;
-        const uint64_t port = next.what == kind::writes_named_port ? next.bytes[next.size - 1]
-                                                                   : machine_.reg(reg_dx) & 0xffff;
-        if (port == serial || port == debug_console) {
-            auto byte = static_cast<uint8_t>(machine_.reg(reg_ax));
-            if (next.what == kind::writes_string) {
-                machine_.read(machine_.reg(reg_si), &byte, sizeof byte);
-            }
-            printed_ += static_cast<char>(byte);
-            if (printed_.size() > options_.after.size()) {
-                printed_.erase(0, printed_.size() - options_.after.size());
-            }
-            if (printed_ == options_.after) {
-                options_.after.clear();
-                line("printed").send();
-            }
-        }
+void sweep::on_print(const machine& on, const instruction& next) {
+    constexpr uint64_t serial = 0x3f8, debug_console = 0xe9;
+    const uint64_t port =
+        next.what == kind::writes_named_port ? next.bytes[next.size - 1] : on.reg(reg_dx) & 0xffff;
+    if (options_.after.empty() || (port != serial && port != debug_console)) {
+        return;
     }
+    auto byte = static_cast<uint8_t>(on.reg(reg_ax));
+    if (next.what == kind::writes_string) {
+        on.read(on.reg(reg_si), &byte, sizeof byte);
+    }
+    printed_ += static_cast<char>(byte);
+    if (printed_.size() > options_.after.size()) {
+        printed_.erase(0, printed_.size() - options_.after.size());
+    }
+    if (printed_ == options_.after) {
+        options_.after.clear();
+        line("printed").send();
+    }
+}
+
+// While the guest boots: once it has printed what it is to, and has taken the path often enough, each instruction is
+// looked at.
+void sweep::look_for_start(const instruction& next) {
     if (!options_.after.empty()) {
         return;
     }
     const bool is_anywhere = options_.begin == place::nmi && options_.begin_address == 0;
-    if (is_anywhere ? prints : next.may_begin && ++times_ >= options_.nth) {
+    if (is_anywhere ? is_print(next.what) : next.may_begin && ++times_ >= options_.nth) {
         state_ = state::arming;
         queue(&sweep::arm);
     }
@@ -227,6 +228,9 @@ void sweep::interrupt_for_path() {
 // At the boundary before the path's first instruction.
 void sweep::at_begin() {
     if (is_trial_) { // it has come round
+        if (system_registers() != begun_with_) {
+            loop_leave(lost_status);
+        }
         forget_time();
         let_forks_have_all_memory();
         is_trial_ = false;
@@ -234,7 +238,9 @@ void sweep::at_begin() {
     } else if (!is_child_) {
         let_forks_have_all_memory();
         cpu_milliseconds_ = cpu_milliseconds();
-        options_.by_fork ? fork_trial() : loop_fork();
+        if (!options_.by_fork) {
+            loop_fork();
+        }
     }
     begin_pass();
 }
@@ -358,6 +364,7 @@ void sweep::forget_time() {
 void sweep::finish() {
     line("over")
         .number("deaths", deaths_)
+        .number("instructions_of_others", shared_.instructions_of_others)
         .number("cpu_milliseconds", cpu_milliseconds() - cpu_milliseconds_)
         .send();
     ::_exit(0);

@@ -26,8 +26,9 @@ struct shared_state {
     uint64_t next_step, next_second;  // where the loop's next fork goes on
     uint64_t last_step, last_second;  // the last one that has come to an end
     bool is_on_path;
-    bool has_path;       // it was sent
-    bool has_taken_over; // the trial
+    bool has_path;                   // it was sent
+    bool has_taken_over;             // the trial
+    uint64_t instructions_of_others; // other CPUs', in all passes
     granule_list reference_memory;
     static constexpr unsigned slots = 16;
     granule_list memory[slots];
@@ -48,6 +49,10 @@ class sweep {
     bool may_begin(uint64_t pc) const;
     // Before each instruction; while the guest boots, before those that may begin the path or print.
     void on_instruction(const instruction& next);
+    // Before each of another CPU, while the path is swept.
+    void on_others() { shared_.instructions_of_others += state_ == state::on_path; }
+    // Before one that writes a port, of any CPU, while the guest boots.
+    void on_print(const machine& on, const instruction& next);
     void on_store(plugin_memory_info info, uint64_t address);
     void on_alarm();
 
@@ -76,6 +81,7 @@ class sweep {
     [[noreturn]] void loop_leave(int status);
 
     void fork_trial();
+    std::vector<uint64_t> system_registers() const;
     void fork_boundary();
     void fork_child(uint64_t step, unsigned slot, bool is_reference);
     void fork_step(const instruction& next);
@@ -106,6 +112,7 @@ class sweep {
     uint64_t warm_up_instructions_ = 0;
     bool is_child_ = false, is_reference_ = false, is_undisturbed_ = false;
     bool has_tried_ = false, is_trial_ = false;
+    std::vector<uint64_t> begun_with_; // the trial
     register_values interrupted_{};
     std::vector<uint64_t> path_; // the undisturbed one
     uint64_t alike_ = 0;         // undisturbed passes of its length
