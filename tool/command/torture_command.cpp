@@ -50,7 +50,6 @@ class torture_job {
     void confirm_memory(const std::string& path, sweep_report& report);
     void confirm(const std::string& path, sweep_report& report);
     void note_coverage(sweep_report& report) const;
-    void take_printed_names(const std::string& console);
     std::string cannot(const std::string& console) const;
     void show(const std::string& path, const sweep_lines& lines, double seconds);
     void write();
@@ -176,16 +175,7 @@ void torture_job::show(const std::string& path, const sweep_lines& lines, double
     std::fflush(stderr);
 }
 
-// Our init may print the kernel's symbols, and that it cannot do what it is to.
-void torture_job::take_printed_names(const std::string& console) {
-    const std::size_t begin = console.find("torture: symbols");
-    const std::size_t end = console.find("torture: end of symbols");
-    if (begin != std::string::npos && end != std::string::npos && begin < end &&
-        options_.symbols.empty()) {
-        names_.read_map(std::string_view(console).substr(begin, end - begin));
-    }
-}
-
+// Of our init.
 std::string torture_job::cannot(const std::string& console) const {
     const std::size_t begin = console.find("torture: cannot ");
     return begin == std::string::npos
@@ -215,7 +205,6 @@ sweep_report torture_job::sweep(const std::string& path) {
     wanted.by_fork = options_.exact || !wanted.only.empty();
     wanted.details = !wanted.only.empty();
     sweep_outcome outcome = start(wanted);
-    take_printed_names(outcome.console);
     sweep_report report;
     report.path = path;
     report.raised = raised_text(options_);

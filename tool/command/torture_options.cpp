@@ -100,7 +100,8 @@ void add_sweep_options(CLI::App& to, torture::torture_options* options) {
         ->capture_default_str()
         ->type_name("NAME");
     to.add_option("--symbols", options->symbols,
-                  "ELF file or System.map; else the kernel's own, or those of the .elf beside it")
+                  "ELF file, System.map or what /proc/kallsyms holds; else the kernel's own, or "
+                  "those of the .elf beside it")
         ->type_name("FILE");
     to.add_option(
           "--cpus", options->processors,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names of a guest's addresses, from an ELF file, a System.map, or what the guest printed of /proc/kallsyms.
+// Names of a guest's addresses, from an ELF file, a System.map, or a copy of /proc/kallsyms.
 #pragma once
 
 #include <cstdint>

@@ -81,11 +81,11 @@ std::string anomaly_part(const torture_report& report, const sweep_report& sweep
             stack += fmt::format("{:#018x}: {:#018x}\n",
                                  entry.frame + i * (sweep.width == 64 ? 8 : 4), entry.stack[i]);
         }
-        text += fmt::format("<p>Entered{}{} with IP <code>{}</code>, SP {:#x}; the stack, from its "
-                            "frame on:</p><pre>{}</pre>\n",
-                            entry.nested ? ", while it was open" : "",
-                            entry.overwritten ? ", on the frame of the one that was" : "",
-                            escaped(known.name(entry.ip)), entry.sp, stack);
+        text += fmt::format(
+            "<p>Entered{}{}, with IP <code>{}</code>, SP {:#x}; the stack, from its "
+            "frame on:</p><pre>{}</pre>\n",
+            entry.nested ? ", while it was open" : "", entry.overwritten ? ", on its frame" : "",
+            escaped(known.name(entry.ip)), entry.sp, stack);
     }
     return text + "</details>\n";
 }
@@ -129,14 +129,20 @@ std::string report_page(const torture_report& report, const names& known) {
     for (const sweep_report& sweep : report.sweeps) {
         std::string verdicts;
         for (const auto& [which, count] : sweep.verdicts()) {
-            verdicts += fmt::format("<span title=\"{}\">{} {}</span> ", meaning(which), count,
-                                    to_string(which));
+            verdicts +=
+                fmt::format("{}<span title=\"{}\">{} {}</span>", verdicts.empty() ? "" : ", ",
+                            meaning(which), count, to_string(which));
         }
         text += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}<td class={}>{}<td>{}{}\n",
                             escaped(sweep.path), escaped(sweep.raised), sweep.walked.size(),
-                            sweep.boundaries.size(), report.findings(sweep) == 0 ? "same" : "bad",
+                            sweep.boundaries.size(),
+                            report.findings(sweep) != 0 ? "bad"
+                            : sweep.error.empty()       ? "same"
+                                                        : "note",
                             report.findings(sweep), verdicts,
-                            sweep.error.empty() ? "" : "<br>not complete: " + escaped(sweep.error));
+                            sweep.error.empty() ? ""
+                                                : (verdicts.empty() ? "" : "<br>") +
+                                                      ("not complete: " + escaped(sweep.error)));
     }
     text += "</table>\n";
     for (const sweep_report& sweep : report.sweeps) {

@@ -5,7 +5,6 @@
 //   torture=breakpoint|page-fault|syscall|sysenter|debug|general-protection|kprobe|nmi|nmi-in-nmi|timer|idle
 //   kprobe=SYMBOL+OFFSET   a probe there first; may be repeated
 // One process of it stays on each CPU and takes the path there.
-//   symbols                prints the kernel's text symbols first
 // It prints "torture: ready NAME" before the loop, or "torture: cannot WHY", and then nothing any more.
 #include <stddef.h>
 #include <stdint.h>
@@ -70,7 +69,6 @@ constexpr int signal_trap = 5, signal_segment = 11;
 constexpr uintptr_t tag_vsyscall = 32; // AT_SYSINFO
 
 char line[4096];
-char file[1 << 16];
 
 intptr_t number(const void* pointer) {
     return reinterpret_cast<intptr_t>(pointer);
@@ -152,38 +150,6 @@ bool equal(const char* one, const char* other) {
     return *one == *other;
 }
 
-/// Lines "ADDRESS t NAME" of the kernel itself: a module's have its name behind a tab.
-void print_symbols() {
-    print("torture: symbols\n");
-    const intptr_t opened = init_system_call(open, number("/proc/kallsyms"), 0);
-    size_t kept = 0;
-    for (intptr_t got; (got = init_system_call(read, opened, number(file + kept),
-                                               static_cast<intptr_t>(sizeof file - kept))) > 0;) {
-        const size_t end = kept + static_cast<size_t>(got);
-        size_t begin = 0, out = 0;
-        for (size_t i = 0; i < end; ++i) {
-            if (file[i] != '\n')
-                continue;
-            size_t type = begin;
-            bool module = false;
-            while (type < i && file[type] != ' ')
-                ++type;
-            for (size_t at = begin; at < i; ++at)
-                module = module || file[at] == '\t';
-            if (!module && (file[type + 1] == 't' || file[type + 1] == 'T'))
-                for (size_t at = begin; at <= i; ++at)
-                    file[out++] = file[at];
-            begin = i + 1;
-        }
-        print(file, out);
-        kept = end - begin;
-        for (size_t i = 0; i < kept; ++i)
-            file[i] = file[begin + i];
-    }
-    init_system_call(close, opened);
-    print("torture: end of symbols\n");
-}
-
 void set_probe(const char* place, unsigned which) {
     const char* const events = "/sys/kernel/tracing/kprobe_events";
     char text[160] = "p:torture0 ", enable[] = "/sys/kernel/tracing/events/kprobes/torture0/enable";
@@ -236,8 +202,6 @@ extern "C" [[noreturn]] void init_main(const uintptr_t* stack) {
 
     char name[128], value[128];
     const char* from = line;
-    if (next_word(from = line, "symbols", value))
-        print_symbols();
     if (!next_word(from = line, "torture=", name))
         cannot("say which path: the kernel's command line has no torture=");
 

@@ -29,8 +29,8 @@ std::vector<uint64_t> sweep::system_registers() const {
 }
 
 // Each child would translate the rest of the path anew, as an event leaves other flags behind it (RF), and what of the handler
-// is for an entry from the kernel. So one first takes an event at the path's first boundary, which has been swept; if it comes
-// to the path again as it was, it is who forks from there on, and this process waits for it. If not, this one goes on.
+// is for an entry from the kernel. So one first takes an event at the path's first boundary; if it comes to the path
+// again as it was, but for memory, it is who forks from there on, and this process waits for it. If not, this one goes on.
 void sweep::fork_trial() {
     begun_with_ = system_registers();
     has_tried_ = true;
@@ -61,6 +61,14 @@ void sweep::fork_boundary() {
     if (pass_.is_behind_end(machine_.reg(reg_ip))) {
         return;
     }
+    if (step == 0 && !has_tried_) {
+        fork_trial();
+        if (is_trial_) {
+            pass_.note_raise(machine_.reg(reg_ip));
+            machine_.raise(options_.raised, options_.raised_vector);
+            return;
+        }
+    }
     if (step == 0) {
         spawn(0, true);
         if (is_child_) {
@@ -71,17 +79,8 @@ void sweep::fork_boundary() {
         }
         differences_.set_reference(shared_.reference_memory);
     }
-    const bool is_done = step == 0 && has_tried_;
-    if (!is_done && is_wanted_boundary(step, machine_.reg(reg_ip))) {
+    if (is_wanted_boundary(step, machine_.reg(reg_ip))) {
         spawn(step, false);
-    }
-    if (step == 0 && !has_tried_ && !is_child_) {
-        fork_reap(0);
-        fork_trial();
-        if (is_trial_) {
-            pass_.note_raise(machine_.reg(reg_ip));
-            machine_.raise(options_.raised, options_.raised_vector);
-        }
     }
 }
 
