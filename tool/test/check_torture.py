@@ -16,6 +16,8 @@ import time
 import unittest
 import xml.etree.ElementTree as xml
 
+import inside_sweep
+
 MACHINE = ["--", "-machine", "q35", "-cpu", "max", "-m", "64",
            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]
 SAME_PATH = ["--path", "nmi", "--at", "window_outside_begin"]
@@ -164,32 +166,10 @@ class Torture(unittest.TestCase):
 
     # --- from inside and from outside ---
 
-    def from_inside(self):
-        """The kernel's own sweeps (every-instruction): where NMIs landed, and its row, for each path."""
-        line = "experiment=every-instruction policy=near"
-        done = subprocess.run(
-            ["qemu-system-x86_64", *MACHINE[1:], "-accel", "tcg", "-icount", "shift=6,sleep=off", "-nodefaults",
-             "-display", "none", "-no-reboot", "-debugcon", "stdio", "-kernel", self.kernel(), "-append", line],
-            text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=280)
-        landed = {}
-        for path, addresses in re.findall(r"^@rips path=(\S+) list=(\S+)", done.stdout, re.M):
-            landed.setdefault(path, set()).update(int(one, 16) for one in addresses.split(","))
-        rows = {path: dict(word.split("=") for word in row.split())
-                for path, row in re.findall(r"^@row path=(\S+) (.*)$", done.stdout, re.M)}
-        self.assertGreater(len(rows), 4, done.stdout[-2000:] + done.stderr)
-        return landed, rows
-
-    def names_of(self, addresses):
-        """Of the functions that they are in."""
-        lines = subprocess.check_output(["nm", "-nC", self.images / "nmisafe-x86_64.elf"], text=True).splitlines()
-        symbols = [(int(words[0], 16), words[2]) for words in (line.split(None, 2) for line in lines)
-                   if len(words) == 3 and words[1] in "tT"]
-        return {[name for at, name in symbols if at <= one][-1] for one in addresses}
-
     def test_inside_and_outside(self):
         """The kernel's own sweep and this one agree, boundary by boundary: which there are, and that each is the same.
         Under the policy iret this one finds, at the same boundaries, what the policy is for."""
-        landed, rows = self.from_inside()
+        landed, rows = inside_sweep.rows_of([*MACHINE[1:], "-kernel", self.kernel()])
         for path, window in (("thread-breakpoint", "window_breakpoint"),
                              ("thread-breakpoint-if", "window_breakpoint_if"),
                              ("thread-page-fault", "window_page_fault")):
@@ -208,7 +188,7 @@ class Torture(unittest.TestCase):
             entry = {int(sweep["trace"][1]["pc"], 16)} if path == "thread-page-fault" else set()
             self.assertEqual(only_outside, entry)
             # From inside more is swept: the window around the path, and who calls it.
-            around = self.names_of(landed[path] - outside)
+            around = inside_sweep.functions_of(self.images / "nmisafe-x86_64.elf", landed[path] - outside)
             self.assertTrue(all(re.match(rf"{window}(_end)?$|kernel::(both_handled|\(anonymous namespace\)::)", name)
                                 for name in around), around)
             if path != "thread-breakpoint":
