@@ -64,7 +64,7 @@ LIBRARY = {
     },
     "vmalloc": {
       "needs": ["base", "x86", "platform"],
-      "headers": ["area.hpp", "controls.hpp", "vmalloc.hpp", "vmalloc_error.hpp", "internal/mapping.hpp", "internal/resolve.hpp", "internal/tables.hpp"],
+      "headers": ["area.hpp", "controls.hpp", "permission.hpp", "vmalloc.hpp", "vmalloc_error.hpp", "internal/mapping.hpp", "internal/resolve.hpp", "internal/tables.hpp"],
       "sources": ["address_space.cpp", "fault.cpp", "mappings.cpp"]
     },
     "module_loader": {

@@ -3,7 +3,8 @@
 #pragma once
 
 #include "nmisafe/base/std.hpp"
-#include "nmisafe/vmalloc/vmalloc.hpp"
+#include "nmisafe/vmalloc/area.hpp"
+#include "nmisafe/vmalloc/permission.hpp"
 
 namespace nmisafe::module_loader {
 

@@ -2,6 +2,7 @@
 // The one file here that calls vmalloc.
 #include "nmisafe/module_loader/memory.hpp"
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/vmalloc/vmalloc.hpp"
 
 namespace nmisafe::module_loader {
 

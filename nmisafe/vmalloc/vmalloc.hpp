@@ -16,13 +16,10 @@
 #include "nmisafe/base/std.hpp"
 #include "nmisafe/platform/frame.hpp"
 #include "nmisafe/vmalloc/area.hpp"
+#include "nmisafe/vmalloc/permission.hpp"
 #include "nmisafe/vmalloc/vmalloc_error.hpp"
 
 namespace nmisafe::vmalloc {
-
-/// What code may do with a mapping, user mode nothing. There is none that may be both written and
-/// executed. Without PAE x86-32 cannot keep anybody from executing what can be read.
-enum class permission : uint8_t { read_only, read_write, execute };
 
 /// New memory of at least `size` bytes, zeroed, at a page boundary, with an unmapped page behind
 /// it and before it. Page tables made on the way stay, also if it then fails. @context thread,
