@@ -121,15 +121,16 @@ endfunction()
 # A program that patches itself, for both widths, all optimisations and both linkers, as
 # unit.<name>.<width>.O<level>.<linker>. With clang, and for 32 bits, -O0 and -O2 alone: -O1 and -O3
 # inline and unroll less or more than -O2, which g++'s four levels for 64 bits show executed; tests/flags compiles and
-# links every source at all of them, but runs none. ./test --whole has all. Objects are compiled once for both linkers, module sources
-# included; so the programs do not link the module again. Sections of their own, for --gc-sections.
+# links every source at all of them, but runs none. ./test --whole has all. Objects are compiled once for both
+# linkers, module sources included; so the programs do not link the module again. Sections of their own, for
+# --gc-sections.
 function(nmisafe_add_hosted_tests name)
     cmake_parse_arguments(hosted "" "" "SOURCES;LINK" ${ARGN})
     find_package(Threads REQUIRED)
     find_program(NMISAFE_LLD ld.lld REQUIRED)
     foreach(width IN ITEMS x86_64 x86_32)
         set(levels 0 1 2 3)
-        if(NMISAFE_HAS_SHARE OR width STREQUAL "x86_32" AND NOT NMISAFE_TEST_WHOLE)
+        if(NMISAFE_HAS_SHARE OR (width STREQUAL "x86_32" AND NOT NMISAFE_TEST_WHOLE))
             set(levels 0 2)
         endif()
         foreach(level IN LISTS levels)

@@ -97,7 +97,11 @@ def main():
     shown = subprocess.check_output(["ctest", "--show-only=json-v1", "--test-dir", build], text=True)
     names = [test["name"].removeprefix("guest.bochs.") for test in json.loads(shown)["tests"]
              if test["name"].startswith("guest.bochs.")]
-    names += pathlib.Path(build, "tests/guest/bochs_sweeps.txt").read_text().split()
+    sweeps = pathlib.Path(build, "tests/guest/bochs_sweeps.txt")
+    if not sweeps.exists():
+        print(f"{sweeps} is missing: configure the build again, with the kernel's tests")
+        return 1
+    names += sweeps.read_text().split()
     experiments = read_experiments((root / "kernel/experiments/experiments.cpp").read_text(),
                                    subprocess.check_output([tool, "run", "--list"], text=True))
     rows = read_rows(names)

@@ -180,6 +180,11 @@ class package_test:
         if not version.startswith("4."):
             print(f"Debian's Bazel 4 is wanted, this is '{version}': skipped")
             sys.exit(77)
+        rules = pathlib.Path("/usr/share/bazel/rules")
+        missing = [name for name in ("java", "proto") if not (rules / name).is_dir()]
+        if missing:
+            print(f"Bazel's rules for {' and '.join(missing)} are missing: skipped")
+            sys.exit(77)
         # Bazel has no names with blanks.
         kernel, installed = self.folder / "by_bazel", self.folder / "prefix"
         shutil.copytree(self.root / "tests/package/bazel", kernel)
@@ -189,7 +194,6 @@ class package_test:
         shutil.copy(self.root / "tests/consumer/kernel.cpp", kernel)
         shutil.copy(self.root / "tests/consumer/nmisafe_platform.hpp", kernel / "contract")
         # What Bazel 4 asks for before it compiles any C++, and would download: Debian's, and for C++ its own rules.
-        rules = pathlib.Path("/usr/share/bazel/rules")
         environment = {**os.environ, "CC": self.compiler.replace("clang++", "clang").replace("g++", "gcc")}
         run("bazel", "--batch", f"--output_user_root={self.folder}/bazel", "build", "--jobs=2",
             f"--override_repository=rules_cc={kernel}/rules_cc", f"--override_repository=rules_java={rules}/java",

