@@ -76,6 +76,7 @@ constexpr struct {
     {"crash-under-nmis", crash_under_nmis},
     {"crash-task-double-fault", crash_task_double_fault},
     {"crash-nmi-left", crash_nmi_left},
+    {"crash-nmi-like-left", crash_nmi_like_left},
 #ifdef __x86_64__
     {"crash-nmis-too-deep", crash_nmis_too_deep},
 #endif

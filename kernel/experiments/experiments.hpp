@@ -74,6 +74,7 @@ void crash_nmi_overflow();
 void crash_under_nmis();
 void crash_task_double_fault();
 void crash_nmi_left();      // nmi_nested_return.cpp
+void crash_nmi_like_left(); // nmi_like_abandoned.cpp
 void crash_nmis_too_deep(); // x86-64
 
 } // namespace kernel

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which events in progress cannot be left for good. Those that can are the guest's: nmi-like, path abandoned.
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/nmi_boundary.hpp"
 #include "nmisafe/trap/nmi_debug.hpp"
 #include "nmisafe/trap/trap.hpp"
 
@@ -8,7 +9,16 @@
 
 #include <string>
 
-void nmisafe::trap::internal::forget_nmi_debugging() {} // of another file
+namespace nmisafe::trap::internal { // of other files
+
+bool nmi_stack_in_use;
+
+void forget_nmi_debugging() {}
+bool is_nmi_stack_in_use() {
+    return nmi_stack_in_use;
+}
+
+} // namespace nmisafe::trap::internal
 
 namespace {
 
@@ -36,6 +46,12 @@ TEST_CASE("a #DB or #MC is left only where it has interrupted none of its kind")
     CHECK(stopped_by(0, 2) == name);
     CHECK(stopped_by(1, 1) == name);
     CHECK(stopped_by(1, 0) == name);
+}
+
+TEST_CASE("nor in an NMI's entry or exit, where it is not counted") {
+    trap::internal::nmi_stack_in_use = true;
+    CHECK(stopped_by(0, 1) == "abandon_nmi_like(): not in one #DB or #MC alone");
+    trap::internal::nmi_stack_in_use = false;
 }
 
 } // namespace

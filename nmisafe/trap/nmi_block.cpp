@@ -6,6 +6,7 @@
 #include "nmisafe/platform/contract.hpp"
 #include "nmisafe/trap/breakpoints.hpp"
 #include "nmisafe/trap/entry_calls.hpp"
+#include "nmisafe/trap/nmi_boundary.hpp"
 #include "nmisafe/trap/nmi_debug.hpp"
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/local.hpp"
@@ -75,7 +76,13 @@ void abandon_nmi() {
 
 [[NMISAFE_TRAP_TEXT]] void abandon_nmi_like() {
     auto& cpu = platform::contract::this_cpu();
-    if (cpu.nmi_in_progress != 0 || cpu.nmi_like_in_progress != 1)
+    // Not `nmi_in_progress` alone: the NMI is not counted yet in its entry, and no more in its exit.
+#ifdef __x86_64__
+    const bool in_nmi = internal::is_nmi_stack_in_use();
+#else
+    const bool in_nmi = cpu.nmi_latch != 0;
+#endif
+    if (in_nmi || cpu.nmi_in_progress != 0 || cpu.nmi_like_in_progress != 1)
         platform::contract::panic({.what = "abandon_nmi_like(): not in one #DB or #MC alone",
                                    .frame = nullptr,
                                    .value = cpu.nmi_like_in_progress});

@@ -4,6 +4,7 @@
 #include "nmisafe/trap/nmi_block.h"
 
 #include "nmisafe/platform/contract.hpp"
+#include "nmisafe/trap/nmi_boundary.hpp"
 #include "nmisafe/trap/nmi_debug.hpp"
 
 #include <cstring>
@@ -45,6 +46,9 @@ uint32_t level_at(const nmi_block& block, uint32_t level) {
 namespace nmisafe::trap::internal {
 void forget_nmi_debugging() {
     ++forgotten;
+}
+bool is_nmi_stack_in_use() {
+    return false;
 }
 } // namespace nmisafe::trap::internal
 

@@ -80,6 +80,11 @@ nmi_boundary internal::hold_nmi_entry(const x86::trap_frame& frame) {
     return nmi_boundary::exit;
 }
 
+bool internal::is_nmi_stack_in_use() {
+    const nmi_block& block = this_nmi_block();
+    return block.tss.ist[nmi_ist - 1] != reinterpret_cast<uintptr_t>(&block);
+}
+
 [[NMISAFE_TRAP_TEXT]] void internal::leave_nmi_boundary(x86::trap_frame& frame,
                                                         nmi_boundary boundary) {
     if (boundary == nmi_boundary::exit) {

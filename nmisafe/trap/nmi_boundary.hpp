@@ -46,6 +46,10 @@ namespace internal {
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_entry(const x86::trap_frame& frame);
 [[NMISAFE_TRAP_TEXT]] nmi_boundary hold_nmi_exit();
 [[NMISAFE_TRAP_TEXT]] void leave_nmi_entry(x86::trap_frame& frame, uintptr_t lowered);
+
+/// Whether the next NMI of this CPU would find another one in progress: counted or not, in its entry or exit too, if
+/// that boundary is held. @context like nmi
+[[NMISAFE_TRAP_TEXT]] bool is_nmi_stack_in_use();
 } // namespace internal
 
 /// Before the handler; what it says is for leave_nmi_boundary(). @context like nmi

@@ -61,7 +61,9 @@ void set_percpu_selector(uint16_t selector);
 void set_debug_control(uintptr_t value);
 
 /// Forgets the #DB or #MC in progress: for who leaves its handler for good, other than by its return, from a thread or
-/// what interrupts it: one that has interrupted an NMI, #DB or #MC cannot be left so, and the machine stops by name.
+/// what interrupts it: one that has interrupted an NMI, #DB or #MC cannot be left so, and the machine stops by name; in an
+/// NMI's entry and exit too. (x86-32: unless the NMI has not set its latch yet, or has cleared it. Nothing of it then
+/// stays but that NMIs are blocked until the caller's IRET; in the first case its handler does not run.)
 /// (With an NMI it can, by abandon_nmi().) From here on it is not counted, and breakpoints are as set_debug_control()
 /// was told. What else the handler or the CPU has changed is the caller's to put back: CR2; the GS base, where it was
 /// not the kernel's; in_probe_handler, where a probe's handler was interrupted; the token of that stack's shadow stack.

@@ -262,6 +262,7 @@ constexpr catalogue_entry entries[] = {
     {.experiment = "crash-under-nmis", .policies = "near", .processors = 2, .self_test = true, .what = "self test: a double fault stops the machine with one line, NMIs coming on"},
     {.experiment = "crash-task-double-fault", .policies = "near", .self_test = true, .what = "self test: a double fault at a system call's first instruction, with the task's GS, stops the machine with one line"},
     {.experiment = "crash-nmi-left", .policies = "near", .instruction_count = true, .self_test = true, .what = "self test: an NMI in a task, behind a handler that was left without abandon_nmi(), stops the machine with one line"},
+    {.experiment = "crash-nmi-like-left", .policies = "near", .self_test = true, .what = "self test: a #DB in an NMI's exit that is left by abandon_nmi_like() stops the machine with one line"},
     {.experiment = "crash-nmis-too-deep", .policies = "near", .self_test = true, .architectures = "x86_64", .what = "self test: an NMI nested deeper than there are stacks for stops the machine with one line"},
     {.experiment = "crash-bad-access", .policies = "near", .self_test = true, .architectures = every_kernel, .what = "self test: an NMI handler that touches a guard page stops the machine with one line that has the address and the stack"},
     {.experiment = "crash-unknown-option", .policies = "near", .options = "toggels=1000", .self_test = true, .what = "self test: an option that the kernel does not know stops the machine with one line"},

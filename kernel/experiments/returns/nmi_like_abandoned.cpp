@@ -10,6 +10,8 @@
 #include "nmisafe/trap/trap.hpp"
 #include "nmisafe/x86/registers.hpp"
 
+extern "C" const char nmisafe_trap_nmi_exit[]; // in nmi_x86_*.S
+
 namespace kernel {
 namespace {
 
@@ -103,6 +105,22 @@ void nmi_like_abandoned() {
         fail("#DBs in an #MC", 1, hits);
     ++scene.count.boundaries;
     leave_in_thread();
+}
+
+/// A #DB in an NMI's exit, where that is counted no more, is left as if it were alone.
+void crash_nmi_like_left() {
+    set_scene(nullptr);
+    nmisafe::trap::set_handler(X86_VECTOR_DB, [](trap_frame&) {
+        nmisafe::trap::abandon_nmi_like();
+        abandon();
+        return true;
+    });
+    nmisafe::x86::write_breakpoint_address(0, reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_exit));
+    nmisafe::trap::set_debug_control(X86_DR7_DISARMED | 1);
+    static_cast<void>(run_guarded([] {
+        raise_nmi_here();
+        settle();
+    }));
 }
 
 } // namespace kernel
