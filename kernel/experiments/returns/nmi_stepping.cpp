@@ -12,8 +12,6 @@
 //   debug-entry  the same at each boundary of a #DB, from before its entry to after its return: its
 //                frame is whole, and DR6 reports what it did
 //
-// With mode=no-one-shot not the last, for an emulator that has none.
-//
 // nmi-stepping-storm: another CPU sends NMIs all along, and each handler is stepped.
 #include "kernel/common/image.hpp"
 #include "kernel/console/command_line.hpp"
@@ -332,7 +330,6 @@ extern "C" [[NMISAFE_ASSEMBLY_CALL]] void watched_action() {
 void nmi_stepping() {
     set_up_debugger();
     x86::disable_interrupts();
-    const bool has_one_shot = option("mode") != "no-one-shot";
     const text part = option("part");
     struct {
         text name;
@@ -346,7 +343,7 @@ void nmi_stepping() {
         {"from-user", "whole", from_user},
     };
     for (const auto& [name, group, run] : parts)
-        if (part.empty() ? run != debug_entry || has_one_shot : part == name || part == group)
+        if (part.empty() || part == name || part == group)
             run();
 }
 
