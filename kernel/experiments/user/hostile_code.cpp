@@ -195,6 +195,8 @@ void put_pages(random_numbers& random, const hostile_pages& memory, hostile_task
     fill(memory.code.contents);
     fill(memory.stack.contents);
     fill(memory.data.contents);
+    memory.code.contents[fast_echo_offset] = 0x0f;
+    memory.code.contents[fast_echo_offset + 1] = is_64 ? 0x05 : 0x34; // SYSCALL, SYSENTER
     put_code(random, memory, task);
     put_stack(random, memory, task);
 }

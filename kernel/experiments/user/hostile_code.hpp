@@ -67,6 +67,10 @@ void remake_hostile_pages(uint32_t number, const hostile_pages& memory);
 /// Where each task's pages have INT 0x80, and nothing else that it could do there.
 inline constexpr uintptr_t echo_offset = 0xff0;
 
+/// And where they have the CPU's own system call, which returns by SYSRET or SYSEXIT, and then INT 0x80.
+inline constexpr uintptr_t fast_echo_offset = 0xfe0;
+inline constexpr uintptr_t fast_call_size = 2;
+
 /// Whether a task may have this value in a register. @context any
 bool may_have(const hostile_task& task, const hostile_pages& memory, uintptr_t value);
 
