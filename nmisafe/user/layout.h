@@ -13,7 +13,8 @@
 //
 // An option, a macro that is defined or not:
 //
-//   NMISAFE_USER_CLAC           CLAC at every entry: for kernels with CR4.SMAP
+//   NMISAFE_USER_CLAC           CLAC at every entry: for kernels with CR4.SMAP. The CPU must have
+//                               SMAP: on others CLAC is a #UD
 //   NMISAFE_USER_KERNEL_FS      x86-32: what entries load FS with, 0 if it is not defined
 //   NMISAFE_USER_VIRTUAL_8086   x86-32: ring 3 may get into virtual-8086 mode, as under QEMU 7.2, whose
 //                               IRET does not look at the privilege: events there become a #GP
