@@ -42,7 +42,7 @@ extern "C" {
 extern const char faulting_iret_done[];
 // Of the NMI's exit: behind its test of what is pending. The same of the entry that gates=user
 // leads to.
-extern const char nmisafe_trap_nmi_window[];
+extern const char nmisafe_trap_nmi_window[], nmisafe_trap_nmi_iret[];
 #ifdef __i386__
 extern const char nmisafe_user_nmi_window[];
 #endif
@@ -85,7 +85,16 @@ void software_nmi() {
     registers_came_back = window_software_nmi(block_here());
 }
 
+/// One in the exit of another takes its frame over: the stack does not grow, however many come there.
+void expect_exit_taken_over(const trap_frame& frame) {
+    const auto begin = reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_window);
+    const auto last = reinterpret_cast<uintptr_t>(nmisafe_trap_nmi_iret);
+    if (frame.ip >= begin && frame.ip <= last && nmisafe::trap::defended(NMISAFE_WITHOUT_LATCH))
+        fail("an NMI's frame of another one's exit", 0, frame.ip);
+}
+
 void entry_body(trap_frame& frame) {
+    expect_exit_taken_over(frame);
     sweep_event();
     first_of_pass(frame);
 }
