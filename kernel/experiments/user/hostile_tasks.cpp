@@ -225,7 +225,7 @@ outcome run(bool watched, uint32_t system_calls) {
     return end;
 }
 
-// --- the three checks ----------------------------------------------------------------------------
+// --- the checks ---------------------------------------------------------------------------------
 
 bool ran_to_the_end(const outcome& end) {
     return end.frame.trap.vector == static_cast<uint8_t>(vector::system_call);
